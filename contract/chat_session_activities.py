@@ -1,0 +1,102 @@
+"""What the chat session workflow and its activities tell each other."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from contract.chat_session import ChatSessionArtifact, LedgerEntry
+from contract.identifiers import Timestamp
+from contract.limits import Limits
+from contract.messages import Record
+
+
+class Policy(Record):
+    """The worker's settings that a journey goes by.
+
+    They reach the workflow as the result of an activity, and so stand in its history: another worker that
+    replays it, with other settings, decides the same.
+
+    Attributes:
+        limits: How large changes and contexts may be.
+        idle_seconds: After so long without a message the journey completes.
+        rollover_messages: After so many messages a run continues as new.
+    """
+
+    limits: Limits = Field(default_factory=Limits)
+    idle_seconds: float
+    rollover_messages: int
+
+
+class LoadSession(Record):
+    """Load a stored session, after bringing the State Surface up to it."""
+
+    chat_session_id: str
+
+
+class CreateSession(Record):
+    """Create a session unless it is there.
+
+    Attributes:
+        session: As it is to be.
+        idempotency_key: Of the initialization.
+    """
+
+    session: ChatSessionArtifact
+    idempotency_key: str
+
+
+class LoadedSession(Record):
+    """What is stored, in both stores.
+
+    Attributes:
+        session: None where there is no such session.
+        raised_from: The revision it was raised from because the State Surface was ahead of Supabase.
+    """
+
+    session: ChatSessionArtifact | None
+    policy: Policy
+    raised_from: int | None = None
+
+
+class WriteChanges(Record):
+    """Store a batch of changes, all or none, after looking its keys up in the ledger.
+
+    Attributes:
+        base_revision: The revision that the batch was judged against.
+        keys: The idempotency keys to look up; a known one stops the batch.
+        entries: The changes to apply, in order; none where only keys are looked up.
+        session: The session after the last of them.
+    """
+
+    base_revision: int
+    keys: tuple[str, ...]
+    entries: tuple[LedgerEntry, ...]
+    session: ChatSessionArtifact
+
+
+class KnownChange(Record):
+    """What the ledger knows of a change that was applied before."""
+
+    revision: int
+    idempotency_key: str
+    change_hash: str
+    active_agent: str
+    context_hash: str | None
+    applied_at: Timestamp
+
+
+class WrittenChanges(Record):
+    """What became of a batch.
+
+    Attributes:
+        outcome: `written`: both stores hold it. `stopped`: nothing was written, since keys are known or the
+            stored revision is another one; judge again with `known` and `session`.
+        known: What the ledger has under the batch's keys.
+        session: What is stored, where that is not what the batch was judged against.
+        raised_from: As in `LoadedSession`.
+    """
+
+    outcome: Literal["written", "stopped"]
+    known: tuple[KnownChange, ...] = ()
+    session: ChatSessionArtifact | None = None
+    raised_from: int | None = None

@@ -1,0 +1,1 @@
+"""The process that runs journeys, and what it needs around it: settings, migrations, an embedded stack."""

@@ -1,0 +1,45 @@
+"""How a worker reads payloads: JSON of the contract's types, and never an exception for what is not.
+
+A payload that cannot be read would fail the workflow task before any handler sees it, again and again. Here it
+becomes `Unreadable`, which the handlers refuse like any other message that does not fit.
+"""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from pydantic import BaseModel
+from pydantic_core import from_json
+from temporalio.api.common.v1 import Payload
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import DataConverter
+
+from contract.json_fidelity import Unreadable
+
+_JSON = b"json/plain"
+_NULL = b"binary/null"
+
+
+class JourneyPayloadConverter(PydanticPayloadConverter):
+    """Reads what others sent as plain JSON values, and the engine's own messages as their types."""
+
+    def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[object]:
+        """Read payloads; the engine's own messages, which have a type hint, as `pydantic` reads them."""
+        return [_read(payload, hint) for payload, hint in zip_longest(payloads, type_hints or [])]
+
+
+def _read(payload: Payload, hint: type | None) -> object:
+    encoding = payload.metadata.get("encoding", b"")
+    if hint is not None and issubclass(hint, BaseModel) and encoding == _JSON:
+        return hint.model_validate_json(payload.data)
+    if encoding == _NULL:
+        return None
+    if encoding != _JSON:
+        return Unreadable(f"its encoding is {encoding.decode(errors='replace')[:40]!r}; send json/plain")
+    try:
+        return from_json(payload.data, allow_inf_nan=False)
+    except ValueError as error:
+        return Unreadable(f"it is not JSON that can be kept: {error}")
+
+
+journey_data_converter = DataConverter(payload_converter_class=JourneyPayloadConverter)
+"""The data converter of a worker's client."""

@@ -1,0 +1,55 @@
+"""The search attributes that journeys set must exist before the first one starts."""
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from contract.chat_session import SEARCH_ATTRIBUTES
+
+
+class SearchAttributesMissing(Exception):  # noqa: N818
+    """The namespace lacks search attributes; a journey that sets one would be stuck."""
+
+
+async def missing_search_attributes(client: Client) -> tuple[str, ...]:
+    """The names of the search attributes that the client's namespace lacks."""
+    answer = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    return tuple(
+        name
+        for name in SEARCH_ATTRIBUTES
+        if answer.custom_attributes.get(name) != IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    )
+
+
+async def register_search_attributes(client: Client) -> tuple[str, ...]:
+    """Register what is missing, as Keyword; answers the names that were."""
+    missing = await missing_search_attributes(client)
+    if missing:
+        try:
+            await client.operator_service.add_search_attributes(
+                AddSearchAttributesRequest(
+                    namespace=client.namespace,
+                    search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
+                )
+            )
+        except RPCError as error:
+            if error.status is not RPCStatusCode.ALREADY_EXISTS:
+                raise
+    return missing
+
+
+async def require_search_attributes(client: Client) -> None:
+    """Check that they are all there.
+
+    Raises:
+        SearchAttributesMissing: They are not; the message says what to do.
+    """
+    missing = await missing_search_attributes(client)
+    if missing:
+        raise SearchAttributesMissing(
+            f"namespace {client.namespace!r} lacks the Keyword search attributes {', '.join(missing)}; "
+            "register them with `journey migrate`"
+        )

@@ -1,0 +1,85 @@
+"""The worker's settings, from the environment."""
+
+from datetime import timedelta
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contract.chat_session import DEFAULT_TASK_QUEUE
+from contract.chat_session_activities import Policy
+from contract.limits import KIB, MAX_STORED_CONTEXT_BYTES, Limits
+
+LogFormat = Literal["json", "console"]
+
+
+class StoreSettings(BaseSettings):
+    """Where the stores are.
+
+    Attributes:
+        supabase_db_url: Supabase's Postgres, direct or through a pooler, as `postgresql://...`.
+        state_surface_url: The State Surface's Postgres; Supabase's where it is not set.
+    """
+
+    model_config = SettingsConfigDict(populate_by_name=True, frozen=True)
+
+    supabase_db_url: SecretStr = Field(
+        default=SecretStr("postgresql://postgres:postgres@127.0.0.1:54322/postgres"), validation_alias="SUPABASE_DB_URL"
+    )
+    state_surface_url: SecretStr = Field(default=SecretStr(""), validation_alias="STATE_SURFACE_URL")
+
+    @model_validator(mode="after")
+    def _state_surface_defaults_to_supabase(self) -> Self:
+        if not self.state_surface_url.get_secret_value():
+            return self.model_copy(update={"state_surface_url": self.supabase_db_url})
+        return self
+
+
+class WorkerSettings(StoreSettings):
+    """How a worker works.
+
+    Attributes:
+        task_queue: The Temporal task queue that it polls.
+        activity_slots: Activities at once, of local and of durable ones each; also connections to each store.
+        transaction_pooler: The stores' URLs lead to poolers in transaction mode. Port 6543 implies it.
+        idle_seconds: A journey without messages completes after so long; its session stays.
+        rollover_messages: A run continues as new after so many messages.
+        max_context_bytes: Canonical size of a session's context.
+        max_change_bytes: Canonical size of one change.
+        max_nesting: Levels of objects and arrays in a context.
+        graceful_shutdown_seconds: After SIGTERM, how long running activities may take to finish.
+        metrics_address: `host:port` to serve Prometheus metrics on; none where it is not set.
+        log_format: `json` for machines, `console` for people.
+        log_level: As in Python's logging.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="JOURNEY_", populate_by_name=True, frozen=True)
+
+    task_queue: str = DEFAULT_TASK_QUEUE
+    activity_slots: int = Field(default=20, ge=1, le=500)
+    transaction_pooler: bool = False
+    idle_seconds: float = Field(default=3600, ge=0)
+    rollover_messages: int = Field(default=500, ge=1, le=1500)
+    max_context_bytes: int = Field(default=256 * KIB, ge=1, le=MAX_STORED_CONTEXT_BYTES)
+    max_change_bytes: int = Field(default=64 * KIB, ge=1, le=256 * KIB)
+    max_nesting: int = Field(default=32, ge=2, le=100)
+    graceful_shutdown_seconds: float = Field(default=10, ge=0)
+    metrics_address: str | None = None
+    log_format: LogFormat = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def policy(self) -> Policy:
+        """What of these settings the journeys go by."""
+        return Policy(
+            limits=Limits(
+                context_bytes=self.max_context_bytes, change_bytes=self.max_change_bytes, nesting=self.max_nesting
+            ),
+            idle_seconds=self.idle_seconds,
+            rollover_messages=self.rollover_messages,
+        )
+
+    @property
+    def graceful_shutdown(self) -> timedelta:
+        """The same as a duration."""
+        return timedelta(seconds=self.graceful_shutdown_seconds)

@@ -1,0 +1,518 @@
+"""The journey Chat Session Management: one long-lived workflow for each chat session.
+
+Handlers check what they are sent and put it in one inbox; `run` takes it from there in batches, judges each change
+in order, has the batch stored, and only then answers. So there is one order of changes, and the session in
+memory is never ahead of what both stores hold.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ApplicationError
+
+from contract.canonical_json import canonical
+from contract.chat_session import (
+    GET,
+    INITIALIZE,
+    JOURNEY_ID,
+    LOAD,
+    UPDATE,
+    WORKFLOW_ID_PREFIX,
+    ChatSessionArtifact,
+    ChatSessionView,
+    GetChatSession,
+    InitializeChatSession,
+    JourneyArgument,
+    Refusal,
+    Refusals,
+    SignalChatContext,
+    UpdateChatContext,
+    UpdatedChatSession,
+    UpdateReceipt,
+    check_context,
+    is_session_id,
+    workflow_id,
+)
+from contract.chat_session_activities import (
+    CreateSession,
+    KnownChange,
+    LoadedSession,
+    LoadSession,
+    Policy,
+    WriteChanges,
+    WrittenChanges,
+)
+from contract.chat_session_continuation import CarriedSignal, CarriedState
+from contract.chat_session_judgement import Applied, Change, Duplicate, Refused, Verdict, as_known, judge
+from contract.errors import DatabaseUnavailable, InvalidParameter, JourneyError, SessionNotFound
+from contract.failures import as_failure, from_failure
+from contract.identifiers import timestamp
+from contract.limits import (
+    MAX_BACKLOG_BYTES,
+    MAX_BACKLOG_MESSAGES,
+    MAX_BATCH_BYTES,
+    MAX_BATCH_MESSAGES,
+    MAX_CARRIED_CONTEXT_BYTES,
+)
+from contract.messages import Request, RequestType, parse_only
+from workflows.local_then_durable import run_activity
+
+_TENANT_ID: Final = SearchAttributeKey.for_keyword("TenantId")
+_USER_ID: Final = SearchAttributeKey.for_keyword("UserId")
+_ACTIVE_AGENT: Final = SearchAttributeKey.for_keyword("ActiveAgent")
+
+
+@dataclass(frozen=True, slots=True)
+class _WaitingChange:
+    """A change in the inbox; `answer` is where an update waits, None for a signal."""
+
+    change: Change
+    answer: "asyncio.Future[Verdict] | None"
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _WaitingInitialization:
+    """An initialize update in the inbox."""
+
+    request: InitializeChatSession
+    answer: "asyncio.Future[ChatSessionArtifact]"
+    size: int
+
+
+_Waiting = _WaitingChange | _WaitingInitialization
+
+
+@workflow.defn(name=JOURNEY_ID)
+class ChatSessionJourney:
+    """One chat session: created once, changed in order, and asleep when nobody talks.
+
+    Every handler takes whatever it is sent: a message that does not fit is an error of the contract, never a failed
+    workflow task.
+    """
+
+    @workflow.init
+    def __init__(self, *arguments: object) -> None:
+        """Take the argument (`contract.chat_session.JourneyArgument`) and what an earlier run carried over."""
+        info = workflow.info()
+        self._chat_session_id = info.workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
+        self._session: ChatSessionArtifact | None = None  # never ahead of what both stores hold
+        self._policy: Policy | None = None
+        self._inbox: deque[_Waiting] = deque()
+        self._backlog_messages = 0
+        self._backlog_bytes = 0
+        self._singly = 0  # how many to apply one by one
+        self._applied_messages = 0
+        self._signals_seen = 0
+        self._refusals = Refusals()
+        self._last_message = workflow.time()
+        self._idle = False
+        self._cancelled = False
+        self._note = ""
+        # Only a run that continues another one was given its state by the journey itself.
+        if info.continued_run_id and len(arguments) == 2:
+            self._take_over(CarriedState.model_validate(arguments[1]))
+            arguments = arguments[:1]
+        self._initialization: InitializeChatSession | None = None
+        self._misfit: JourneyError | None = None
+        try:
+            self._initialization = self._checked(arguments)
+        except JourneyError as error:
+            self._misfit = error
+
+    @workflow.run
+    async def run(self, *_: object) -> None:
+        """Serve the session until it is idle or cancelled, or better continued as a new run.
+
+        Raises:
+            ApplicationError: The argument does not fit (`INVALID_PARAMETER`, once all that waited is served), or
+                there is no such session and nobody who initializes it (`SESSION_NOT_FOUND`).
+        """
+        serving = asyncio.create_task(self._serve())
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            self._cancelled = True
+            await serving
+        if self._ends:
+            return
+        workflow.continue_as_new(args=self._carried_over())
+
+    @workflow.update(name=INITIALIZE)
+    async def initialize_chat_session(self, *arguments: object) -> ChatSessionArtifact:
+        """Create the session, or answer it as it is now where it exists."""
+        request = _accepted(InitializeChatSession, arguments)
+        answer: asyncio.Future[ChatSessionArtifact] = asyncio.Future()
+        self._enqueue(_WaitingInitialization(request, answer, _size(request)))
+        return await answer
+
+    @initialize_chat_session.validator
+    def _may_initialize(self, *arguments: object) -> None:
+        try:
+            request = parse_only(InitializeChatSession, arguments)
+            request.check(self._chat_session_id, workflow.now())
+            if self._policy:
+                check_context(request.context, self._policy.limits)
+            self._check_backlog(_size(request))
+        except JourneyError as error:
+            raise as_failure(error) from None
+
+    @workflow.update(name=UPDATE)
+    async def update_chat_context(self, *arguments: object) -> UpdatedChatSession | UpdateReceipt:
+        """Change the context, and answer when both stores hold the change."""
+        request = _accepted(UpdateChatContext, arguments)
+        update = workflow.current_update_info()
+        assert update is not None
+        change = Change.of(request, request.key(self._chat_session_id, update.id))
+        answer: asyncio.Future[Verdict] = asyncio.Future()
+        self._enqueue(_WaitingChange(change, answer, _size(request)))
+        verdict = await answer
+        assert self._session is not None
+        return _reply(verdict, self._session, request)
+
+    @update_chat_context.validator
+    def _may_update(self, *arguments: object) -> None:
+        try:
+            request = parse_only(UpdateChatContext, arguments)
+            if self._policy:
+                Change.of(request, "").check(self._policy.limits)
+            self._check_backlog(_size(request))
+        except JourneyError as error:
+            raise as_failure(error) from None
+
+    @workflow.signal(name=UPDATE)
+    def signal_chat_context(self, *arguments: object) -> None:
+        """Change the context without an answer; what is refused is counted, logged and shown in `refusals`."""
+        self._signals_seen += 1
+        try:
+            request = parse_only(SignalChatContext, arguments)
+            size = _size(request)
+            self._check_backlog(size)
+        except JourneyError as error:
+            self._refuse(error)
+            return
+        message = f"{workflow.info().first_execution_run_id}/{self._signals_seen}"
+        change = Change.of(request, request.key(self._chat_session_id, message))
+        self._enqueue(_WaitingChange(change, None, size))
+
+    @workflow.query(name=GET)
+    def get_chat_session(self, *arguments: object) -> ChatSessionView:
+        """The session as both stores hold it, and the signals that were refused."""
+        try:
+            request = parse_only(GetChatSession, arguments)
+            if self._session is None:
+                raise DatabaseUnavailable("the session is not loaded yet; ask again")
+            if request.chat_session_id not in (None, self._chat_session_id) or not self._session.is_for(
+                request.tenant_id, request.user_id
+            ):
+                raise SessionNotFound
+        except JourneyError as error:
+            # Of a failed query only the message reaches the caller.
+            raise ApplicationError(str(error), type=error.code) from None
+        return ChatSessionView.model_construct(**dict(self._session), refusals=self._refusals)
+
+    # How a run begins.
+
+    def _checked(self, arguments: Sequence[object]) -> InitializeChatSession | None:
+        argument = parse_only(JourneyArgument, arguments)
+        if workflow.info().workflow_id != workflow_id(argument.chat_session_id):
+            raise InvalidParameter(
+                f"chat_session_id: the workflow ID of a session is {WORKFLOW_ID_PREFIX}<chat_session_id>",
+                field="chat_session_id",
+            )
+        initialization = argument.initialization
+        if initialization:
+            initialization.check(self._chat_session_id, workflow.now())
+        return initialization
+
+    def _take_over(self, carried: CarriedState) -> None:
+        self._session = carried.session
+        self._policy = carried.policy
+        self._signals_seen = carried.signals_seen
+        self._refusals = carried.refusals
+        for signal in carried.signals:
+            self._enqueue(_WaitingChange(Change.of(signal.request, signal.key), None, _size(signal.request)))
+
+    async def _open(self) -> None:
+        """Find the stored session or create it, before anything is judged."""
+        if not is_session_id(self._chat_session_id):
+            await self._fail(InvalidParameter("the workflow ID names no session"))
+        if self._session is None and self._initialization:
+            try:
+                await self._create(self._initialization)
+            except ApplicationError as failure:
+                self._misfit = from_failure(failure) or self._misfit
+        if self._session is None:
+            self._adopt(
+                await run_activity(
+                    LOAD, LoadSession(chat_session_id=self._chat_session_id), LoadedSession, summary="load the session"
+                )
+            )
+        while self._session is None:
+            asking = next((each for each in self._inbox if isinstance(each, _WaitingInitialization)), None)
+            if asking is None:
+                await self._fail(self._misfit or SessionNotFound())
+            try:
+                await self._create(asking.request)
+            except ApplicationError as failure:
+                self._inbox.remove(asking)
+                self._leave(asking)
+                asking.answer.set_exception(failure)
+        self._show()
+
+    async def _create(self, request: InitializeChatSession) -> None:
+        wanted = CreateSession(session=request.session(workflow.now()), idempotency_key=request.key)
+        self._adopt(await run_activity(INITIALIZE, wanted, LoadedSession, summary="create the session"))
+
+    def _adopt(self, loaded: LoadedSession) -> None:
+        self._session = loaded.session
+        self._policy = loaded.policy
+        self._remark(loaded.raised_from)
+
+    # How it goes on.
+
+    async def _serve(self) -> None:
+        await self._open()
+        watching = asyncio.create_task(self._watch_idleness())
+        while True:
+            await workflow.wait_condition(lambda: bool(self._inbox) or self._may_leave)
+            if self._may_leave:
+                break
+            await self._apply(self._next_batch())
+        del watching  # its timer ends with the run; to cancel it would cost an event
+        if self._misfit:
+            raise as_failure(self._misfit)
+
+    @property
+    def _ends(self) -> bool:
+        """Whether the journey is over for now, rather than to be continued as a new run."""
+        return not self._inbox and (self._idle or self._cancelled or self._misfit is not None)
+
+    @property
+    def _may_leave(self) -> bool:
+        """Whether this run can close: not before every accepted update is answered, since closing would fail it."""
+        return workflow.all_handlers_finished() and (self._ends or self._better_continued)
+
+    @property
+    def _better_continued(self) -> bool:
+        if self._cancelled or self._misfit or not self._policy:
+            return False
+        info = workflow.info()
+        return self._applied_messages >= self._policy.rollover_messages or (
+            self._applied_messages > 0 and info.is_continue_as_new_suggested()
+        )
+
+    async def _watch_idleness(self) -> None:
+        """Notice that nobody has talked for a time.
+
+        One timer runs and looks at the clock when it fires: to start it again at every message would cost two
+        events each.
+        """
+        assert self._policy is not None
+        while (left := self._last_message + self._policy.idle_seconds - workflow.time()) > 0:
+            await workflow.sleep(left)
+        self._idle = True
+
+    def _carried_over(self) -> tuple[JourneyArgument, CarriedState]:
+        assert self._session is not None
+        assert self._policy is not None
+        fits = len(canonical(self._session.context)) <= MAX_CARRIED_CONTEXT_BYTES
+        argument = JourneyArgument(
+            chat_session_id=self._chat_session_id, tenant_id=self._session.tenant_id, user_id=self._session.user_id
+        )
+        return argument, CarriedState(
+            session=self._session if fits else None,
+            policy=self._policy,
+            signals=tuple(
+                CarriedSignal(request=waiting.change.request, key=waiting.change.key)
+                for waiting in self._inbox
+                if isinstance(waiting, _WaitingChange)
+            ),
+            signals_seen=self._signals_seen,
+            refusals=self._refusals,
+        )
+
+    # The inbox.
+
+    def _check_backlog(self, size: int) -> None:
+        if self._backlog_messages >= MAX_BACKLOG_MESSAGES or self._backlog_bytes + size > MAX_BACKLOG_BYTES:
+            raise DatabaseUnavailable("too many changes of this session wait to be stored; send it again later")
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        self._inbox.append(waiting)
+        self._backlog_messages += 1
+        self._backlog_bytes += waiting.size
+        self._last_message = workflow.time()
+
+    def _leave(self, waiting: _Waiting) -> None:
+        self._backlog_messages -= 1
+        self._backlog_bytes -= waiting.size
+        self._applied_messages += 1
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch = [self._inbox.popleft()]
+        if self._singly:
+            self._singly -= 1
+            return batch
+        size = batch[0].size
+        while self._inbox and len(batch) < MAX_BATCH_MESSAGES and size + self._inbox[0].size <= MAX_BATCH_BYTES:
+            batch.append(self._inbox.popleft())
+            size += batch[-1].size
+        return batch
+
+    # Changes.
+
+    async def _apply(self, batch: Sequence[_Waiting]) -> None:
+        """Judge a batch, have it stored, and answer it."""
+        changes = [waiting for waiting in batch if isinstance(waiting, _WaitingChange)]
+        try:
+            verdicts = await self._stored([waiting.change for waiting in changes])
+        except ApplicationError as failure:
+            if failure.type == SessionNotFound.code:
+                self._inbox.extendleft(reversed(batch))
+                await self._fail(SessionNotFound())
+            if len(changes) > 1:  # one of them holds what the database refuses: find out which
+                self._inbox.extendleft(reversed(batch))
+                self._singly = len(batch)
+                return
+            verdicts = [Refused(from_failure(failure) or InvalidParameter("the database refuses the change"))]
+        for waiting, verdict in zip(changes, verdicts, strict=True):
+            if waiting.answer:
+                waiting.answer.set_result(verdict)
+            elif isinstance(verdict, Refused):
+                self._refuse(verdict.error)
+        assert self._session is not None
+        for each in batch:
+            self._leave(each)
+            if isinstance(each, _WaitingInitialization):
+                if self._session.is_for(each.request.tenant_id, each.request.user_id):
+                    each.answer.set_result(self._session)
+                else:
+                    each.answer.set_exception(as_failure(SessionNotFound()))
+        self._show()
+
+    async def _stored(self, changes: Sequence[Change]) -> Sequence[Verdict]:
+        """Judge changes until they are stored as judged: the stores may know more of them than this run does."""
+        known: dict[str, KnownChange] = {}
+        while True:
+            assert self._session is not None
+            verdicts, after = self._judged(self._session, changes, known)
+            keys = tuple({change.key: None for change in changes if change.key not in known})
+            if not keys:
+                return verdicts
+            entries = tuple(verdict.entry for verdict in verdicts if isinstance(verdict, Applied))
+            written = await run_activity(
+                UPDATE,
+                WriteChanges(base_revision=self._session.revision, keys=keys, entries=entries, session=after),
+                WrittenChanges,
+                summary=f"revision {after.revision}: {len(entries)} of {len(changes)} changes",
+            )
+            self._remark(written.raised_from)
+            if written.outcome == "written":
+                self._session = written.session or after
+                return verdicts
+            self._session = written.session or self._session
+            known |= {change.idempotency_key: change for change in written.known}
+
+    def _judged(
+        self, session: ChatSessionArtifact, changes: Sequence[Change], known: Mapping[str, KnownChange]
+    ) -> tuple[Sequence[Verdict], ChatSessionArtifact]:
+        assert self._policy is not None
+        so_far = dict(known)
+        verdicts = []
+        for change in changes:
+            verdict = judge(session, change, so_far, self._policy.limits, workflow.now())
+            if isinstance(verdict, Applied):
+                session = verdict.session
+                so_far[change.key] = as_known(verdict.entry)
+            verdicts.append(verdict)
+        return verdicts, session
+
+    def _refuse(self, error: JourneyError) -> None:
+        self._refusals = self._refusals.with_one_more(Refusal(at=workflow.now(), code=error.code, field=error.field))
+        workflow.logger.warning("signal refused", extra={"code": error.code, "field": error.field})
+        workflow.metric_meter().create_counter("journey_refused_signals", "Signals that were refused.", "signals").add(
+            1, {"code": error.code}
+        )
+
+    async def _fail(self, error: JourneyError) -> NoReturn:
+        """Close the run: there is nothing to serve. Whoever waits learns no more than that."""
+        told = (
+            error
+            if isinstance(error, InvalidParameter) and not is_session_id(self._chat_session_id)
+            else SessionNotFound()
+        )
+        for waiting in self._inbox:
+            if waiting.answer:
+                waiting.answer.set_exception(as_failure(told))
+            else:
+                self._refuse(told)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        raise as_failure(error)
+
+    # What people see.
+
+    def _remark(self, raised_from: int | None) -> None:
+        if raised_from is not None:
+            self._note = (
+                f"The State Surface was ahead of revision {raised_from} in Supabase; the session went on above it."
+            )
+            workflow.logger.warning("went on above the State Surface", extra={"raised_from": raised_from})
+
+    def _show(self) -> None:
+        """Bring the search attributes and the Web UI's details up to the session."""
+        session = self._session
+        assert session is not None
+        shown = workflow.info().typed_search_attributes
+        wanted = {_TENANT_ID: session.tenant_id, _USER_ID: session.user_id, _ACTIVE_AGENT: session.active_agent}
+        changed = [key.value_set(value) for key, value in wanted.items() if shown.get(key) != value]
+        if changed:
+            workflow.upsert_search_attributes(changed)
+        lines = [
+            f"**{session.active_agent}** leads, revision **{session.revision}** of {timestamp(session.updated_at)}",
+            f"- refused signals: {self._refusals.count}",
+        ]
+        if self._note:
+            lines.append(f"- {self._note}")
+        workflow.set_current_details("\n".join(lines))
+
+
+def _accepted(model: type[RequestType], arguments: Sequence[object]) -> RequestType:
+    """Read a message that the validator let pass, perhaps another version's."""
+    try:
+        return parse_only(model, arguments)
+    except JourneyError as error:
+        raise as_failure(error) from None
+
+
+def _size(request: Request) -> int:
+    return len(request.model_dump_json())
+
+
+def _reply(
+    verdict: Verdict, current: ChatSessionArtifact, request: UpdateChatContext
+) -> UpdatedChatSession | UpdateReceipt:
+    if isinstance(verdict, Refused):
+        raise as_failure(verdict.error)
+    session = current if isinstance(verdict, Duplicate) else verdict.session
+    fields = dict(session)
+    fields["applied_revision"] = session.revision
+    fields["duplicate"] = False
+    if isinstance(verdict, Duplicate):
+        known = verdict.known
+        fields["applied_revision"] = known.revision
+        fields["duplicate"] = True
+        if request.returning == "receipt":
+            fields["revision"] = known.revision
+            fields["active_agent"] = known.active_agent
+            fields["context_hash"] = known.context_hash
+            fields["updated_at"] = known.applied_at
+    if request.returning == "artifact":
+        return UpdatedChatSession.model_construct(**fields)
+    del fields["context"]
+    return UpdateReceipt.model_construct(**fields)
