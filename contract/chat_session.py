@@ -346,9 +346,9 @@ class Refusals(Record):
 
 
 class ChatSessionView(ChatSessionArtifact):
-    """What `get_chat_session` shows of a live journey."""
+    """What `get_chat_session` shows: the session, and of a live journey the signals that it refused."""
 
-    refusals: Refusals
+    refusals: Refusals | None = None
 
 
 class UpdateReceipt(ChatSessionReceipt):

@@ -153,8 +153,11 @@ async def _connect(store: _Store, url: str) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-def _said(error: Exception) -> str:
-    # A timeout says nothing.
+def _said(error: BaseException) -> str:
+    # Once a connection is lost the rollback fails too, and only what came before it tells why.
+    if isinstance(error, asyncpg.InterfaceError) and error.__context__:
+        error = error.__context__
+    # A timeout has no words of its own.
     return str(error) or type(error).__name__
 
 

@@ -1,0 +1,5 @@
+"""`python -m starter`: the `journey` command."""
+
+from starter.cli import main
+
+main()

@@ -1,0 +1,161 @@
+"""The whole journey once, on a stack of its own, and checked against the stores."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+from uuid import UUID
+
+import asyncpg
+from pydantic_core import from_json
+from temporalio.client import Client
+
+from contract.canonical_json import canonical_hash
+from contract.chat_session import ChatSessionArtifact, ChatSessionView, LedgerEntry, workflow_id
+from contract.messages import Record
+from starter.chat_sessions import ChatSessions
+from worker.dev import dev_stack
+
+
+class DemoFailed(Exception):  # noqa: N818
+    """The journey did not keep a promise; the message says which."""
+
+
+class DemoReport(Record):
+    """What the demonstration saw.
+
+    Attributes:
+        session: As it was read at the end.
+        ledger: Its changes, from Supabase.
+        state_surface_revision: Of the registered artifact.
+        trace_url: Where the Web UI shows the journey while the stack runs.
+        checks: The promises that were checked, in words.
+    """
+
+    session: ChatSessionView
+    ledger: tuple[LedgerEntry, ...]
+    state_surface_revision: int
+    trace_url: str
+    checks: tuple[str, ...]
+
+
+async def run_demo(folder: Path, *, progress: Callable[[str], None]) -> DemoReport:
+    """Run the journey: initialize twice, get, hand over, two agents append at once, signal, update, get.
+
+    Args:
+        folder: Where the stack keeps its data meanwhile.
+        progress: Told in a line what is being done.
+
+    Raises:
+        DemoFailed: A promise was not kept.
+    """
+    async with dev_stack(folder, progress=progress) as (addresses, worker), worker:
+        client = await Client.connect(addresses.temporal_address, namespace=addresses.temporal_namespace)
+        sessions = ChatSessions(client, task_queue=addresses.task_queue)
+        checks: list[str] = []
+
+        def check(promise: str, kept: bool) -> None:
+            if not kept:
+                raise DemoFailed(promise)
+            progress(f"✓ {promise}")
+            checks.append(promise)
+
+        tenant, user, asked = "acme", "ada", datetime.now(UTC)
+        first, second = await asyncio.gather(
+            sessions.initialize(tenant_id=tenant, user_id=user, requested_at=asked),
+            sessions.initialize(tenant_id=tenant, user_id=user, requested_at=asked),
+        )
+        check("two initializations at once made one session", first == second)
+        identity = first.chat_session_id
+        check("the guide leads a new session", (await sessions.get(identity, tenant_id=tenant)).active_agent == "guide")
+
+        handed_over = await sessions.update_context(
+            identity, tenant_id=tenant, user_id=user, active_agent="liaison_finance", author="user"
+        )
+        check("the conversation was handed to a liaison", handed_over.active_agent == "liaison_finance")
+
+        await asyncio.gather(
+            sessions.update_context(
+                identity,
+                tenant_id=tenant,
+                append={"messages": [{"id": "m1", "from": "liaison_finance", "text": "Here are the figures."}]},
+                author="liaison_finance",
+            ),
+            sessions.update_context(
+                identity,
+                tenant_id=tenant,
+                append={"messages": [{"id": "m2", "from": "guide", "text": "Shall I summarise them?"}]},
+                author="guide",
+            ),
+        )
+        await sessions.signal_context(
+            identity, tenant_id=tenant, context={"topic": "quarterly figures"}, author="guide"
+        )
+        answered = await sessions.update_context(
+            identity,
+            tenant_id=tenant,
+            user_id=user,
+            append={"messages": [{"id": "m3", "from": "user", "text": "Yes, please."}]},
+            idempotency_key="the user's answer",
+            author="user",
+        )
+        again = await sessions.update_context(
+            identity,
+            tenant_id=tenant,
+            user_id=user,
+            append={"messages": [{"id": "m3", "from": "user", "text": "Yes, please."}]},
+            idempotency_key="the user's answer",
+            author="user",
+        )
+        check("a change that was sent twice stands once", again.applied_revision == answered.applied_revision)
+
+        seen = await sessions.get(identity, tenant_id=tenant, user_id=user)
+        messages = seen.context.get("messages")
+        check(
+            "two agents and a user wrote at once and nothing was lost",
+            isinstance(messages, list) and {m["id"] for m in messages if isinstance(m, dict)} == {"m1", "m2", "m3"},
+        )
+        check("the signal was applied", seen.context.get("topic") == "quarterly figures")
+
+        row, revisions = await _stored_in_supabase(addresses.supabase_db_url, seen)
+        check("Supabase holds the session as it was read", row == (seen.revision, seen.context_hash))
+        check("the ledger has one row for each revision", revisions == list(range(1, seen.revision + 1)))
+        registered = await _registered(addresses.state_surface_url, seen)
+        check("the State Surface holds the same revision", registered == (seen.revision, seen.context_hash))
+        return DemoReport(
+            session=seen,
+            ledger=tuple(await sessions.history(identity, tenant_id=tenant)),
+            state_surface_revision=registered[0],
+            trace_url=f"{addresses.temporal_ui_url}/namespaces/{addresses.temporal_namespace}/workflows/"
+            f"{quote(workflow_id(identity), safe='')}",
+            checks=tuple(checks),
+        )
+
+
+async def _stored_in_supabase(url: str, session: ChatSessionArtifact) -> tuple[tuple[int, str], list[int]]:
+    connection = await asyncpg.connect(url)
+    try:
+        identity = UUID(session.chat_session_id)
+        rows = await connection.fetch(
+            "select revision, context from public.chat_sessions where chat_session_id = $1", identity
+        )
+        ledger = await connection.fetch(
+            "select revision from public.chat_context_updates where chat_session_id = $1 order by revision", identity
+        )
+    finally:
+        await connection.close()
+    (row,) = rows
+    return (row["revision"], canonical_hash(from_json(row["context"]))), [entry["revision"] for entry in ledger]
+
+
+async def _registered(url: str, session: ChatSessionArtifact) -> tuple[int, str]:
+    connection = await asyncpg.connect(url)
+    try:
+        (row,) = await connection.fetch(
+            "select revision, semantic_payload from state_surface.artifacts where artifact_id = $1",
+            UUID(session.chat_session_id),
+        )
+    finally:
+        await connection.close()
+    return row["revision"], canonical_hash(from_json(row["semantic_payload"])["context"])
