@@ -1,0 +1,12 @@
+"""What the embedded stack says when it cannot run."""
+
+
+class EmbeddedStackError(Exception):
+    """The embedded stack cannot start or go on.
+
+    Its message is one line for a terminal: what is wrong, and what to do about it.
+    """
+
+
+class PortTakenError(EmbeddedStackError):
+    """A server lost the race for a port that was free a moment before."""
