@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
@@ -19,6 +18,7 @@ import yaml
 
 from worker.embedded import EmbeddedTemporal
 from worker.embedded.wheels import wheel_program
+from worker.settings import WorkerSettings
 
 Service: TypeAlias = dict[str, Any]
 
@@ -228,23 +228,17 @@ def test_our_services_can_be_scaled_and_hold_no_privileges(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_our_services_are_told_nothing_that_they_do_not_know(name: str) -> None:
-    settings = pytest.importorskip("worker.settings", reason="the settings are not there yet").WorkerSettings
-    prefix = settings.model_config.get("env_prefix", "")
+    prefix = WorkerSettings.model_config.get("env_prefix", "")
     known = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}  # of the Temporal SDK itself
-    for field, definition in settings.model_fields.items():
-        alias = definition.validation_alias
-        names = getattr(alias, "choices", None) or [alias or prefix + field]
-        known |= {str(choice).upper() for choice in names}
+    for field, definition in WorkerSettings.model_fields.items():
+        known.add(str(definition.validation_alias or prefix + field).upper())
     assert set(OURS[name]["environment"]) <= known
 
 
 def test_the_worker_is_given_the_time_that_it_takes_to_finish() -> None:
-    settings = pytest.importorskip("worker.settings", reason="the settings are not there yet").WorkerSettings
-    (graceful,) = (definition for field, definition in settings.model_fields.items() if "graceful" in field)
-    default = graceful.get_default(call_default_factory=True)
-    takes = default.total_seconds() if isinstance(default, timedelta) else float(default)
     # Beyond waiting for what runs, it closes its connections.
-    assert seconds(SERVICES["worker"]["stop_grace_period"]) >= takes + 5
+    takes = WorkerSettings().graceful_shutdown_seconds + 5
+    assert seconds(SERVICES["worker"]["stop_grace_period"]) >= takes
 
 
 # --- the scripts that it mounts

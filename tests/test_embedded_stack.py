@@ -27,8 +27,8 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
+from contract.chat_session import SEARCH_ATTRIBUTES
 from worker.embedded import (
-    SEARCH_ATTRIBUTES,
     EmbeddedPostgres,
     EmbeddedStack,
     EmbeddedStackError,
