@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 

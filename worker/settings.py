@@ -1,9 +1,9 @@
 """The worker's settings, from the environment."""
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.chat_session import DEFAULT_TASK_QUEUE
@@ -26,13 +26,9 @@ class StoreSettings(BaseSettings):
     supabase_db_url: SecretStr = Field(
         default=SecretStr("postgresql://postgres:postgres@127.0.0.1:54322/postgres"), validation_alias="SUPABASE_DB_URL"
     )
-    state_surface_url: SecretStr = Field(default=SecretStr(""), validation_alias="STATE_SURFACE_URL")
-
-    @model_validator(mode="after")
-    def _state_surface_defaults_to_supabase(self) -> Self:
-        if not self.state_surface_url.get_secret_value():
-            return self.model_copy(update={"state_surface_url": self.supabase_db_url})
-        return self
+    state_surface_url: SecretStr = Field(
+        default_factory=lambda settings: settings["supabase_db_url"], validation_alias="STATE_SURFACE_URL"
+    )
 
 
 class WorkerSettings(StoreSettings):
