@@ -13,6 +13,11 @@ help: ## list the targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'
 	@touch $@
 
+# Only the tests use it: the real Supabase CLI applies the migrations that `journey migrate` applies.
+tests/supabase_cli/node_modules/.installed: tests/supabase_cli/package.json tests/supabase_cli/.npmrc
+	npm install --prefix tests/supabase_cli --no-audit --no-fund --silent
+	@touch $@
+
 setup: .venv/.installed ## create .venv with everything, the `journey` command included
 
 demo: setup ## run the whole journey on an embedded stack, and check it
@@ -21,7 +26,7 @@ demo: setup ## run the whole journey on an embedded stack, and check it
 dev: setup ## run the embedded stack and one worker until Ctrl-C
 	$(BIN)/journey dev
 
-test: setup ## run the tests, with coverage
+test: setup tests/supabase_cli/node_modules/.installed ## run the tests, with coverage
 	$(BIN)/python -m pytest --cov
 
 lint: setup ## check style and formatting
@@ -38,4 +43,4 @@ types: setup ## check types, strictly
 check: lint types test ## all of the above checks
 
 clean: ## remove what the targets made
-	rm -rf .venv .journey .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .journey tests/supabase_cli/node_modules .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
