@@ -76,6 +76,7 @@ class Journeys:
             "supabase_db_url": SecretStr(self.addresses.supabase_db_url),
             "state_surface_url": SecretStr(self.addresses.state_surface_url),
             "task_queue": self.task_queue,
+            "sandbox": True,
         }
         chosen = WorkerSettings(**(stores | settings))
         async with (
@@ -203,6 +204,18 @@ class Journeys:
             **row,
             "semantic_payload": from_json(row["semantic_payload"]),
             "produced_by": from_json(row["produced_by"]),
+        }
+
+    async def kept(self, chat_session_id: str) -> Json:
+        """All that both stores hold of a session, row versions included: equal for as long as nothing is written."""
+        identity = UUID(chat_session_id)
+        row = "select xmin::text, s::text as all from public.chat_sessions as s where chat_session_id = $1"
+        ledger = "select xmin::text, u::text as all from public.chat_context_updates as u where chat_session_id = $1"
+        artifact = "select xmin::text, a::text as all from state_surface.artifacts as a where artifact_id = $1"
+        return {
+            "row": [dict(each) for each in await self.supabase.fetch(row, identity)],
+            "ledger": [dict(each) for each in await self.supabase.fetch(f"{ledger} order by revision", identity)],
+            "artifact": [dict(each) for each in await self.state_surface.fetch(artifact, identity)],
         }
 
 

@@ -58,6 +58,7 @@ async def dev_stack(
         settings = WorkerSettings(
             supabase_db_url=SecretStr(addresses.supabase_db_url),
             state_surface_url=SecretStr(addresses.state_surface_url),
+            sandbox=True,
         )
         client = await Client.connect(
             addresses.temporal_address,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
@@ -29,6 +29,11 @@ _RESTRICTIONS: Final = SandboxRestrictions.default.with_passthrough_modules(
     SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
     | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
 )
+
+
+def workflow_runner(*, sandbox: bool) -> WorkflowRunner:
+    """What runs workflow code: in the sandbox, which notices what is not deterministic, or at half the cost."""
+    return SandboxedWorkflowRunner(restrictions=_RESTRICTIONS) if sandbox else UnsandboxedWorkflowRunner()
 
 
 @asynccontextmanager
@@ -63,7 +68,7 @@ async def journey_worker(
             task_queue=settings.task_queue,
             workflows=[ChatSessionJourney],
             activities=activities.all,
-            workflow_runner=SandboxedWorkflowRunner(restrictions=_RESTRICTIONS),
+            workflow_runner=workflow_runner(sandbox=settings.sandbox),
             max_cached_workflows=max_cached_workflows,
             max_concurrent_activities=settings.activity_slots,
             max_concurrent_local_activities=settings.activity_slots,

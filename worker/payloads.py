@@ -6,12 +6,13 @@ becomes `Unreadable`, which the handlers refuse like any other message that does
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from typing import ClassVar
 
 from pydantic import BaseModel
 from pydantic_core import from_json
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
-from temporalio.converter import DataConverter
+from temporalio.converter import DataConverter, PayloadConverter
 
 from contract.json_fidelity import Unreadable
 
@@ -19,11 +20,18 @@ _JSON = b"json/plain"
 _NULL = b"binary/null"
 
 
-class JourneyPayloadConverter(PydanticPayloadConverter):
+class JourneyPayloadConverter(PayloadConverter):
     """Reads what others sent as plain JSON values, and the engine's own messages as their types."""
 
+    # The SDK makes a converter anew for every activation: what it is made of is shared.
+    _pydantic: ClassVar[PayloadConverter] = PydanticPayloadConverter()
+
+    def to_payloads(self, values: Sequence[object]) -> list[Payload]:
+        """Write values as JSON, as `pydantic` does; see the base class."""
+        return self._pydantic.to_payloads(values)
+
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[object]:
-        """Read payloads; the engine's own messages, which have a type hint, as `pydantic` reads them."""
+        """Read payloads: where there is a type hint, as that type, else as plain JSON or `Unreadable`."""
         return [_read(payload, hint) for payload, hint in zip_longest(payloads, type_hints or [])]
 
 

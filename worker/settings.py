@@ -44,6 +44,8 @@ class WorkerSettings(StoreSettings):
         max_change_bytes: Canonical size of one change.
         max_nesting: Levels of objects and arrays in a context.
         graceful_shutdown_seconds: After SIGTERM, how long running activities may take to finish.
+        sandbox: Run workflow code in the SDK's sandbox, as the tests and `journey dev` do. It notices code that is
+            not deterministic, and costs as much as the rest of the worker.
         metrics_address: `host:port` to serve Prometheus metrics on; none where it is not set.
         log_format: `json` for machines, `console` for people.
         log_level: As in Python's logging.
@@ -60,6 +62,7 @@ class WorkerSettings(StoreSettings):
     max_change_bytes: int = Field(default=64 * KIB, ge=1, le=256 * KIB)
     max_nesting: int = Field(default=32, ge=2, le=100)
     graceful_shutdown_seconds: float = Field(default=10, ge=0)
+    sandbox: bool = False
     metrics_address: str | None = None
     log_format: LogFormat = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -241,18 +241,15 @@ class ChatSessionJourney:
     async def _open(self) -> None:
         """Find the stored session or create it, before anything is judged."""
         if not is_session_id(self._chat_session_id):
-            await self._fail(InvalidParameter("the workflow ID names no session"))
+            unnamed = InvalidParameter("the workflow ID names no session")
+            await self._fail(self._misfit or unnamed, told=unnamed)
         if self._session is None and self._initialization:
             try:
                 await self._create(self._initialization)
             except ApplicationError as failure:
                 self._misfit = from_failure(failure) or self._misfit
         if self._session is None:
-            self._adopt(
-                await run_activity(
-                    LOAD, LoadSession(chat_session_id=self._chat_session_id), LoadedSession, summary="load the session"
-                )
-            )
+            await self._load()
         while self._session is None:
             asking = next((each for each in self._inbox if isinstance(each, _WaitingInitialization)), None)
             if asking is None:
@@ -264,6 +261,16 @@ class ChatSessionJourney:
                 self._leave(asking)
                 asking.answer.set_exception(failure)
         self._show()
+
+    async def _load(self) -> None:
+        wanted = LoadSession(chat_session_id=self._chat_session_id)
+        try:
+            self._adopt(await run_activity(LOAD, wanted, LoadedSession, summary="load the session"))
+        except ApplicationError as failure:
+            error = from_failure(failure)
+            if error is None:
+                raise
+            await self._fail(error, told=error)
 
     async def _create(self, request: InitializeChatSession) -> None:
         wanted = CreateSession(session=request.session(workflow.now()), idempotency_key=request.key)
@@ -440,13 +447,9 @@ class ChatSessionJourney:
             1, {"code": error.code}
         )
 
-    async def _fail(self, error: JourneyError) -> NoReturn:
-        """Close the run: there is nothing to serve. Whoever waits learns no more than that."""
-        told = (
-            error
-            if isinstance(error, InvalidParameter) and not is_session_id(self._chat_session_id)
-            else SessionNotFound()
-        )
+    async def _fail(self, error: JourneyError, *, told: JourneyError | None = None) -> NoReturn:
+        """Close the run: there is nothing to serve. Whoever waits learns no more than that, unless told."""
+        told = told or SessionNotFound()
         for waiting in self._inbox:
             if waiting.answer:
                 waiting.answer.set_exception(as_failure(told))
