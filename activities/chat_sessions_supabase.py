@@ -6,6 +6,7 @@ mode, and a lost reply leaves either all of it or nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from contract.limits import MAX_STORED_CONTEXT_BYTES
 
 _STORE: Final = "Supabase"
 _RACES: Final = 5
+_ENVELOPE: Final = 8
 
 _COLUMNS: Final = """
   chat_session_id, tenant_id, user_id, active_agent, context, context_hash, revision, lifecycle_state,
@@ -269,7 +271,13 @@ def _json(value: object) -> str:
 
 
 def _session(row: asyncpg.Record) -> ChatSessionArtifact:
-    context = from_json(row["context"])
+    try:
+        # As deep as it will be inside of messages, where parsers have their limit too.
+        context = from_json(f"{'[' * _ENVELOPE}{row['context']}{']' * _ENVELOPE}")
+    except ValueError as error:
+        raise ContextTooLarge(f"the stored context cannot be held: {error}", field="context") from None
+    for _ in range(_ENVELOPE):
+        (context,) = context
     encoded = canonical(context)
     if len(encoded) > MAX_STORED_CONTEXT_BYTES:
         raise ContextTooLarge(
@@ -280,6 +288,6 @@ def _session(row: asyncpg.Record) -> ChatSessionArtifact:
             **row,
             "chat_session_id": str(row["chat_session_id"]),
             "context": context,
-            "context_hash": canonical_hash(context),
+            "context_hash": sha256(encoded).hexdigest(),
         }
     )

@@ -20,6 +20,12 @@ MAX_BATCH_BYTES = 512 * KIB
 MAX_STORED_CONTEXT_BYTES = 768 * KIB
 """A context that somebody stored by hand loads up to this size, whatever the limit for changes is."""
 
+MAX_CHANGE_BYTES = 256 * KIB
+"""The most that a deployment may allow one change."""
+
+MAX_NESTING = 100
+"""The most that a deployment may allow a context."""
+
 MAX_CARRIED_CONTEXT_BYTES = 384 * KIB
 """A larger context is loaded again by the next run instead of being carried over to it."""
 
@@ -36,5 +42,9 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     context_bytes: int = Field(default=256 * KIB, ge=1, le=MAX_STORED_CONTEXT_BYTES)
-    change_bytes: int = Field(default=64 * KIB, ge=1, le=256 * KIB)
-    nesting: int = Field(default=32, ge=2, le=100)
+    change_bytes: int = Field(default=64 * KIB, ge=1, le=MAX_CHANGE_BYTES)
+    nesting: int = Field(default=32, ge=2, le=MAX_NESTING)
+
+
+WIDEST = Limits(context_bytes=MAX_STORED_CONTEXT_BYTES, change_bytes=MAX_CHANGE_BYTES, nesting=MAX_NESTING)
+"""What no deployment allows more than: it can be judged by before a journey knows its own limits."""

@@ -75,6 +75,7 @@ def _invalid(model: type[BaseModel], error: ValidationError) -> InvalidParameter
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     top = str(first["loc"][0]) if first["loc"] else ""
     field = top if top in model.model_fields else ""
-    where = ".".join(str(part)[:40] for part in first["loc"][:4]) or "the request"
+    # Names that the sender chose are in it, so it is made printable.
+    where = ".".join(ascii(str(part))[1:-1][:40] for part in first["loc"][:4]) or "the request"
     reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return InvalidParameter(f"{where}: {reason}", field=field)

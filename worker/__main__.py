@@ -1,5 +1,11 @@
 """`python -m worker`: run a worker, as `journey worker` does."""
 
-from worker.cli import worker
+import typer
 
-worker()
+from worker.cli import worker
+from worker.command import run_app
+
+app = typer.Typer(add_completion=False)
+app.command(name="worker")(worker)
+
+run_app(app)

@@ -1,15 +1,13 @@
 """The commands that run things: `journey dev`, `journey worker`, `journey migrate`."""
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from worker.command import run_command, run_service
+from worker.command import connected, facts, out, print_json, run_command, run_service, tell
 from worker.connection import connect
 from worker.dev import dev_stack
 from worker.journey_worker import journey_worker
@@ -22,21 +20,25 @@ app = typer.Typer()
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 
-_out = Console()
-_err = Console(stderr=True)
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\n".join(("Examples:", *(f"  {line}" for line in lines)))
 
 
-def tell(line: str) -> None:
-    """Show a line of progress, apart from the command's output."""
-    _err.print(line, style="dim", highlight=False, markup=False)
-
-
-@app.command()
+@app.command(
+    epilog=examples(
+        "journey worker",
+        "JOURNEY_IDLE_SECONDS=600 JOURNEY_LOG_FORMAT=console journey worker",
+    )
+)
 def worker() -> None:
     """Run a worker until SIGTERM or Ctrl-C; it finishes what it has begun.
 
-    It is configured by the environment: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, SUPABASE_DB_URL, STATE_SURFACE_URL,
-    JOURNEY_*. Run as many as you like on one task queue.
+    The environment configures it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and so on, SUPABASE_DB_URL,
+    STATE_SURFACE_URL, JOURNEY_*.
+
+    Run as many as you like on one task queue.
     """
     run_service(_worker)
 
@@ -44,20 +46,27 @@ def worker() -> None:
 async def _worker() -> None:
     settings = WorkerSettings()
     configure_logs(settings.log_format, settings.log_level)
-    client = await connect(metrics_address=settings.metrics_address)
+    client = await connected(connect(metrics_address=settings.metrics_address))
     async with journey_worker(client, settings) as journeys, journeys:
-        structlog.stdlib.get_logger("worker").info(
-            "polling", task_queue=settings.task_queue, namespace=client.namespace
+        logging.getLogger(__name__).info(
+            "polling", extra={"task_queue": settings.task_queue, "namespace": client.namespace}
         )
         await asyncio.Event().wait()
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "journey migrate",
+        "SUPABASE_DB_URL=postgresql://postgres:...@db.example.com/postgres journey migrate",
+    )
+)
 def migrate(*, json: Json = False) -> None:
     """Bring both stores' schemas and Temporal's search attributes up to date.
 
-    Applies what is missing to SUPABASE_DB_URL and STATE_SURFACE_URL, and registers the search attributes in the
-    namespace. It is safe to run again, and takes turns with `supabase db push`.
+    Applies what is missing to SUPABASE_DB_URL and STATE_SURFACE_URL, and registers the search attributes in
+    TEMPORAL_NAMESPACE.
+
+    It is safe to run again, and takes turns with `supabase db push`.
     """
     run_command(lambda: _migrate(json=json))
 
@@ -67,40 +76,45 @@ async def _migrate(*, json: bool) -> None:
     report = await migrate_stores(
         stores.supabase_db_url.get_secret_value(), stores.state_surface_url.get_secret_value(), progress=tell
     )
-    registered = await register_search_attributes(await connect())
+    registered = await register_search_attributes(await connected(connect()))
+    applied = {
+        "supabase": report.supabase,
+        "state_surface": report.state_surface,
+        "search_attributes": registered,
+    }
     if json:
-        _out.print_json(
-            data={"supabase": report.supabase, "state_surface": report.state_surface, "search_attributes": registered}
+        print_json({what: list(names) for what, names in applied.items()})
+    else:
+        out.print(
+            facts({what: "\n".join(names) or "nothing to do, up to date" for what, names in applied.items()})
         )
-        return
-    table = Table("what", "applied now")
-    for what, applied in {
-        "Supabase migrations": report.supabase,
-        "State Surface migrations": report.state_surface,
-        "Temporal search attributes": registered,
-    }.items():
-        table.add_row(what, ", ".join(applied) or "nothing, up to date")
-    _out.print(table)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "journey dev",
+        "journey dev --data-dir /tmp/other --temporal-port 7300 --ui-port 7301",
+        "journey dev --json | head -1 > addresses.json",
+    )
+)
 def dev(
     *,
     data_dir: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(".journey"),
     temporal_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Temporal's port; 7233 if that is free.")
+        int | None, typer.Option(min=1, max=65535, metavar="N", help="Temporal's port; 7233 if that is free.")
     ] = None,
     ui_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="The Web UI's port; 8233 if that is free.")
+        int | None, typer.Option(min=1, max=65535, metavar="N", help="The Web UI's port; 8233 if that is free.")
     ] = None,
     http_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="For the HTTP gateway, which does not exist yet.")
+        int | None,
+        typer.Option(min=1, max=65535, metavar="N", help="For the HTTP gateway, which does not exist yet."),
     ] = None,
     json: Json = False,
 ) -> None:
     """Run everything on this machine until Ctrl-C: Temporal, its Web UI, PostgreSQL, one worker.
 
-    All of it listens on loopback only and ends with this command, however that ends.
+    All of it listens on loopback only and ends with this command, however that ends. The data stay.
     """
     del http_port
     run_service(lambda: _dev(data_dir, temporal_port, ui_port, json=json))
@@ -113,10 +127,13 @@ async def _dev(data_dir: Path, temporal_port: int | None, ui_port: int | None, *
         journeys,
     ):
         if json:
-            print(addresses.model_dump_json(), flush=True)
+            print_json(addresses)
         else:
-            table = Table("", "where", title="Everything runs. Ctrl-C ends it.", title_justify="left")
-            for name, value in addresses.model_dump(exclude_none=True).items():
-                table.add_row(name, value, style="bold" if name == "temporal_ui_url" else None)
-            _out.print(table)
+            out.print(facts(addresses.model_dump(exclude_none=True)))
+            out.print("Everything runs; Ctrl-C ends it. Try, in another terminal:", style="bold green")
+            out.print(
+                f"  TEMPORAL_ADDRESS={addresses.temporal_address} journey session initialize --tenant acme --user ada",
+                highlight=False,
+                soft_wrap=True,
+            )
         await asyncio.Event().wait()

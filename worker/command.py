@@ -1,27 +1,98 @@
-"""How a command of the command line runs, stops and fails."""
+"""How a command of the command line runs, stops, fails and prints."""
 
 import asyncio
+import atexit
+import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import to_json
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+from temporalio.service import RPCError
 
 from contract.errors import DatabaseUnavailable, EngineUnavailable, InvalidParameter, JourneyError
 from worker.embedded import EmbeddedStackError
 from worker.migrate import MigrationError
 from worker.search_attributes import SearchAttributesMissing
 
-_REFUSED = 1
+Connected = TypeVar("Connected")
+
+_REFUSED: Final = 1
+_CONNECT_SECONDS: Final = 5
+
+out = Console()
+"""Standard output, for people."""
+
 _err = Console(stderr=True)
 
 
+def tell(line: str) -> None:
+    """Show a line of progress, apart from the command's output."""
+    _err.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(answer: BaseModel | Mapping[str, JsonValue]) -> None:
+    """Print the one JSON object of a command, in UTF-8 whatever the terminal's encoding."""
+    sys.stdout.buffer.write(to_json(answer) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def facts(rows: Mapping[str, RenderableType]) -> Table:
+    """Names and what they stand for: nothing is cut off, and no border comes along when it is copied."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, Text(value) if isinstance(value, str) else value)
+    return table
+
+
+async def connected(connecting: Awaitable[Connected]) -> Connected:
+    """Wait for a connection to Temporal, not for long, and say which settings are at fault.
+
+    Args:
+        connecting: Connects as the environment says.
+
+    Raises:
+        EngineUnavailable: Nothing answers.
+        InvalidParameter: The environment makes no sense.
+    """
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            return await connecting
+    except TimeoutError:
+        raise EngineUnavailable(
+            f"Temporal does not answer within {_CONNECT_SECONDS} s; is TEMPORAL_ADDRESS right?"
+        ) from None
+    except ValidationError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InvalidParameter(f"the settings of the connection (TEMPORAL_*, JOURNEY_METRICS_ADDRESS): {error}") from None
+
+
 def run_command(main: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Run a command; an error goes to standard error as `CODE: message`, with exit status 1."""
+    """Run a command to its end.
+
+    An error goes to standard error as `CODE: message`, with exit status 1. Ctrl-C and SIGTERM end the command in
+    order, with the exit status that a shell expects.
+    """
+
+    async def quietly() -> signal.Signals | None:
+        # The SDK leaves futures behind whose failure was told already.
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        return await _until_told(main())
+
     with _reported():
-        asyncio.run(main())
+        told = asyncio.run(quietly())
+    if told:
+        raise typer.Exit(128 + told)
 
 
 def run_service(main: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -30,24 +101,43 @@ def run_service(main: Callable[[], Coroutine[None, None, None]]) -> None:
         asyncio.run(_until_told(main()))
 
 
-async def _until_told(main: Awaitable[None]) -> None:
-    told = False
-    task = asyncio.ensure_future(main)
+def run_app(app: Callable[[], object]) -> None:
+    """Run the command line and leave the process at once.
 
-    def tell() -> None:
-        nonlocal told
+    Python's own way out would meet the threads of Temporal's SDK, which now and then crash an interpreter that is
+    being taken down, after all is said and done.
+    """
+    try:
+        app()
+    except SystemExit as end:
+        atexit._run_exitfuncs()
+        with suppress(OSError):  # nobody reads any more
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else _REFUSED)
+
+
+async def _until_told(main: Coroutine[None, None, None]) -> signal.Signals | None:
+    """Run until the end, or until a signal says so; answers the signal."""
+    told: list[signal.Signals] = []
+    task = asyncio.create_task(main)
+
+    def tell(number: signal.Signals) -> None:
         if not told:  # a second one must not disturb the clearing up
-            told = True
+            told.append(number)
             task.cancel()
 
     loop = asyncio.get_running_loop()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(each, tell)
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if each is not signal.SIGHUP or signal.getsignal(each) is signal.SIG_DFL:  # nohup stays nohup
+            loop.add_signal_handler(each, tell, each)
     try:
         await task
     except asyncio.CancelledError:
         if not told:
             raise
+        return told[0]
+    return None
 
 
 @contextmanager
@@ -57,12 +147,23 @@ def _reported() -> Iterator[None]:
     except JourneyError as error:
         _fail(error)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        _fail(InvalidParameter(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"))
+        _fail(_setting_at_fault(error))
     except MigrationError as error:
         _fail(DatabaseUnavailable(str(error)))
     except (EmbeddedStackError, SearchAttributesMissing) as error:
         _fail(EngineUnavailable(str(error)))
+    except RPCError as error:
+        _fail(EngineUnavailable(f"Temporal refuses the call: {error.status.name}: {error.message}"))
+
+
+def _setting_at_fault(error: ValidationError) -> InvalidParameter:
+    """Name the environment variable, and never show its value."""
+    if not error.title.endswith("Settings"):
+        raise error
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    name = "".join(str(part) for part in first["loc"][:1])
+    variable = name if name.isupper() else f"JOURNEY_{name.upper()}"
+    return InvalidParameter(f"{variable}: {first['msg'].removeprefix('Input ')}")
 
 
 def _fail(error: JourneyError) -> None:

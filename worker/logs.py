@@ -37,3 +37,4 @@ def configure_logs(log_format: LogFormat, level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.captureWarnings(capture=True)

@@ -42,7 +42,8 @@ def _read(payload: Payload, hint: type | None) -> object:
     if encoding == _NULL:
         return None
     if encoding != _JSON:
-        return Unreadable(f"its encoding is {encoding.decode(errors='replace')[:40]!r}; send json/plain")
+        named = ascii(encoding.decode(errors="replace"))[:60]
+        return Unreadable(f"its encoding is {named}; send json/plain")
     try:
         return from_json(payload.data, allow_inf_nan=False)
     except ValueError as error:

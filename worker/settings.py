@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.chat_session import DEFAULT_TASK_QUEUE
 from contract.chat_session_activities import Policy
-from contract.limits import KIB, MAX_STORED_CONTEXT_BYTES, Limits
+from contract.limits import KIB, MAX_CHANGE_BYTES, MAX_NESTING, MAX_STORED_CONTEXT_BYTES, Limits
 
 LogFormat = Literal["json", "console"]
 
@@ -59,8 +59,8 @@ class WorkerSettings(StoreSettings):
     idle_seconds: float = Field(default=3600, ge=0)
     rollover_messages: int = Field(default=500, ge=1, le=1500)
     max_context_bytes: int = Field(default=256 * KIB, ge=1, le=MAX_STORED_CONTEXT_BYTES)
-    max_change_bytes: int = Field(default=64 * KIB, ge=1, le=256 * KIB)
-    max_nesting: int = Field(default=32, ge=2, le=100)
+    max_change_bytes: int = Field(default=64 * KIB, ge=1, le=MAX_CHANGE_BYTES)
+    max_nesting: int = Field(default=32, ge=2, le=MAX_NESTING)
     graceful_shutdown_seconds: float = Field(default=10, ge=0)
     sandbox: bool = False
     metrics_address: str | None = None

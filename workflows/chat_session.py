@@ -58,6 +58,8 @@ from contract.limits import (
     MAX_BATCH_BYTES,
     MAX_BATCH_MESSAGES,
     MAX_CARRIED_CONTEXT_BYTES,
+    WIDEST,
+    Limits,
 )
 from contract.messages import Request, RequestType, parse_only
 from workflows.local_then_durable import run_activity
@@ -156,8 +158,7 @@ class ChatSessionJourney:
         try:
             request = parse_only(InitializeChatSession, arguments)
             request.check(self._chat_session_id, workflow.now())
-            if self._policy:
-                check_context(request.context, self._policy.limits)
+            check_context(request.context, self._limits)
             self._check_backlog(_size(request))
         except JourneyError as error:
             raise as_failure(error) from None
@@ -179,8 +180,7 @@ class ChatSessionJourney:
     def _may_update(self, *arguments: object) -> None:
         try:
             request = parse_only(UpdateChatContext, arguments)
-            if self._policy:
-                Change.of(request, "").check(self._policy.limits)
+            Change.of(request, "").check(self._limits)
             self._check_backlog(_size(request))
         except JourneyError as error:
             raise as_failure(error) from None
@@ -191,14 +191,14 @@ class ChatSessionJourney:
         self._signals_seen += 1
         try:
             request = parse_only(SignalChatContext, arguments)
-            size = _size(request)
-            self._check_backlog(size)
+            message = f"{workflow.info().first_execution_run_id}/{self._signals_seen}"
+            change = Change.of(request, request.key(self._chat_session_id, message))
+            change.check(self._limits)
+            self._check_backlog(_size(request))
         except JourneyError as error:
             self._refuse(error)
-            return
-        message = f"{workflow.info().first_execution_run_id}/{self._signals_seen}"
-        change = Change.of(request, request.key(self._chat_session_id, message))
-        self._enqueue(_WaitingChange(change, None, size))
+        else:
+            self._enqueue(_WaitingChange(change, None, _size(request)))
 
     @workflow.query(name=GET)
     def get_chat_session(self, *arguments: object) -> ChatSessionView:
@@ -346,6 +346,10 @@ class ChatSessionJourney:
 
     # The inbox.
 
+    @property
+    def _limits(self) -> Limits:
+        return self._policy.limits if self._policy else WIDEST
+
     def _check_backlog(self, size: int) -> None:
         if self._backlog_messages >= MAX_BACKLOG_MESSAGES or self._backlog_bytes + size > MAX_BACKLOG_BYTES:
             raise DatabaseUnavailable("too many changes of this session wait to be stored; send it again later")
@@ -429,11 +433,10 @@ class ChatSessionJourney:
     def _judged(
         self, session: ChatSessionArtifact, changes: Sequence[Change], known: Mapping[str, KnownChange]
     ) -> tuple[Sequence[Verdict], ChatSessionArtifact]:
-        assert self._policy is not None
         so_far = dict(known)
         verdicts = []
         for change in changes:
-            verdict = judge(session, change, so_far, self._policy.limits, workflow.now())
+            verdict = judge(session, change, so_far, self._limits, workflow.now())
             if isinstance(verdict, Applied):
                 session = verdict.session
                 so_far[change.key] = as_known(verdict.entry)
