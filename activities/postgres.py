@@ -51,7 +51,7 @@ async def _keep(_: _Connection) -> None:
 
 
 @contextmanager
-def reported(store: str) -> Iterator[None]:
+def reported(store: str, *, may_refuse: bool = True) -> Iterator[None]:
     """Turn a store's errors into what Temporal is to do about them.
 
     A data error (SQLSTATE class 22 or 23) lies in what was to be written and fails at once. Everything else is
@@ -60,6 +60,7 @@ def reported(store: str) -> Iterator[None]:
 
     Args:
         store: How to call the store in messages.
+        may_refuse: Whether a data error is final. It is not where another store holds the change already.
 
     Raises:
         ApplicationError: `INVALID_PARAMETER`, not to be retried, or `DATABASE_UNAVAILABLE`.
@@ -68,7 +69,7 @@ def reported(store: str) -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         state = error.sqlstate or "?"
-        if state[:2] in ("22", "23"):
+        if may_refuse and state[:2] in ("22", "23"):
             raise ApplicationError(
                 f"{store} refuses the change: SQLSTATE {state} ({type(error).__name__})",
                 {"field": ""},

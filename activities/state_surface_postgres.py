@@ -62,7 +62,7 @@ class StateSurfacePostgres:
 
     async def register(self, artifact: SurfaceArtifact) -> int:
         """Register an artifact, or bring a registered one up to this revision; answers the revision it has then."""
-        with reported(_STORE):
+        with reported(_STORE, may_refuse=False):
             held: int | None = None
             while held is None:  # none: another transaction has just made the row, the next statement sees it
                 held = await self._pool.fetchval(
@@ -84,7 +84,7 @@ class StateSurfacePostgres:
 
     async def update(self, artifact: SurfaceArtifact) -> int | None:
         """Bring an artifact up to this revision; answers the revision it has then, None if it is not registered."""
-        with reported(_STORE):
+        with reported(_STORE, may_refuse=False):
             held: int | None = await self._pool.fetchval(
                 _UPDATE,
                 UUID(artifact.artifact_id),

@@ -1,5 +1,6 @@
 """The client of the journey Chat Session Management."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -178,7 +179,12 @@ class ChatSessions:
         async def send(deadline: Deadline) -> Json:
             return await self._update_with_start(argument, INITIALIZE, request, f"{INITIALIZE}/{request.key}", deadline)
 
-        return ChatSessionArtifact.model_validate(await self._call(send, chat_session_id))
+        began = datetime.now(UTC)
+        session = ChatSessionArtifact.model_validate(await self._call(send, chat_session_id))
+        if session.created_at >= began:
+            return session
+        # Temporal answers a repeated initialization from the first one's answer; the session may have moved on.
+        return await self.get(chat_session_id, tenant_id=request.tenant_id, user_id=request.user_id)
 
     async def get(
         self, chat_session_id: str | None = None, *, tenant_id: str, user_id: str | None = None
@@ -282,6 +288,9 @@ class ChatSessions:
             JourneyError: `InvalidParameter`, `SessionNotFound`, `EngineUnavailable`.
         """
         request = _request(SignalChatContext, **change)
+        if request.idempotency_key is None and request.base_revision is None:
+            # Sent again after a lost reply it would be another signal to a run that has begun meanwhile.
+            request = request.model_copy(update={"idempotency_key": f"signal/{uuid4()}"})
         argument = _resuming(chat_session_id, request)
 
         async def send(deadline: Deadline) -> None:
@@ -393,8 +402,9 @@ class ChatSessions:
         if chat_session_id is None:
             return late
         try:
-            described = await self._handle(chat_session_id).describe(rpc_timeout=_DIAGNOSIS)
-        except (RPCError, RPCTimeoutOrCancelledError):
+            async with asyncio.timeout(_DIAGNOSIS.total_seconds()):
+                described = await self._handle(chat_session_id).describe()
+        except (TimeoutError, RuntimeError, RPCError, RPCTimeoutOrCancelledError):
             return late
         for pending in described.raw_description.pending_activities:
             if pending.last_failure.application_failure_info.type == DatabaseUnavailable.code:

@@ -8,64 +8,95 @@ from typing import Annotated, Literal
 import typer
 from pydantic import JsonValue
 from pydantic_core import from_json
-from rich.console import Console
 
-from contract.chat_session import ChatSessionReceipt
-from contract.errors import InvalidParameter
-from contract.messages import Record
+from contract.chat_session import ChatSessionReceipt, LedgerEntry
 from starter.chat_sessions import ChatSessions, ContextChange
 from starter.demo import run_demo
 from starter.tables import ledger_table, session_table
-from worker.cli import Json, tell
+from worker.cli import Json, examples
 from worker.cli import app as worker_app
-from worker.command import run_command
+from worker.command import connected, facts, out, print_json, run_app, run_command, tell
 
 app = typer.Typer(
     name="journey",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
-    help="Chat sessions of the Coexistence Solution as durable journeys. Begin with `journey demo`.",
+    help="Chat sessions of the Coexistence Solution as durable journeys.",
+    epilog=examples(
+        "journey demo                      see the whole journey in a few seconds",
+        "journey dev                       have everything on this machine",
+        "journey session initialize --tenant acme --user ada",
+    ),
 )
-session = typer.Typer(no_args_is_help=True, help="Create, read and change chat sessions.")
+session = typer.Typer(
+    no_args_is_help=True,
+    help="Create, read and change chat sessions.\n\n"
+    "Temporal is found as its own environment says: TEMPORAL_ADDRESS (localhost:7233), TEMPORAL_NAMESPACE, "
+    "TEMPORAL_PROFILE and so on. JOURNEY_TASK_QUEUE names the workers' queue.",
+)
 app.add_typer(worker_app)
 app.add_typer(session, name="session")
 
-_out = Console()
+JsonObject = dict[str, JsonValue]
 
 
-def _parse_json(text: str) -> JsonValue:
+def _json_object(text: str) -> JsonObject:
     try:
         value: JsonValue = from_json(text, allow_inf_nan=False)
     except ValueError as error:
-        raise typer.BadParameter(f"is not JSON: {error}") from None
+        raise typer.BadParameter(f'is not JSON: {error}. Quote it for the shell: \'{{"topic": "rent"}}\'') from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter('is not a JSON object, as {"topic": "rent"} is one')
     return value
 
 
+def _lists(text: str) -> dict[str, list[JsonValue]]:
+    additions = _json_object(text)
+    lists = {key: items for key, items in additions.items() if isinstance(items, list)}
+    if len(lists) < len(additions):
+        raise typer.BadParameter('holds a list for each key, as {"messages": [{"id": "m1"}]} does')
+    return lists
+
+
+_ID = "b99632c5-0f5c-5007-86a1-64f73f444388"
+
 Id = Annotated[str, typer.Argument(metavar="ID", help="The chat_session_id, a UUID.")]
-Tenant = Annotated[str, typer.Option(help="Whose platform.")]
-User = Annotated[str | None, typer.Option(help="Which user's; left out by a service that acts for the tenant.")]
-Agent = Annotated[str | None, typer.Option(help="Who leads: guide or liaison_<pillar>.")]
+Tenant = Annotated[str, typer.Option(metavar="T", help="Whose platform.")]
+User = Annotated[
+    str | None, typer.Option(metavar="U", help="Which user's; left out by a service that acts for the tenant.")
+]
+Agent = Annotated[str | None, typer.Option(metavar="A", help="Who leads: guide or liaison_<pillar>.")]
 Patch = Annotated[
-    object, typer.Option(parser=_parse_json, metavar="JSON", help="A JSON Merge Patch: null removes a key.")
+    JsonObject | None,
+    typer.Option(parser=_json_object, metavar="JSON", help="A JSON Merge Patch: null removes a key."),
 ]
 Append = Annotated[
-    object,
-    typer.Option(parser=_parse_json, metavar="JSON", help='Items to add to arrays, as {"messages": [{"id": "m1"}]}.'),
+    dict[str, list[JsonValue]] | None,
+    typer.Option(parser=_lists, metavar="JSON", help='Items to add to arrays, as {"messages": [{"id": "m1"}]}.'),
 ]
 Strategy = Annotated[Literal["merge", "replace"], typer.Option(help="replace needs --context and --base-revision.")]
-BaseRevision = Annotated[int | None, typer.Option(help="The revision that the change was written against.")]
-Key = Annotated[str | None, typer.Option(help="Names the change: sent again with it, it stands once.")]
-Author = Annotated[str | None, typer.Option(help="Who makes the change; kept in the ledger.")]
+BaseRevision = Annotated[
+    int | None, typer.Option(metavar="N", help="The revision that the change was written against.")
+]
+Key = Annotated[str | None, typer.Option(metavar="K", help="Names the change: sent again with it, it stands once.")]
+Author = Annotated[str | None, typer.Option(metavar="W", help="Who makes the change; kept in the ledger.")]
 
 
-@session.command()
+@session.command(
+    epilog=examples(
+        "journey session initialize --tenant acme --user ada",
+        """journey session initialize --tenant acme --user ada --context '{"topic": "rent"}'""",
+        "journey session initialize --tenant acme --user ada --json | jq -r .chat_session_id",
+    )
+)
 def initialize(
     *,
     tenant: Tenant,
-    user: Annotated[str, typer.Option(help="Who opens the chat.")],
+    user: Annotated[str, typer.Option(metavar="U", help="Who opens the chat.")],
     agent: Agent = None,
     context: Annotated[
-        object, typer.Option(parser=_parse_json, metavar="JSON", help="What the agents know at first.")
+        JsonObject | None,
+        typer.Option(parser=_json_object, metavar="JSON", help="What the agents know at first."),
     ] = None,
     requested_at: Annotated[
         str | None,
@@ -81,17 +112,22 @@ def initialize(
             user_id=user,
             requested_at=requested_at,
             active_agent=agent,
-            context=_object(context, "context"),
+            context=context,
         )
         _show(created, json=json)
 
     _run(main)
 
 
-@session.command()
+@session.command(
+    epilog=examples(
+        f"journey session get {_ID} --tenant acme",
+        "journey session get --tenant acme --user ada",
+    )
+)
 def get(
     chat_session_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Without it: the user's most recent session.")
+        str | None, typer.Argument(metavar="ID", help="Without it: the most recent session of --user.")
     ] = None,
     *,
     tenant: Tenant,
@@ -99,6 +135,8 @@ def get(
     json: Json = False,
 ) -> None:
     """Show a session as it is now."""
+    if chat_session_id is None and user is None:
+        raise typer.BadParameter("is needed without an ID", param_hint="'--user'")
 
     async def main(sessions: ChatSessions) -> None:
         _show(await sessions.get(chat_session_id, tenant_id=tenant, user_id=user), json=json)
@@ -106,7 +144,15 @@ def get(
     _run(main)
 
 
-@session.command()
+@session.command(
+    epilog=examples(
+        f"ID={_ID}",
+        "journey session update $ID --tenant acme --user ada --agent liaison_finance",
+        """journey session update $ID --tenant acme --context '{"topic": null}'""",
+        """journey session update $ID --tenant acme --author guide \\""",
+        """    --append '{"messages": [{"id": "m1", "text": "Hello!"}]}'""",
+    )
+)
 def update(
     chat_session_id: Id,
     *,
@@ -133,7 +179,12 @@ def update(
     _run(main)
 
 
-@session.command()
+@session.command(
+    epilog=examples(
+        f"ID={_ID}",
+        """journey session signal $ID --tenant acme --context '{"topic": "rent"}'""",
+    )
+)
 def signal(
     chat_session_id: Id,
     *,
@@ -148,70 +199,98 @@ def signal(
     author: Author = None,
     json: Json = False,
 ) -> None:
-    """Change a session's context without waiting: the engine holds the change until it is applied."""
+    """Change a session's context without waiting: the engine holds the change until it is applied.
+
+    What the journey then refuses of it shows in `journey session get`.
+    """
 
     async def main(sessions: ChatSessions) -> None:
         change = _change(tenant, user, context, append, agent, strategy, base_revision, idempotency_key, author)
         await sessions.signal_context(chat_session_id, **change)
         if json:
-            _out.print_json(data={"chat_session_id": chat_session_id, "accepted": True})
+            print_json({"chat_session_id": chat_session_id, "accepted": True})
         else:
-            _out.print(f"accepted for {chat_session_id}", highlight=False)
+            out.print(f"accepted for {chat_session_id}", highlight=False)
 
     _run(main)
 
 
-@session.command()
+@session.command(epilog=examples(f"journey session history {_ID} --tenant acme"))
 def history(chat_session_id: Id, *, tenant: Tenant, json: Json = False) -> None:
     """Show every change that was applied to a session, oldest first."""
 
     async def main(sessions: ChatSessions) -> None:
-        entries = await sessions.history(chat_session_id, tenant_id=tenant)
+        entries: list[LedgerEntry] = []
+        while page := await sessions.history(
+            chat_session_id, tenant_id=tenant, after_revision=entries[-1].revision if entries else 0
+        ):
+            entries += page
         if json:
-            _out.print_json(
-                data={
+            print_json(
+                {
                     "chat_session_id": chat_session_id,
                     "entries": [entry.model_dump(mode="json") for entry in entries],
                 }
             )
+        elif entries:
+            out.print(ledger_table(entries))
         else:
-            _out.print(ledger_table(entries))
+            out.print("no changes yet", style="dim")
 
     _run(main)
 
 
-@app.command()
+@app.command(epilog=examples("journey demo", "journey demo --json | jq .checks"))
 def demo(*, json: Json = False) -> None:
-    """Run the whole journey on a stack of its own in a temporary directory, and check it against the stores."""
+    """Run the whole journey on a stack of its own in a temporary directory, and check it against the stores.
+
+    It ends with exit status 1 and the promise that was broken, if one was. Nothing is left behind.
+    """
+
+    def kept(promise: str) -> None:
+        if json:
+            tell(f"✓ {promise}")
+        else:
+            out.print(f"[green]✓[/] {promise}", highlight=False)
 
     async def main() -> None:
         with tempfile.TemporaryDirectory(prefix="journey-demo-") as folder:
-            report = await run_demo(Path(folder), progress=tell)
+            report = await run_demo(Path(folder), progress=tell, kept=kept)
         if json:
-            print(report.model_dump_json())
+            print_json(report)
             return
-        _out.print(session_table(report.session))
-        _out.print(ledger_table(report.ledger))
-        _out.print(f"Supabase: revision {report.session.revision}, {len(report.ledger)} ledger rows")
-        _out.print(f"State Surface: revision {report.state_surface_revision}")
-        _out.print(f"The trace was at {report.trace_url}", soft_wrap=True)
-        _out.print("`journey dev` keeps such a stack running, so that you can look.", markup=False)
+        out.print()
+        out.print(session_table(report.session))
+        out.print()
+        out.print(ledger_table(report.ledger))
+        out.print()
+        out.print(
+            facts(
+                {
+                    "Supabase": f"revision {report.session.revision}, {len(report.ledger)} rows in the ledger",
+                    "State Surface": f"revision {report.state_surface_revision}",
+                }
+            )
+        )
+        out.print("The trace was at", style="cyan", end=" ")
+        out.print(report.trace_url, highlight=False, soft_wrap=True)
+        out.print("`journey dev` keeps such a stack running, to look around in.", style="dim", markup=False)
 
     run_command(main)
 
 
-def _show(message: Record, *, json: bool) -> None:
+def _show(message: ChatSessionReceipt, *, json: bool) -> None:
     if json:
-        print(message.model_dump_json())
-    elif isinstance(message, ChatSessionReceipt):
-        _out.print(session_table(message))
+        print_json(message)
+    else:
+        out.print(session_table(message))
 
 
 def _change(
     tenant: str,
     user: str | None,
-    context: object,
-    append: object,
+    context: JsonObject | None,
+    append: dict[str, list[JsonValue]] | None,
     agent: str | None,
     strategy: Literal["merge", "replace"],
     base_revision: int | None,
@@ -221,8 +300,8 @@ def _change(
     return ContextChange(
         tenant_id=tenant,
         user_id=user,
-        context=_object(context, "context"),
-        append=_lists(append),
+        context=context,
+        append=append,
         active_agent=agent,
         merge_strategy=strategy,
         base_revision=base_revision,
@@ -231,29 +310,13 @@ def _change(
     )
 
 
-def _object(value: object, field: str) -> dict[str, JsonValue] | None:
-    if value is None or isinstance(value, dict):
-        return value
-    raise InvalidParameter(f"{field}: is a JSON object", field=field)
-
-
-def _lists(value: object) -> dict[str, list[JsonValue]] | None:
-    additions = _object(value, "append")
-    if additions is None:
-        return None
-    lists = {key: items for key, items in additions.items() if isinstance(items, list)}
-    if len(lists) < len(additions):
-        raise InvalidParameter("append: holds a list of items for each key", field="append")
-    return lists
-
-
 def _run(main: Callable[[ChatSessions], Awaitable[None]]) -> None:
-    async def connected() -> None:
-        await main(await ChatSessions.connect())
+    async def command() -> None:
+        await main(await connected(ChatSessions.connect()))
 
-    run_command(connected)
+    run_command(command)
 
 
 def main() -> None:
     """The `journey` command."""
-    app()
+    run_app(app)

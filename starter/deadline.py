@@ -65,6 +65,10 @@ class Deadline:
             except (TimeoutError, RPCTimeoutOrCancelledError) as error:
                 if not self.left:
                     raise DeadlinePassed from error
+            except RuntimeError as error:
+                # How the SDK says that a client which connects at its first call cannot.
+                if not str(error).startswith("Failed client connect"):
+                    raise
             except RPCError as error:
                 if error.status not in _PASSING:
                     raise EngineUnavailable(

@@ -13,13 +13,16 @@ from temporalio.client import Client
 
 from contract.canonical_json import canonical_hash
 from contract.chat_session import ChatSessionArtifact, ChatSessionView, LedgerEntry, workflow_id
+from contract.errors import JourneyError
 from contract.messages import Record
 from starter.chat_sessions import ChatSessions
 from worker.dev import dev_stack
 
 
-class DemoFailed(Exception):  # noqa: N818
+class PromiseBroken(JourneyError):  # noqa: N818
     """The journey did not keep a promise; the message says which."""
+
+    code = "PROMISE_BROKEN"
 
 
 class DemoReport(Record):
@@ -40,25 +43,26 @@ class DemoReport(Record):
     checks: tuple[str, ...]
 
 
-async def run_demo(folder: Path, *, progress: Callable[[str], None]) -> DemoReport:
+async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Callable[[str], None]) -> DemoReport:
     """Run the journey: initialize twice, get, hand over, two agents append at once, signal, update, get.
 
     Args:
         folder: Where the stack keeps its data meanwhile.
         progress: Told in a line what is being done.
+        kept: Told each promise that was checked and kept.
 
     Raises:
-        DemoFailed: A promise was not kept.
+        PromiseBroken: One was not.
     """
     async with dev_stack(folder, progress=progress) as (addresses, worker), worker:
         client = await Client.connect(addresses.temporal_address, namespace=addresses.temporal_namespace)
         sessions = ChatSessions(client, task_queue=addresses.task_queue)
         checks: list[str] = []
 
-        def check(promise: str, kept: bool) -> None:
-            if not kept:
-                raise DemoFailed(promise)
-            progress(f"✓ {promise}")
+        def check(promise: str, holds: bool) -> None:
+            if not holds:
+                raise PromiseBroken(promise)
+            kept(promise)
             checks.append(promise)
 
         tenant, user, asked = "acme", "ada", datetime.now(UTC)
@@ -126,18 +130,18 @@ async def run_demo(folder: Path, *, progress: Callable[[str], None]) -> DemoRepo
         return DemoReport(
             session=seen,
             ledger=tuple(await sessions.history(identity, tenant_id=tenant)),
-            state_surface_revision=registered[0],
+            state_surface_revision=seen.revision,
             trace_url=f"{addresses.temporal_ui_url}/namespaces/{addresses.temporal_namespace}/workflows/"
             f"{quote(workflow_id(identity), safe='')}",
             checks=tuple(checks),
         )
 
 
-async def _stored_in_supabase(url: str, session: ChatSessionArtifact) -> tuple[tuple[int, str], list[int]]:
+async def _stored_in_supabase(url: str, session: ChatSessionArtifact) -> tuple[tuple[int, str] | None, list[int]]:
     connection = await asyncpg.connect(url)
     try:
         identity = UUID(session.chat_session_id)
-        rows = await connection.fetch(
+        row = await connection.fetchrow(
             "select revision, context from public.chat_sessions where chat_session_id = $1", identity
         )
         ledger = await connection.fetch(
@@ -145,17 +149,17 @@ async def _stored_in_supabase(url: str, session: ChatSessionArtifact) -> tuple[t
         )
     finally:
         await connection.close()
-    (row,) = rows
-    return (row["revision"], canonical_hash(from_json(row["context"]))), [entry["revision"] for entry in ledger]
+    stored = (row["revision"], canonical_hash(from_json(row["context"]))) if row else None
+    return stored, [entry["revision"] for entry in ledger]
 
 
-async def _registered(url: str, session: ChatSessionArtifact) -> tuple[int, str]:
+async def _registered(url: str, session: ChatSessionArtifact) -> tuple[int, str] | None:
     connection = await asyncpg.connect(url)
     try:
-        (row,) = await connection.fetch(
+        row = await connection.fetchrow(
             "select revision, semantic_payload from state_surface.artifacts where artifact_id = $1",
             UUID(session.chat_session_id),
         )
     finally:
         await connection.close()
-    return row["revision"], canonical_hash(from_json(row["semantic_payload"])["context"])
+    return (row["revision"], canonical_hash(from_json(row["semantic_payload"])["context"])) if row else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from worker.command import connected, facts, out, print_json, run_command, run_service, tell
 from worker.connection import connect
@@ -85,16 +86,14 @@ async def _migrate(*, json: bool) -> None:
     if json:
         print_json({what: list(names) for what, names in applied.items()})
     else:
-        out.print(
-            facts({what: "\n".join(names) or "nothing to do, up to date" for what, names in applied.items()})
-        )
+        out.print(facts({what: "\n".join(names) or "nothing to do, up to date" for what, names in applied.items()}))
 
 
 @app.command(
     epilog=examples(
         "journey dev",
         "journey dev --data-dir /tmp/other --temporal-port 7300 --ui-port 7301",
-        "journey dev --json | head -1 > addresses.json",
+        "journey dev --json > addresses.json",
     )
 )
 def dev(
@@ -129,7 +128,8 @@ async def _dev(data_dir: Path, temporal_port: int | None, ui_port: int | None, *
         if json:
             print_json(addresses)
         else:
-            out.print(facts(addresses.model_dump(exclude_none=True)))
+            for name, value in addresses.model_dump(exclude_none=True).items():
+                out.print(Text.assemble((f"{name:<20}", "cyan"), value), soft_wrap=True)  # to be copied in one piece
             out.print("Everything runs; Ctrl-C ends it. Try, in another terminal:", style="bold green")
             out.print(
                 f"  TEMPORAL_ADDRESS={addresses.temporal_address} journey session initialize --tenant acme --user ada",

@@ -5,6 +5,7 @@ import atexit
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
@@ -74,7 +75,9 @@ async def connected(connecting: Awaitable[Connected]) -> Connected:
     except ValidationError:
         raise
     except (OSError, RuntimeError, ValueError) as error:
-        raise InvalidParameter(f"the settings of the connection (TEMPORAL_*, JOURNEY_METRICS_ADDRESS): {error}") from None
+        raise InvalidParameter(
+            f"the settings of the connection (TEMPORAL_*, JOURNEY_METRICS_ADDRESS): {error}"
+        ) from None
 
 
 def run_command(main: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -89,7 +92,7 @@ def run_command(main: Callable[[], Coroutine[None, None, None]]) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         return await _until_told(main())
 
-    with _reported():
+    with _reported(), warnings.catch_warnings(action="ignore"):
         told = asyncio.run(quietly())
     if told:
         raise typer.Exit(128 + told)

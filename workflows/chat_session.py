@@ -382,7 +382,7 @@ class ChatSessionJourney:
         """Judge a batch, have it stored, and answer it."""
         changes = [waiting for waiting in batch if isinstance(waiting, _WaitingChange)]
         try:
-            verdicts = await self._stored([waiting.change for waiting in changes])
+            verdicts = await self._stored([waiting.change for waiting in changes], look=len(changes) < len(batch))
         except ApplicationError as failure:
             if failure.type == SessionNotFound.code:
                 self._inbox.extendleft(reversed(batch))
@@ -407,14 +407,19 @@ class ChatSessionJourney:
                     each.answer.set_exception(as_failure(SessionNotFound()))
         self._show()
 
-    async def _stored(self, changes: Sequence[Change]) -> Sequence[Verdict]:
-        """Judge changes until they are stored as judged: the stores may know more of them than this run does."""
+    async def _stored(self, changes: Sequence[Change], *, look: bool) -> Sequence[Verdict]:
+        """Judge changes until they are stored as judged: the stores may know more of them than this run does.
+
+        Args:
+            changes: In order.
+            look: Ask the stores even if nothing of the changes is left to ask, since others wait for an answer.
+        """
         known: dict[str, KnownChange] = {}
         while True:
             assert self._session is not None
             verdicts, after = self._judged(self._session, changes, known)
             keys = tuple({change.key: None for change in changes if change.key not in known})
-            if not keys:
+            if not keys and not look:
                 return verdicts
             entries = tuple(verdict.entry for verdict in verdicts if isinstance(verdict, Applied))
             written = await run_activity(
@@ -427,6 +432,7 @@ class ChatSessionJourney:
             if written.outcome == "written":
                 self._session = written.session or after
                 return verdicts
+            look = False
             self._session = written.session or self._session
             known |= {change.idempotency_key: change for change in written.known}
 
@@ -497,7 +503,7 @@ def _accepted(model: type[RequestType], arguments: Sequence[object]) -> RequestT
 
 
 def _size(request: Request) -> int:
-    return len(request.model_dump_json())
+    return len(request.model_dump_json().encode())
 
 
 def _reply(
