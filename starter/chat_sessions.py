@@ -184,7 +184,8 @@ class ChatSessions:
         if session.created_at >= began:
             return session
         # Temporal answers a repeated initialization from the first one's answer; the session may have moved on.
-        return await self.get(chat_session_id, tenant_id=request.tenant_id, user_id=request.user_id)
+        seen = await self.get(chat_session_id, tenant_id=request.tenant_id, user_id=request.user_id)
+        return ChatSessionArtifact.model_validate(seen.model_dump())
 
     async def get(
         self, chat_session_id: str | None = None, *, tenant_id: str, user_id: str | None = None

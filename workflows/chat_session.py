@@ -109,15 +109,16 @@ class ChatSessionJourney:
         self._backlog_messages = 0
         self._backlog_bytes = 0
         self._singly = 0  # how many to apply one by one
-        self._applied_messages = 0
+        self._taken_messages = 0
         self._signals_seen = 0
         self._refusals = Refusals()
         self._last_message = workflow.time()
         self._idle = False
         self._cancelled = False
         self._note = ""
-        # Only a run that continues another one was given its state by the journey itself.
-        if info.continued_run_id and len(arguments) == 2:
+        # Only a run that continues another one was given its state by the journey itself. A schedule or a retry
+        # makes such runs as well, of whatever was sent.
+        if info.continued_run_id and not _repeats() and len(arguments) == 2:
             self._take_over(CarriedState.model_validate(arguments[1]))
             arguments = arguments[:1]
         self._initialization: InitializeChatSession | None = None
@@ -196,6 +197,7 @@ class ChatSessionJourney:
             change.check(self._limits)
             self._check_backlog(_size(request))
         except JourneyError as error:
+            self._taken_messages += 1
             self._refuse(error)
         else:
             self._enqueue(_WaitingChange(change, None, _size(request)))
@@ -220,6 +222,8 @@ class ChatSessionJourney:
 
     def _checked(self, arguments: Sequence[object]) -> InitializeChatSession | None:
         argument = parse_only(JourneyArgument, arguments)
+        if _repeats():
+            raise InvalidParameter("a journey is started without a cron schedule and without a retry policy")
         if workflow.info().workflow_id != workflow_id(argument.chat_session_id):
             raise InvalidParameter(
                 f"chat_session_id: the workflow ID of a session is {WORKFLOW_ID_PREFIX}<chat_session_id>",
@@ -240,10 +244,12 @@ class ChatSessionJourney:
 
     async def _open(self) -> None:
         """Find the stored session or create it, before anything is judged."""
+        if self._session is not None:  # carried over
+            return
         if not is_session_id(self._chat_session_id):
             unnamed = InvalidParameter("the workflow ID names no session")
             await self._fail(self._misfit or unnamed, told=unnamed)
-        if self._session is None and self._initialization:
+        if self._initialization:
             try:
                 await self._create(self._initialization)
             except ApplicationError as failure:
@@ -251,7 +257,7 @@ class ChatSessionJourney:
         if self._session is None:
             await self._load()
         while self._session is None:
-            asking = next((each for each in self._inbox if isinstance(each, _WaitingInitialization)), None)
+            asking = self._waiting_initialization()
             if asking is None:
                 await self._fail(self._misfit or SessionNotFound())
             try:
@@ -260,6 +266,10 @@ class ChatSessionJourney:
                 self._inbox.remove(asking)
                 self._leave(asking)
                 asking.answer.set_exception(failure)
+        while asking := self._waiting_initialization():  # the stores have just been asked
+            self._inbox.remove(asking)
+            self._leave(asking)
+            self._answer(asking)
         self._show()
 
     async def _load(self) -> None:
@@ -310,8 +320,8 @@ class ChatSessionJourney:
         if self._cancelled or self._misfit or not self._policy:
             return False
         info = workflow.info()
-        return self._applied_messages >= self._policy.rollover_messages or (
-            self._applied_messages > 0 and info.is_continue_as_new_suggested()
+        return self._taken_messages >= self._policy.rollover_messages or (
+            self._taken_messages > 0 and info.is_continue_as_new_suggested()
         )
 
     async def _watch_idleness(self) -> None:
@@ -363,7 +373,7 @@ class ChatSessionJourney:
     def _leave(self, waiting: _Waiting) -> None:
         self._backlog_messages -= 1
         self._backlog_bytes -= waiting.size
-        self._applied_messages += 1
+        self._taken_messages += 1
 
     def _next_batch(self) -> list[_Waiting]:
         batch = [self._inbox.popleft()]
@@ -375,6 +385,16 @@ class ChatSessionJourney:
             batch.append(self._inbox.popleft())
             size += batch[-1].size
         return batch
+
+    def _waiting_initialization(self) -> _WaitingInitialization | None:
+        return next((each for each in self._inbox if isinstance(each, _WaitingInitialization)), None)
+
+    def _answer(self, asking: _WaitingInitialization) -> None:
+        session, request = self._session, asking.request
+        if session and session.is_for(request.tenant_id, request.user_id):
+            asking.answer.set_result(session)
+        else:
+            asking.answer.set_exception(as_failure(SessionNotFound()))
 
     # Changes.
 
@@ -397,14 +417,10 @@ class ChatSessionJourney:
                 waiting.answer.set_result(verdict)
             elif isinstance(verdict, Refused):
                 self._refuse(verdict.error)
-        assert self._session is not None
         for each in batch:
             self._leave(each)
             if isinstance(each, _WaitingInitialization):
-                if self._session.is_for(each.request.tenant_id, each.request.user_id):
-                    each.answer.set_result(self._session)
-                else:
-                    each.answer.set_exception(as_failure(SessionNotFound()))
+                self._answer(each)
         self._show()
 
     async def _stored(self, changes: Sequence[Change], *, look: bool) -> Sequence[Verdict]:
@@ -492,6 +508,11 @@ class ChatSessionJourney:
         if self._note:
             lines.append(f"- {self._note}")
         workflow.set_current_details("\n".join(lines))
+
+
+def _repeats() -> bool:
+    info = workflow.info()
+    return info.cron_schedule is not None or info.retry_policy is not None
 
 
 def _accepted(model: type[RequestType], arguments: Sequence[object]) -> RequestType:
