@@ -8,6 +8,7 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 import asyncpg
+import pytest
 from pydantic import SecretStr
 from pydantic_core import from_json
 from temporalio.api.enums.v1 import EventType
@@ -32,6 +33,9 @@ from worker.settings import WorkerSettings
 
 Json = dict[str, Any]
 _JSON = {"produced_by", "semantic_descriptor", "semantic_payload", "parent_artifacts", "materializations"}
+
+only_cached = pytest.mark.parametrize("max_cached_workflows", [1000], ids=["cached"])
+"""For tests to which it makes no difference whether their journeys are replayed."""
 
 
 @dataclass(frozen=True)

@@ -245,6 +245,7 @@ class ChatSessionJourney:
     async def _open(self) -> None:
         """Find the stored session or create it, before anything is judged."""
         if self._session is not None:  # carried over
+            self._show()
             return
         if not is_session_id(self._chat_session_id):
             unnamed = InvalidParameter("the workflow ID names no session")
