@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo dev test lint format types check clean
+.PHONY: help setup demo dev test chaos lint format types check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ dev: setup ## run the embedded stack and one worker until Ctrl-C
 
 test: setup tests/supabase_cli/node_modules/.installed ## run the tests, with coverage
 	$(BIN)/python -m pytest --cov
+
+chaos: setup ## kill everything for two minutes and check the promises; SEED=.. DURATION=..
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION))
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .

@@ -33,6 +33,7 @@ from contract.chat_session_activities import (
     WriteChanges,
     WrittenChanges,
 )
+from contract.chat_session_judgement import as_known
 from contract.errors import InvalidParameter, JourneyError, SessionNotFound
 from contract.failures import as_failure
 from contract.limits import MIB
@@ -93,9 +94,8 @@ class ChatSessionActivities:
             if outcome.revision is None:
                 raise SessionNotFound("the session is gone from the store")
             # An attempt before this one may have written it and died before it could say so.
-            planned = {(entry.revision, entry.idempotency_key, entry.change_hash) for entry in batch.entries}
-            found = {(entry.revision, entry.idempotency_key, entry.change_hash) for entry in outcome.known}
-            ours = bool(planned) and planned == found and outcome.revision == batch.session.revision
+            planned = {as_known(entry) for entry in batch.entries}
+            ours = bool(planned) and planned == set(outcome.known) and outcome.revision == batch.session.revision
             if outcome.written or ours:
                 held = await self._in_both(batch.session)
                 raised = held.session if held.raised_from is not None else None

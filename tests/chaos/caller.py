@@ -1,0 +1,210 @@
+"""A process that sends, several things at once: `python -m tests.chaos.caller CHARGE`.
+
+It may be killed at any moment. Started again it goes on with the steps that it has not begun; what it was doing has
+an unknown outcome.
+"""
+
+import asyncio
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError
+
+from contract.canonical_json import canonical_hash
+from contract.chat_session import ChatSessionArtifact, ChatSessionReceipt, SignalChatContext, UpdateReceipt
+from contract.errors import DatabaseUnavailable, EngineUnavailable, JourneyError
+from contract.messages import Record, parse
+from starter import ChatSessions
+from tests.chaos.evidence import Answer, Call, Outcome
+from tests.chaos.journal import Journal
+from tests.chaos.operations import Operation, initialization, operation, read
+from tests.chaos.owners import owners
+from tests.chaos.plan import tasks_of
+from tests.chaos.roster import SEATS
+
+_THINKING_SECONDS: Final = 0.04
+_READ_FIRST: Final = "replace"
+
+
+class Charge(Record):
+    """What a caller is told.
+
+    Attributes:
+        folder: Where the logs are, and the file `stop` once it is to end.
+        name: The caller's.
+        everybody: The tasks of all callers.
+    """
+
+    folder: Path
+    name: str
+    seed: int
+    tasks: int
+    everybody: tuple[str, ...]
+
+
+class Caller:
+    """Sends operations through the starter, and notes each call before and after."""
+
+    def __init__(self, name: str, client: Client, journal: Journal) -> None:
+        """Send as a task of this name.
+
+        Args:
+            name: Who calls.
+            client: Connected to Temporal.
+            journal: Where the calls are noted.
+        """
+        self._name = name
+        self._client = client
+        self._journal = journal
+        self._newest: dict[str, int] = {}
+
+    async def do(self, wanted: Operation) -> Call:
+        """Do one thing: send it, and again while nobody knows what became of it, if that is harmless."""
+        if wanted.change.get("merge_strategy") == _READ_FIRST:
+            await self._send(read(f"{wanted.name} reads", wanted.seat), None)
+        base = self._newest.get(wanted.seat.chat_session_id, 0) if wanted.base == "newest" else wanted.base
+        for _ in range(wanted.tries):
+            call = await self._send(wanted, base)
+            if call.outcome != "unknown" or not (wanted.key or base is not None or wanted.kind == "initialize"):
+                break
+        return call
+
+    async def _send(self, wanted: Operation, base: int | None) -> Call:
+        call = Call(
+            call=uuid4().hex[:12],
+            operation=wanted.name,
+            caller=self._name,
+            kind=wanted.kind,
+            chat_session_id=wanted.seat.chat_session_id,
+            tenant_id=wanted.tenant_id,
+            key=wanted.key,
+            base_revision=base,
+            change=_change(wanted) if wanted.kind in ("update", "signal") else None,
+            must_refuse=wanted.must_refuse,
+            invoked_at=time.monotonic(),
+        )
+        self._journal.write(call)
+        answer: Answer | None = None
+        outcome: Outcome = "done"
+        code = None
+        try:
+            answer = await self._ask(wanted, base)
+        except (EngineUnavailable, DatabaseUnavailable) as error:
+            outcome, code = "unknown", error.code
+        except JourneyError as error:
+            outcome, code = "refused", error.code
+        except Exception as error:
+            outcome, code = "broken", f"{type(error).__name__}: {error}"
+        call = call.model_copy(
+            update={"ended_at": time.monotonic(), "outcome": outcome, "code": code, "answer": answer}
+        )
+        self._journal.write(call)
+        if answer and answer.revision is not None:
+            known = self._newest.get(call.chat_session_id, 0)
+            self._newest[call.chat_session_id] = max(known, answer.revision)
+        return call
+
+    async def _ask(self, wanted: Operation, base: int | None) -> Answer | None:
+        sessions = ChatSessions(self._client, deadline=timedelta(seconds=wanted.deadline))
+        identity = wanted.seat.chat_session_id
+        arguments: dict[str, Any] = {
+            **wanted.change,
+            "tenant_id": wanted.tenant_id,
+            "user_id": wanted.user_id,
+            "base_revision": base,
+            "idempotency_key": wanted.key,
+            "author": wanted.name,
+        }
+        match wanted.kind:
+            case "initialize":
+                opening: dict[str, Any] = {**wanted.change, "requested_at": wanted.seat.requested_at}
+                return _answer(
+                    await sessions.initialize(tenant_id=wanted.tenant_id, user_id=wanted.seat.user_id, **opening)
+                )
+            case "update":
+                return _answer(await sessions.update_context(identity, returning=wanted.returning, **arguments))
+            case "signal":
+                await sessions.signal_context(identity, **arguments)
+                return None
+            case "get":
+                by_id = identity if wanted.change["by_id"] else None
+                return _answer(await sessions.get(by_id, tenant_id=wanted.tenant_id, user_id=wanted.user_id))
+            case "history":
+                after = max(0, self._newest.get(identity, 0) - 8)
+                entries = await sessions.history(identity, tenant_id=wanted.tenant_id, after_revision=after)
+                return Answer(
+                    revision=entries[-1].revision if entries else after,
+                    entries=tuple((entry.revision, entry.idempotency_key) for entry in entries),
+                )
+
+
+def _change(wanted: Operation) -> dict[str, object]:
+    fields = {**wanted.change, "tenant_id": wanted.tenant_id}
+    if wanted.change.get("merge_strategy") == "replace":
+        fields["base_revision"] = 0
+    return dict(parse(SignalChatContext, fields).change)
+
+
+def _answer(told: ChatSessionReceipt) -> Answer:
+    context = told.context if isinstance(told, ChatSessionArtifact) else None
+    return Answer(
+        chat_session_id=told.chat_session_id,
+        tenant_id=told.tenant_id,
+        active_agent=told.active_agent,
+        revision=told.revision,
+        context_hash=told.context_hash,
+        created_at=told.created_at,
+        updated_at=told.updated_at,
+        applied_revision=told.applied_revision if isinstance(told, UpdateReceipt) else None,
+        duplicate=told.duplicate if isinstance(told, UpdateReceipt) else None,
+        content_hash=canonical_hash(context) if context is not None else None,
+        owners=tuple(sorted(owners(context))) if context is not None else (),
+    )
+
+
+async def connected() -> Client:
+    """A plain client, once Temporal answers."""
+    while True:
+        try:
+            return await Client.connect(**ClientConfig.load_client_connect_config())
+        except (RuntimeError, RPCError):
+            await asyncio.sleep(0.2)
+
+
+async def _main(charge: Charge) -> None:
+    with Journal(charge.folder / f"{charge.name}.{time.time_ns()}.jsonl") as journal:
+        client = await connected()
+        opener = Caller(charge.name, client, journal)
+        for seat in SEATS:
+            while (await opener.do(initialization(f"{charge.name} opens", seat, again=False))).outcome != "done":
+                if _told_to_stop(charge):
+                    return
+        (charge.folder / f"{charge.name}.ready").touch()
+        async with asyncio.TaskGroup() as group:
+            for task in tasks_of(charge.name, charge.tasks):
+                group.create_task(_work(charge, task, Caller(task, client, journal)))
+
+
+async def _work(charge: Charge, task: str, caller: Caller) -> None:
+    # One byte for each step that was begun: nothing that a kill could leave half done.
+    with (charge.folder / f"{task}.steps").open("ab", buffering=0) as begun:
+        step = begun.tell()
+        while not _told_to_stop(charge):
+            begun.write(b".")
+            await caller.do(operation(charge.seed, task, step, charge.everybody))
+            step += 1
+            await asyncio.sleep(_THINKING_SECONDS)
+
+
+def _told_to_stop(charge: Charge) -> bool:
+    return (charge.folder / "stop").exists()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(Charge.model_validate_json(sys.argv[1])))

@@ -1,0 +1,499 @@
+"""The judge: what was promised, looked for in what is known. Pure; the same evidence is judged the same.
+
+Everything is found by names that no two changes share: an operation is the `author` of its change, stands in the
+change itself and, where it has a key, in that.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pydantic import JsonValue
+
+from contract.canonical_json import canonical, canonical_hash
+from contract.chat_session import LedgerEntry, update_key, workflow_id
+from contract.errors import IdempotencyConflict, RevisionConflict, SessionNotFound
+from contract.merge_patch import append_items, merge_patch
+from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Opening, StoredSession
+from tests.chaos.owners import owners
+
+Flaw = Literal[
+    "lost",
+    "doubled",
+    "reordered",
+    "gap",
+    "leak",
+    "stale",
+    "diverged",
+    "split",
+    "invented",
+    "misjudged",
+    "broken",
+    "stuck",
+]
+
+FLAWS: Final[dict[Flaw, str]] = {
+    "lost": "an acknowledged change, or an accepted signal, does not stand",
+    "doubled": "a change stands more than once",
+    "reordered": "a change stands before one that was acknowledged before it was sent",
+    "gap": "revisions do not follow each other",
+    "leak": "somebody saw or changed what is another tenant's",
+    "stale": "a read is older than what was acknowledged before it",
+    "diverged": "ledger, session, State Surface, journey or an answer say different things",
+    "split": "an initialization made more than one session, or a session has another ID than its own",
+    "invented": "something stands that nobody sent, or other than it was sent",
+    "misjudged": "a message was refused that had to stand, or stands and had to be refused",
+    "broken": "an error that is not one of the contract's, or a journey that failed",
+    "stuck": "a session does not go on though all harm is over",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken promise."""
+
+    flaw: Flaw
+    chat_session_id: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A session at one revision."""
+
+    active_agent: str
+    context: dict[str, JsonValue]
+    context_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """All that concerns one session, put together."""
+
+    opening: Opening
+    stored: StoredSession
+    states: Sequence[State]
+    calls: Sequence[Call]
+
+    @property
+    def by_author(self) -> dict[str, list[LedgerEntry]]:
+        """Ledger rows by the operation that made them."""
+        rows: dict[str, list[LedgerEntry]] = defaultdict(list)
+        for entry in self.stored.ledger:
+            rows[entry.author or ""].append(entry)
+        return rows
+
+    @property
+    def operations(self) -> dict[str, list[Call]]:
+        """The calls that change something, by operation."""
+        calls: dict[str, list[Call]] = defaultdict(list)
+        for call in self.calls:
+            if call.change is not None:
+                calls[call.operation].append(call)
+        return calls
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """Judge a run.
+
+    Returns:
+        The promises that were not kept; none where all were.
+    """
+    findings = list(_one_session_each(evidence))
+    for session in _sessions(evidence):
+        for promise in _PROMISES:
+            findings += promise(session)
+    findings += _stores_agree(evidence)
+    findings += _answers_are_whole(evidence)
+    findings += _all_went_on(evidence)
+    return findings
+
+
+def replay(opening: Opening, ledger: Iterable[LedgerEntry]) -> list[State]:
+    """The session at revision 0 and after each entry of its ledger, as the contract's rules make it."""
+    states = [State(opening.active_agent, opening.context, canonical_hash(opening.context))]
+    for entry in ledger:
+        context = _changed(states[-1].context, entry.change)
+        agent = entry.change.get("active_agent") or states[-1].active_agent
+        states.append(State(str(agent), context, canonical_hash(context)))
+    return states
+
+
+def _changed(context: dict[str, JsonValue], change: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    before: JsonValue = {} if change["merge_strategy"] == "replace" else context
+    patched = before if change["context"] is None else merge_patch(before, change["context"])
+    assert isinstance(patched, dict)
+    additions = change["append"] or {}
+    assert isinstance(additions, dict)
+    return append_items(patched, {key: items for key, items in additions.items() if isinstance(items, list)})
+
+
+def _sessions(evidence: Evidence) -> Iterator[Session]:
+    stored = {each.chat_session_id: each for each in evidence.stored}
+    calls: dict[str, list[Call]] = defaultdict(list)
+    for call in evidence.calls:
+        calls[call.chat_session_id].append(call)
+    for opening in evidence.openings:
+        if found := stored.get(opening.chat_session_id):
+            yield Session(opening, found, replay(opening, found.ledger), calls[opening.chat_session_id])
+
+
+# Of the whole run.
+
+
+def _one_session_each(evidence: Evidence) -> Iterator[Finding]:
+    keys = Counter(each.idempotency_key for each in evidence.stored)
+    stored = {each.chat_session_id for each in evidence.stored}
+    created = defaultdict(set)
+    for call in evidence.calls:
+        if call.kind != "initialize" or call.outcome != "done" or call.answer is None:
+            continue
+        created[call.chat_session_id].add((call.answer.chat_session_id, call.answer.created_at))
+        if call.chat_session_id not in stored:
+            yield Finding("lost", call.chat_session_id, f"{call.call}: was initialized, and there is no row")
+    for identity, answers in created.items():
+        if len(answers) > 1 or any(answered != identity for answered, _ in answers):
+            yield Finding("split", identity, f"initializations were answered {sorted(map(str, answers))}")
+    for key, count in keys.items():
+        if count > 1:
+            yield Finding("split", "", f"{count} sessions under the key {key}")
+    yield from _ids_are_derived(evidence)
+    for run in evidence.failed_runs:
+        yield Finding("broken", run.partition("/")[2].partition(":")[0], f"a run ended as none may: {run}")
+
+
+def _ids_are_derived(evidence: Evidence) -> Iterator[Finding]:
+    known = {each.chat_session_id: each for each in evidence.openings}
+    for session in evidence.stored:
+        identity = session.chat_session_id
+        opening = known.get(identity)
+        if opening is None:
+            yield Finding("invented", identity, "a session that nobody asked for")
+        elif (session.tenant_id, session.user_id, session.idempotency_key) != (
+            opening.tenant_id,
+            opening.user_id,
+            opening.idempotency_key,
+        ):
+            yield Finding("split", identity, "the row is another tenant's, user's or initialization's")
+        elif workflow_id(identity) not in evidence.workflow_ids:
+            yield Finding("split", identity, "no workflow has the session's ID")
+    for name in evidence.workflow_ids:
+        if name.partition("/")[2] not in known:
+            yield Finding("invented", "", f"a workflow that nobody asked for: {name}")
+
+
+def _stores_agree(evidence: Evidence) -> Iterator[Finding]:
+    artifacts = {each.artifact_id: each for each in evidence.artifacts}
+    views = {each.chat_session_id: each for each in evidence.views}
+    stored = {each.chat_session_id for each in evidence.stored}
+    for session in evidence.stored:
+        identity = session.chat_session_id
+        wanted: dict[str, object] = {
+            "tenant_id": session.tenant_id,
+            "revision": session.revision,
+            "updated_at": session.updated_at,
+            "active_agent": session.active_agent,
+            "context": canonical(session.context),
+        }
+        if (artifact := artifacts.get(identity)) is None:
+            yield Finding("lost", identity, "is not registered in the State Surface")
+        else:
+            payload = artifact.semantic_payload
+            yield from _differences(
+                "the State Surface",
+                identity,
+                wanted,
+                {
+                    "tenant_id": artifact.tenant_id,
+                    "revision": artifact.revision,
+                    "updated_at": artifact.updated_at,
+                    "active_agent": payload.get("active_agent"),
+                    "context": canonical(payload.get("context")),
+                },
+            )
+        if (view := views.get(identity)) is None:
+            yield Finding("lost", identity, "cannot be read through its journey")
+        else:
+            yield from _differences(
+                "the journey",
+                identity,
+                wanted,
+                {name: getattr(view, name) for name in wanted} | {"context": canonical(view.context)},
+            )
+    for identity in artifacts.keys() - stored:
+        yield Finding("invented", identity, "is in the State Surface alone")
+
+
+def _differences(where: str, identity: str, wanted: dict[str, object], found: dict[str, object]) -> Iterator[Finding]:
+    for name, value in wanted.items():
+        if found[name] != value:
+            yield Finding("diverged", identity, f"{where}: {name} is {_short(found[name])}, not {_short(value)}")
+
+
+def _answers_are_whole(evidence: Evidence) -> Iterator[Finding]:
+    for call in evidence.calls:
+        if call.outcome == "broken":
+            yield Finding("broken", call.chat_session_id, f"{call.call} ({call.kind}): {call.code}")
+        if call.outcome == "refused" and call.change is None and call.code != call.must_refuse:
+            yield Finding("misjudged", call.chat_session_id, f"{call.kind} {call.call} was refused with {call.code}")
+        answer = call.answer
+        if call.outcome != "done" or answer is None:
+            continue
+        if call.must_refuse == SessionNotFound.code:
+            yield Finding("leak", call.chat_session_id, f"{call.call}: a stranger's {call.kind} was answered")
+        elif foreign := ({answer.tenant_id or call.tenant_id} | set(answer.owners)) - {call.tenant_id}:
+            yield Finding("leak", call.chat_session_id, f"{call.call}: {call.tenant_id} saw {sorted(foreign)}")
+        elif answer.chat_session_id not in (None, call.chat_session_id):
+            yield Finding("leak", call.chat_session_id, f"{call.call}: answered {answer.chat_session_id}")
+    for session in evidence.stored:
+        if foreign := owners(session.context) - {session.tenant_id}:
+            yield Finding("leak", session.chat_session_id, f"holds content of {sorted(foreign)}")
+
+
+def _all_went_on(evidence: Evidence) -> Iterator[Finding]:
+    answered = {call.operation for call in evidence.calls if call.outcome == "done"}
+    last = {call.operation: call for call in evidence.calls if call.caller == LAST_CALLER}
+    for operation, call in last.items():
+        if operation not in answered:
+            yield Finding("stuck", call.chat_session_id, f"{operation} ({call.kind}): {call.outcome} {call.code}")
+
+
+# Of one session.
+
+
+def _revisions_follow(session: Session) -> Iterator[Finding]:
+    identity = session.opening.chat_session_id
+    revisions = [entry.revision for entry in session.stored.ledger]
+    if revisions != list(range(1, len(revisions) + 1)):
+        missing = sorted(set(range(1, max(revisions) + 1)) - set(revisions))
+        yield Finding("gap", identity, f"the ledger lacks {missing} or has revisions twice")
+    if session.stored.revision != len(revisions):
+        yield Finding("gap", identity, f"{len(revisions)} changes led to revision {session.stored.revision}")
+
+
+def _ledger_replays(session: Session) -> Iterator[Finding]:
+    identity = session.opening.chat_session_id
+    for entry, state in zip(session.stored.ledger, session.states[1:], strict=True):
+        where = f"revision {entry.revision} ({entry.author})"
+        if entry.context_hash != state.context_hash:
+            yield Finding("diverged", identity, f"{where}: the context is not what the changes before it make")
+            return  # what follows is wrong with it
+        if entry.active_agent != state.active_agent:
+            yield Finding("diverged", identity, f"{where}: {entry.active_agent} leads, not {state.active_agent}")
+        if entry.change_hash != canonical_hash(entry.change):
+            yield Finding("diverged", identity, f"{where}: the change's hash is another's")
+    final = session.states[-1]
+    if canonical(session.stored.context) != canonical(final.context):
+        yield Finding("diverged", identity, "the stored context is not what the ledger's changes make")
+    if session.stored.context_hash != final.context_hash or session.stored.active_agent != final.active_agent:
+        yield Finding("diverged", identity, "the stored hash or agent is not what the ledger's changes make")
+
+
+def _changes_stand_once(session: Session) -> Iterator[Finding]:
+    rows = session.by_author
+    operations = session.operations
+    keys = {entry.idempotency_key: entry for entry in session.stored.ledger}
+    for author, entries in rows.items():
+        calls = operations.get(author)
+        where = f"revisions {[entry.revision for entry in entries]} ({author})"
+        if not calls:
+            yield Finding("invented", session.opening.chat_session_id, f"{where}: nobody sent this")
+            continue
+        if len(entries) > 1:
+            yield Finding("doubled", session.opening.chat_session_id, f"{where}: {_told(calls)}")
+        yield from _stands_as_sent(session, entries[0], calls)
+    for operation, calls in operations.items():
+        yield from _outcomes_hold(session, operation, calls, rows.get(operation, []), keys)
+
+
+def _stands_as_sent(session: Session, entry: LedgerEntry, calls: Sequence[Call]) -> Iterator[Finding]:
+    identity = session.opening.chat_session_id
+    sent = calls[0]
+    where = f"revision {entry.revision} ({sent.operation})"
+    if canonical(entry.change) != canonical(sent.change):
+        yield Finding("invented", identity, f"{where}: is not the change that was sent")
+    if sent.must_refuse:
+        flaw: Flaw = "leak" if sent.must_refuse == SessionNotFound.code else "misjudged"
+        yield Finding(flaw, identity, f"{where}: stands, and had to be refused with {sent.must_refuse}")
+    expected = {key for call in calls if (key := _key(call)) is not None}
+    if expected and entry.idempotency_key not in expected:
+        yield Finding("invented", identity, f"{where}: stands under another key than its own")
+
+
+def _key(call: Call) -> str | None:
+    if call.key is None and call.base_revision is not None:
+        return update_key(call.chat_session_id, call.change or {}, base_revision=call.base_revision, message="")
+    return call.key
+
+
+def _outcomes_hold(
+    session: Session,
+    operation: str,
+    calls: Sequence[Call],
+    rows: Sequence[LedgerEntry],
+    keys: dict[str, LedgerEntry],
+) -> Iterator[Finding]:
+    identity = session.opening.chat_session_id
+    for call in calls:
+        taken = keys.get(_key(call) or "")
+        taken_by_another = taken is not None and taken.author != operation
+        if call.outcome == "refused":
+            yield from _rightly_refused(call, rows, taken_by_another=taken_by_another)
+        if call.outcome != "done":
+            continue
+        if call.must_refuse:
+            if call.kind == "update":
+                yield Finding("misjudged", identity, f"{call.call}: was not refused with {call.must_refuse}")
+            continue
+        if not rows:
+            if call.kind == "signal" and taken_by_another:
+                continue  # its key stood for another change already
+            if call.kind == "update" and _changed_nothing(session, call):
+                continue
+            if call.kind == "signal" and _only_hands_over(call):
+                continue  # perhaps to whom led already, which a signal does not tell
+            yield Finding("lost", identity, f"{operation}: {call.kind} {call.call} was accepted, and does not stand")
+        elif call.answer and call.answer.applied_revision not in (None, *(row.revision for row in rows)):
+            yield Finding(
+                "diverged",
+                identity,
+                f"{operation}: was told revision {call.answer.applied_revision}, stands at {rows[0].revision}",
+            )
+
+
+def _rightly_refused(call: Call, rows: Sequence[LedgerEntry], *, taken_by_another: bool) -> Iterator[Finding]:
+    where = f"{call.operation}: {call.kind} {call.call} was refused with {call.code}"
+    if call.code == call.must_refuse:
+        return
+    if call.code == IdempotencyConflict.code and taken_by_another:
+        return
+    replaces = (call.change or {}).get("merge_strategy") == "replace"
+    if call.code == RevisionConflict.code and replaces:
+        if rows and rows[0].revision - 1 == call.base_revision:  # sent against another base, it may stand
+            yield Finding("misjudged", call.chat_session_id, f"{where}, and stands at {rows[0].revision}")
+        return
+    yield Finding("misjudged", call.chat_session_id, where)
+
+
+def _only_hands_over(call: Call) -> bool:
+    change = call.change or {}
+    counts = call.key is not None or call.base_revision is not None
+    return not counts and change.get("context") is None and change.get("append") is None
+
+
+def _changed_nothing(session: Session, call: Call) -> bool:
+    """Whether a change without key and base rightly made no revision: who was to lead led already."""
+    if not _only_hands_over(call) or call.answer is None or call.answer.applied_revision is None:
+        return False
+    revision = call.answer.applied_revision
+    agent = (call.change or {}).get("active_agent")
+    return revision < len(session.states) and session.states[revision].active_agent == agent
+
+
+def _in_order(session: Session) -> Iterator[Finding]:
+    """What was acknowledged, or accepted, before another change was sent stands before it."""
+    rows = session.by_author
+    sent: list[tuple[float, int, str]] = []
+    settled: list[tuple[float, int, str]] = []
+    for operation, calls in session.operations.items():
+        if len(rows.get(operation, [])) != 1:
+            continue
+        revision = rows[operation][0].revision
+        sent.append((min(call.invoked_at for call in calls), revision, operation))
+        ends = [call.ended_at for call in calls if call.outcome == "done" and call.ended_at is not None]
+        if ends:
+            settled.append((min(ends), revision, operation))
+    sent.sort()
+    settled.sort()
+    newest = (0, "")
+    place = 0
+    for invoked_at, revision, operation in sent:
+        while place < len(settled) and settled[place][0] < invoked_at:
+            newest = max(newest, settled[place][1:])
+            place += 1
+        if newest[0] > revision:
+            yield Finding(
+                "reordered",
+                session.opening.chat_session_id,
+                f"{operation} stands at {revision}, and was sent after {newest[1]} at {newest[0]} was settled",
+            )
+
+
+def _reads_do_not_go_back(session: Session) -> Iterator[Finding]:
+    """No read is behind an acknowledgement that came before it; one read may see what is not acknowledged yet."""
+    seen = sorted(
+        (call.ended_at, call.answer.applied_revision or call.answer.revision or 0, call.call)
+        for call in session.calls
+        if call.kind in ("initialize", "update") and call.outcome == "done" and call.answer and call.ended_at
+    )
+    reads = sorted(
+        (call.invoked_at, call.answer.revision, call.call)
+        for call in session.calls
+        if call.kind in ("get", "history")  # an initialization may be answered with its first result by Temporal
+        and call.outcome == "done"
+        and call.answer
+        and call.answer.revision is not None
+    )
+    newest = (0, "")
+    place = 0
+    for invoked_at, revision, name in reads:
+        while place < len(seen) and seen[place][0] < invoked_at:
+            newest = max(newest, seen[place][1:])
+            place += 1
+        if revision < newest[0]:
+            yield Finding(
+                "stale",
+                session.opening.chat_session_id,
+                f"{name} read revision {revision}, after {newest[1]} was told {newest[0]}",
+            )
+
+
+def _answers_are_true(session: Session) -> Iterator[Finding]:
+    """An answer shows the session as it was at the revision that it names."""
+    identity = session.opening.chat_session_id
+    keys = [(entry.revision, entry.idempotency_key) for entry in session.stored.ledger]
+    for call in session.calls:
+        answer = call.answer
+        if call.outcome != "done" or answer is None:
+            continue
+        for revision, key in answer.entries:
+            if (revision, key) not in keys:
+                yield Finding("diverged", identity, f"{call.call}: read {key} at {revision} of the ledger")
+        if answer.context_hash is None or answer.revision is None:
+            continue
+        if answer.revision >= len(session.states):
+            yield Finding("lost", identity, f"{call.call}: was told revision {answer.revision}, which is not there")
+            continue
+        state = session.states[answer.revision]
+        told = (answer.context_hash, answer.content_hash or answer.context_hash, answer.active_agent)
+        if told != (state.context_hash, state.context_hash, state.active_agent):
+            yield Finding("diverged", identity, f"{call.call}: was told another state of revision {answer.revision}")
+        since = session.stored.ledger[answer.revision - 1].applied_at if answer.revision else session.stored.created_at
+        if answer.updated_at not in (None, since):
+            yield Finding(
+                "diverged",
+                identity,
+                f"{call.call} ({call.kind}): was told that revision {answer.revision} is of {answer.updated_at}, "
+                f"and it is of {since}",
+            )
+        if answer.duplicate is False and answer.applied_revision != answer.revision:
+            yield Finding("diverged", identity, f"{call.call}: is no duplicate, and applied at another revision")
+
+
+_PROMISES: Final[Sequence[Callable[[Session], Iterator[Finding]]]] = (
+    _revisions_follow,
+    _ledger_replays,
+    _changes_stand_once,
+    _in_order,
+    _reads_do_not_go_back,
+    _answers_are_true,
+)
+
+
+def _told(calls: Sequence[Call]) -> str:
+    return ", ".join(f"{call.kind} {call.call} {call.outcome}" for call in calls)
+
+
+def _short(value: object) -> str:
+    return repr(value)[:80]

@@ -1,0 +1,119 @@
+"""What is known in the end: what was sent and answered, and what the stores and the journeys hold."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from pydantic import JsonValue
+
+from contract.chat_session import ChatSessionView, LedgerEntry
+from contract.identifiers import Timestamp
+from contract.messages import Record
+from contract.state_surface import SurfaceArtifact
+
+Kind = Literal["initialize", "update", "signal", "get", "history"]
+LAST_CALLER: Final = "end"
+"""Who opens, changes and reads every session once more after all harm."""
+
+Outcome = Literal["done", "refused", "unknown", "broken"]
+
+
+class Opening(Record):
+    """A session as its first initialization asks for it."""
+
+    chat_session_id: str
+    idempotency_key: str
+    tenant_id: str
+    user_id: str
+    active_agent: str
+    context: dict[str, JsonValue]
+
+
+class Answer(Record):
+    """What a call was answered.
+
+    Attributes:
+        content_hash: Of the context that came with it, as the caller computed it.
+        owners: The tenants whose content the context holds.
+        entries: Of a ledger: revision and idempotency key.
+    """
+
+    chat_session_id: str | None = None
+    tenant_id: str | None = None
+    active_agent: str | None = None
+    revision: int | None = None
+    context_hash: str | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
+    applied_revision: int | None = None
+    duplicate: bool | None = None
+    content_hash: str | None = None
+    owners: tuple[str, ...] = ()
+    entries: tuple[tuple[int, str], ...] = ()
+
+
+class Call(Record):
+    """One call of one caller, and what became of it.
+
+    Attributes:
+        call: Its name.
+        operation: What it was to achieve; several calls may stand for one.
+        change: The canonical change of an update or signal, defaults filled in.
+        must_refuse: The code that the contract refuses it with, None where it is to stand.
+        invoked_at: On the machine's one monotonic clock.
+        outcome: `done`: answered, or for a signal accepted. `unknown`: no answer, so perhaps done.
+            `broken`: an error that is not one of the contract's.
+    """
+
+    call: str
+    operation: str
+    caller: str
+    kind: Kind
+    chat_session_id: str
+    tenant_id: str
+    key: str | None = None
+    base_revision: int | None = None
+    change: dict[str, JsonValue] | None = None
+    must_refuse: str | None = None
+    invoked_at: float
+    ended_at: float | None = None
+    outcome: Outcome = "unknown"
+    code: str | None = None
+    answer: Answer | None = None
+
+
+class StoredSession(Record):
+    """A session's row in Supabase and its ledger, oldest first."""
+
+    chat_session_id: str
+    tenant_id: str
+    user_id: str
+    active_agent: str
+    context: dict[str, JsonValue]
+    context_hash: str | None
+    revision: int
+    idempotency_key: str
+    created_at: Timestamp
+    updated_at: Timestamp
+    ledger: tuple[LedgerEntry, ...]
+
+
+class Evidence(Record):
+    """All that is judged.
+
+    Attributes:
+        openings: The sessions that anybody asked for.
+        calls: Of all callers.
+        stored: What Supabase holds.
+        artifacts: What the State Surface holds.
+        views: What the journeys answer for each session, read through the starter.
+        workflow_ids: Of all runs that Temporal knows, with how often each was started anew or continued.
+        failed_runs: Runs that ended otherwise than completed or continued, as `workflow ID: status`.
+    """
+
+    openings: tuple[Opening, ...]
+    calls: tuple[Call, ...]
+    stored: tuple[StoredSession, ...]
+    artifacts: tuple[SurfaceArtifact, ...]
+    views: tuple[ChatSessionView, ...]
+    workflow_ids: Mapping[str, int]
+    failed_runs: tuple[str, ...] = ()

@@ -1,0 +1,275 @@
+"""Good evidence made bad in one way each: what the stores, or the answers, would look like had a promise been broken.
+
+Where a change is taken away, doubled or moved, all stores are made to agree on it, hashes included: nobody but the
+callers' journals knows better.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from contract.chat_session import ChatSessionView, LedgerEntry
+from contract.errors import SessionNotFound
+from contract.state_surface import SurfaceArtifact
+from tests.chaos.checker import Flaw, replay
+from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Kind, Outcome, StoredSession
+
+Forgery = Callable[[Evidence], Evidence]
+Held = TypeVar("Held", SurfaceArtifact, ChatSessionView)
+
+
+def lost_update(evidence: Evidence) -> Evidence:
+    """An acknowledged update is nowhere."""
+    return _without_one(evidence, "update", "done")
+
+
+def lost_signal(evidence: Evidence) -> Evidence:
+    """An accepted signal is nowhere."""
+    return _without_one(evidence, "signal", "done")
+
+
+def lost_in_the_state_surface(evidence: Evidence) -> Evidence:
+    """Supabase has the last revision, the State Surface does not."""
+    first, *others = evidence.artifacts
+    return evidence.model_copy(update={"artifacts": (_back(first), *others)})
+
+
+def lost_in_the_journey(evidence: Evidence) -> Evidence:
+    """Both stores have the last revision, the journey answers the one before."""
+    first, *others = evidence.views
+    return evidence.model_copy(update={"views": (_back(first), *others)})
+
+
+def doubled_update(evidence: Evidence) -> Evidence:
+    """A change stands again, under another key."""
+    session, entry = next(_standing(evidence, "update", "done"))
+    again = entry.model_copy(update={"idempotency_key": "another key"})
+    return _with_ledger(evidence, session, (*session.ledger, again))
+
+
+def doubled_unknown(evidence: Evidence) -> Evidence:
+    """A change that nobody was answered about stands again: it may stand once."""
+    session, entry = next(_standing(evidence, "update", "unknown"))
+    again = entry.model_copy(update={"idempotency_key": "another key"})
+    return _with_ledger(evidence, session, (*session.ledger, again))
+
+
+def reordered(evidence: Evidence) -> Evidence:
+    """Of two changes, the later one sent after the earlier was acknowledged, the later stands first."""
+    session = max(evidence.stored, key=lambda each: each.revision)
+    calls = [call for call in evidence.calls if call.chat_session_id == session.chat_session_id]
+    ends = {call.operation: call.ended_at for call in calls if call.outcome == "done" and call.ended_at}
+    begins: dict[str, float] = {}
+    for call in calls:
+        begins[call.operation] = min(call.invoked_at, begins.get(call.operation, call.invoked_at))
+    for place, (one, two) in enumerate(zip(session.ledger, session.ledger[1:], strict=False)):
+        first, second = one.author or "", two.author or ""
+        if first in ends and second in begins and ends[first] < begins[second]:
+            ledger = (*session.ledger[:place], two, one, *session.ledger[place + 2 :])
+            return _with_ledger(evidence, session, ledger)
+    raise LookupError("no two changes follow each other in time")
+
+
+def gap(evidence: Evidence) -> Evidence:
+    """A revision is passed over."""
+    session = max(evidence.stored, key=lambda each: each.revision)
+    half = len(session.ledger) // 2
+    raised = [entry.model_copy(update={"revision": entry.revision + 1}) for entry in session.ledger[half:]]
+    changed = {"ledger": (*session.ledger[:half], *raised), "revision": session.revision + 1}
+    return _with_session(evidence, session.model_copy(update=changed))
+
+
+def content_of_a_stranger(evidence: Evidence) -> Evidence:
+    """A change of one tenant stands in another's session."""
+    _, foreign = next(_standing(evidence, "update", "done"))
+    session = next(
+        each
+        for each in evidence.stored
+        if all(entry.author != foreign.author for entry in each.ledger) and each.tenant_id not in str(foreign.change)
+    )
+    return _with_ledger(evidence, session, (*session.ledger, foreign))
+
+
+def read_by_a_stranger(evidence: Evidence) -> Evidence:
+    """A stranger's read is answered."""
+    stranger = next(call for call in evidence.calls if call.kind == "get" and call.must_refuse == SessionNotFound.code)
+    answer = next(call.answer for call in evidence.calls if call.kind == "get" and call.answer)
+    told = stranger.model_copy(update={"outcome": "done", "code": None, "answer": answer})
+    return _with_call(evidence, told)
+
+
+def stale_read(evidence: Evidence) -> Evidence:
+    """A read answers what was true before the last acknowledgement."""
+    read = max(
+        (call for call in evidence.calls if call.kind == "get" and call.answer and call.answer.revision),
+        key=lambda call: call.invoked_at,
+    )
+    session = _session_of(evidence, read)
+    assert read.answer
+    assert read.answer.revision
+    opening = next(each for each in evidence.openings if each.chat_session_id == session.chat_session_id)
+    revision = read.answer.revision - 1
+    state = replay(opening, session.ledger)[revision]
+    told = {
+        "revision": revision,
+        "context_hash": state.context_hash,
+        "content_hash": state.context_hash,
+        "active_agent": state.active_agent,
+    }
+    return _with_call(evidence, read.model_copy(update={"answer": read.answer.model_copy(update=told)}))
+
+
+def two_sessions(evidence: Evidence) -> Evidence:
+    """An initialization made a second session."""
+    first = evidence.stored[0]
+    second = first.model_copy(update={"chat_session_id": "00000000-0000-4000-8000-000000000000"})
+    return evidence.model_copy(update={"stored": (*evidence.stored, second)})
+
+
+def another_change(evidence: Evidence) -> Evidence:
+    """Something else stands than what was sent."""
+    session, entry = next(_standing(evidence, "update", "done"))
+    other = entry.model_copy(update={"change": {**entry.change, "active_agent": "liaison_nobody"}})
+    return _with_ledger(evidence, session, [other if each is entry else each for each in session.ledger])
+
+
+def refused_and_stands(evidence: Evidence) -> Evidence:
+    """A change that had to be refused stands."""
+    refused = next(
+        call
+        for call in evidence.calls
+        if call.kind == "update" and call.outcome == "refused" and call.must_refuse not in (None, SessionNotFound.code)
+    )
+    session = _session_of(evidence, refused)
+    entry = session.ledger[-1].model_copy(
+        update={"author": refused.operation, "change": {**(refused.change or {}), "append": None}}
+    )
+    return _with_ledger(evidence, session, (*session.ledger, entry))
+
+
+def wrongly_refused(evidence: Evidence) -> Evidence:
+    """A change that had to stand was refused."""
+    session, entry = next(_standing(evidence, "update", "done"))
+    del session
+    call = next(call for call in evidence.calls if call.operation == entry.author and call.outcome == "done")
+    return _with_call(evidence, call.model_copy(update={"outcome": "refused", "code": SessionNotFound.code}))
+
+
+def failed_journey(evidence: Evidence) -> Evidence:
+    """A run failed."""
+    run = f"chat-session/{evidence.stored[0].chat_session_id}: FAILED"
+    return evidence.model_copy(update={"failed_runs": (run,)})
+
+
+def stuck_journey(evidence: Evidence) -> Evidence:
+    """Once all harm is over, a change is still not answered."""
+    last = next(call for call in evidence.calls if call.caller == LAST_CALLER and call.kind == "update")
+    return _with_call(evidence, last.model_copy(update={"outcome": "unknown", "answer": None}))
+
+
+FORGERIES: Final[dict[Forgery, Flaw]] = {
+    lost_update: "lost",
+    lost_signal: "lost",
+    lost_in_the_state_surface: "diverged",
+    lost_in_the_journey: "diverged",
+    doubled_update: "doubled",
+    doubled_unknown: "doubled",
+    reordered: "reordered",
+    gap: "gap",
+    content_of_a_stranger: "leak",
+    read_by_a_stranger: "leak",
+    stale_read: "stale",
+    two_sessions: "split",
+    another_change: "invented",
+    refused_and_stands: "misjudged",
+    wrongly_refused: "misjudged",
+    failed_journey: "broken",
+    stuck_journey: "stuck",
+}
+"""Every forgery, and the flaw that has to be found in it."""
+
+
+def _standing(evidence: Evidence, kind: Kind, outcome: Outcome) -> Iterator[tuple[StoredSession, LedgerEntry]]:
+    """Changes in the middle of a ledger of whose operation every call was of a kind and had an outcome."""
+    calls: dict[str, list[Call]] = {}
+    for call in evidence.calls:
+        calls.setdefault(call.operation, []).append(call)
+    for session in evidence.stored:
+        for entry in session.ledger[1:-1]:
+            if {(call.kind, call.outcome) for call in calls.get(entry.author or "", [])} == {(kind, outcome)}:
+                yield session, entry
+
+
+def _without_one(evidence: Evidence, kind: Kind, outcome: Outcome) -> Evidence:
+    # One that hands nothing over: without key and text, that could rightly have made no revision.
+    session, entry = next(each for each in _standing(evidence, kind, outcome) if each[1].change["append"])
+    return _with_ledger(evidence, session, [each for each in session.ledger if each is not entry])
+
+
+def _with_ledger(evidence: Evidence, session: StoredSession, ledger: Sequence[LedgerEntry]) -> Evidence:
+    """The evidence had this been the ledger all along: every store agrees with it."""
+    opening = next(each for each in evidence.openings if each.chat_session_id == session.chat_session_id)
+    states = replay(opening, ledger)
+    entries = tuple(
+        entry.model_copy(
+            update={"revision": revision, "context_hash": state.context_hash, "active_agent": state.active_agent}
+        )
+        for revision, (entry, state) in enumerate(zip(ledger, states[1:], strict=True), start=1)
+    )
+    final = states[-1]
+    changed = {
+        "ledger": entries,
+        "revision": len(entries),
+        "context": final.context,
+        "context_hash": final.context_hash,
+        "active_agent": final.active_agent,
+    }
+    return _with_session(evidence, session.model_copy(update=changed))
+
+
+def _with_session(evidence: Evidence, session: StoredSession) -> Evidence:
+    identity = session.chat_session_id
+    state = {"active_agent": session.active_agent, "context": session.context}
+    artifacts = tuple(
+        each.model_copy(update={"revision": session.revision, "semantic_payload": state})
+        if each.artifact_id == identity
+        else each
+        for each in evidence.artifacts
+    )
+    views = tuple(
+        each.model_copy(update={**state, "revision": session.revision, "context_hash": session.context_hash})
+        if each.chat_session_id == identity
+        else each
+        for each in evidence.views
+    )
+    stored = tuple(session if each.chat_session_id == identity else each for each in evidence.stored)
+    return evidence.model_copy(update={"stored": stored, "artifacts": artifacts, "views": views})
+
+
+def _back(held: Held) -> Held:
+    return held.model_copy(update={"revision": held.revision - 1})
+
+
+def _with_call(evidence: Evidence, changed: Call) -> Evidence:
+    calls = tuple(changed if call.call == changed.call else call for call in evidence.calls)
+    return evidence.model_copy(update={"calls": calls})
+
+
+def _session_of(evidence: Evidence, call: Call) -> StoredSession:
+    return next(each for each in evidence.stored if each.chat_session_id == call.chat_session_id)
+
+
+def only(evidence: Evidence, sessions: Iterable[str]) -> Evidence:
+    """The part of the evidence that concerns some sessions."""
+    kept = frozenset(sessions)
+    return evidence.model_copy(
+        update={
+            "openings": tuple(each for each in evidence.openings if each.chat_session_id in kept),
+            "calls": tuple(each for each in evidence.calls if each.chat_session_id in kept),
+            "stored": tuple(each for each in evidence.stored if each.chat_session_id in kept),
+            "artifacts": tuple(each for each in evidence.artifacts if each.artifact_id in kept),
+            "views": tuple(each for each in evidence.views if each.chat_session_id in kept),
+            "workflow_ids": {
+                name: count for name, count in evidence.workflow_ids.items() if name.partition("/")[2] in kept
+            },
+        }
+    )

@@ -1,0 +1,65 @@
+"""Whose sessions there are. A few that everybody works on, and any number of visitors that come meanwhile."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from pydantic import JsonValue
+
+from contract.chat_session import session_id, session_key
+from tests.chaos.evidence import Opening
+from tests.chaos.owners import OWNER
+
+_FIRST_MOMENT: Final = datetime(2026, 1, 27, 10, 5, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A tenant's user with one session."""
+
+    tenant_id: str
+    user_id: str
+    requested_at: datetime = _FIRST_MOMENT
+
+    @property
+    def chat_session_id(self) -> str:
+        """The session's ID, as anybody derives it."""
+        return session_id(self.opening_key)
+
+    @property
+    def opening_key(self) -> str:
+        """The idempotency key of its initialization."""
+        return session_key(self.tenant_id, self.user_id, self.requested_at)
+
+    @property
+    def context(self) -> dict[str, JsonValue]:
+        """What its first initialization says."""
+        return {OWNER: self.tenant_id, "title": f"{self.user_id} of {self.tenant_id}", "messages": [], "trail": []}
+
+    @property
+    def opening(self) -> Opening:
+        """The same as evidence."""
+        return Opening(
+            chat_session_id=self.chat_session_id,
+            idempotency_key=self.opening_key,
+            tenant_id=self.tenant_id,
+            user_id=self.user_id,
+            active_agent="guide",
+            context=self.context,
+        )
+
+
+# The same user name in two tenants, and names that would run together if keys were made by joining them.
+SEATS: Final = (
+    Seat("north", "ada"),
+    Seat("north", "bo"),
+    Seat("south", "ada"),
+    Seat("southern", "ada"),
+    Seat("east", "cy"),
+)
+
+
+def visitor(number: int) -> Seat:
+    """Somebody who comes while things die; the minute is theirs as well."""
+    tenant = SEATS[number % len(SEATS)].tenant_id
+    return Seat(tenant, f"visitor-{number}", _FIRST_MOMENT + timedelta(minutes=number % 3))

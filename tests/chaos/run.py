@@ -1,0 +1,228 @@
+"""One run: servers, workers, callers and a monkey, and in the end everything that is known."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from temporalio.client import Client
+
+from contract.chat_session import ChatSessionView
+from contract.errors import JourneyError
+from starter import ChatSessions
+from tests.chaos.caller import Caller, Charge
+from tests.chaos.evidence import LAST_CALLER, Call, Evidence
+from tests.chaos.fleet import Member
+from tests.chaos.journal import Journal, read_journals
+from tests.chaos.monkey import Damage, Monkey
+from tests.chaos.operations import Operation, initialization, read
+from tests.chaos.plan import Plan
+from tests.chaos.roster import SEATS, Seat, visitor
+from tests.chaos.slow_proxy import SlowProxy
+from tests.chaos.stores import registered_artifacts, runs, stored_sessions, until_quiet
+from worker.embedded import EmbeddedStack, embedded_stack
+from worker.embedded.ports import PortWish, choose_ports
+from worker.migrate import migrate
+
+_PROJECT: Final = Path(__file__).parents[2]
+_START_SECONDS: Final = 90.0
+_FINISH_SECONDS: Final = 60.0
+_AT_ONCE: Final = 6
+
+Tell = Callable[[str], None]
+
+
+class RunFailed(Exception):  # noqa: N818 - says what did not work, which is no finding
+    """The run could not be made; nothing is known of the promises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run brought.
+
+    Attributes:
+        evidence: For the checker.
+        damage: What the monkey did.
+        worker_ends: How often a worker ended though nobody had killed it.
+        seconds: How long all of it took.
+    """
+
+    evidence: Evidence
+    damage: Damage
+    worker_ends: int
+    seconds: float
+
+
+async def run_plan(plan: Plan, folder: Path, tell: Tell) -> Run:
+    """Carry out a plan.
+
+    Args:
+        plan: What happens.
+        folder: Where everything is kept meanwhile; the callers' journals stay in `journals`.
+        tell: Told in a line what is being done.
+
+    Raises:
+        RunFailed: The callers do not begin or do not end.
+        EmbeddedStackError: A server does not start.
+    """
+    start = time.monotonic()
+    journals = folder / "journals"
+    journals.mkdir(parents=True)
+    async with AsyncExitStack() as exits:
+        stack = await exits.enter_async_context(_servers(folder, tell))
+        proxies = {
+            name: await exits.enter_async_context(SlowProxy.before(url))
+            for name, url in {
+                "Supabase": stack.addresses.supabase_db_url,
+                "State Surface": stack.addresses.state_surface_url,
+                "workers' link": f"temporal://{stack.addresses.temporal_address}",
+                "callers' link": f"temporal://{stack.addresses.temporal_address}",
+            }.items()
+        }
+        fleet = _fleet(plan, folder, proxies)
+        tell(f"starting {len(plan.workers)} workers and {len(plan.callers)} callers")
+        await exits.enter_async_context(_kept(fleet.values()))
+        await _until(lambda: all((journals / f"{name}.ready").exists() for name in plan.callers), _START_SECONDS)
+        monkey = Monkey(stack, proxies, fleet)
+        await monkey.run(plan, tell)
+        tell("no more harm; the callers finish")
+        (journals / "stop").touch()
+        await _until(lambda: all(fleet[name].done.is_set() for name in plan.callers), _FINISH_SECONDS)
+        evidence = await _known(stack, journals, tell)
+        worker_ends = sum(member.ended_by_itself for name, member in fleet.items() if name not in plan.callers)
+        return Run(evidence, monkey.damage, worker_ends, time.monotonic() - start)
+
+
+@asynccontextmanager
+async def _servers(folder: Path, tell: Tell) -> AsyncIterator[EmbeddedStack]:
+    # Ports that nobody takes while a server is down for a while.
+    postgres, temporal, ui = choose_ports([PortWish("PostgreSQL"), PortWish("Temporal"), PortWish("the Web UI")])
+    async with embedded_stack(
+        folder / "stack", postgres_port=postgres, temporal_port=temporal, ui_port=ui, progress=tell
+    ) as stack:
+        await migrate(stack.addresses.supabase_db_url, stack.addresses.state_surface_url, progress=lambda _: None)
+        yield stack
+
+
+def _fleet(plan: Plan, folder: Path, proxies: Mapping[str, SlowProxy]) -> dict[str, Member]:
+    own = ("TEMPORAL_", "JOURNEY_", "SUPABASE_", "STATE_SURFACE_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    environment |= {
+        "PYTHONPATH": str(_PROJECT),
+        "TEMPORAL_ADDRESS": _address(proxies["workers' link"]),
+        "SUPABASE_DB_URL": proxies["Supabase"].url,
+        "STATE_SURFACE_URL": proxies["State Surface"].url,
+        "JOURNEY_LOG_LEVEL": "WARNING",
+        "JOURNEY_GRACEFUL_SHUTDOWN_SECONDS": "2",
+    }
+    fleet = {}
+    for number, settings in enumerate(plan.workers):
+        chosen = {
+            "JOURNEY_IDLE_SECONDS": str(settings.idle_seconds),
+            "JOURNEY_ROLLOVER_MESSAGES": str(settings.rollover_messages),
+        }
+        name = f"worker{number}"
+        fleet[name] = Member(name, folder / name, [sys.executable, "-m", "worker"], environment | chosen)
+    environment = environment | {"TEMPORAL_ADDRESS": _address(proxies["callers' link"])}
+    for name in plan.callers:
+        charge = Charge(
+            folder=folder / "journals", name=name, seed=plan.seed, tasks=plan.tasks, everybody=plan.tasks_of_all
+        )
+        command = [sys.executable, "-m", "tests.chaos.caller", charge.model_dump_json()]
+        fleet[name] = Member(name, folder / name, command, environment)
+    return fleet
+
+
+def _address(proxy: SlowProxy) -> str:
+    return proxy.url.rpartition("@")[2]
+
+
+@asynccontextmanager
+async def _kept(members: Iterable[Member]) -> AsyncIterator[None]:
+    keeping = [asyncio.create_task(member.keep()) for member in members]
+    try:
+        yield
+    finally:
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
+
+
+async def _until(reached: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        if time.monotonic() > deadline:
+            raise RunFailed(f"the callers were not as far as they should be after {seconds:.0f} s")
+        await asyncio.sleep(0.1)
+
+
+# In the end.
+
+
+async def _known(stack: EmbeddedStack, journals: Path, tell: Tell) -> Evidence:
+    """Open every session once more, change it once more behind all that still waits, and read everything."""
+    client = await Client.connect(stack.addresses.temporal_address)
+    seats = _seats(read_journals(journals))
+    tell(f"reading {len(seats)} sessions")
+    with Journal(journals / "end.jsonl") as journal:
+        caller = Caller(LAST_CALLER, client, journal)
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def last_words(seat: Seat) -> None:
+            async with turns:
+                for wanted in _last_operations(seat):
+                    await caller.do(wanted)
+
+        async with asyncio.TaskGroup() as group:
+            for seat in seats:
+                group.create_task(last_words(seat))
+    tell("waiting until the stores are quiet")
+    await until_quiet(stack.addresses)
+    workflow_ids, failed_runs = await runs(client)
+    return Evidence(
+        openings=tuple(seat.opening for seat in seats),
+        calls=tuple(read_journals(journals)),
+        stored=tuple(await stored_sessions(stack.addresses)),
+        artifacts=tuple(await registered_artifacts(stack.addresses)),
+        views=tuple(await _views(ChatSessions(client), seats)),
+        workflow_ids=workflow_ids,
+        failed_runs=tuple(failed_runs),
+    )
+
+
+def _last_operations(seat: Seat) -> Sequence[Operation]:
+    name = f"end of {seat.chat_session_id}"
+    last = Operation(
+        name=name,
+        kind="update",
+        seat=seat,
+        tenant_id=seat.tenant_id,
+        user_id=None,
+        change={"context": {"ended": name}, "append": {"trail": [name]}},
+        key=name,
+        deadline=10.0,
+        tries=4,
+    )
+    return initialization(f"{name} opens", seat, again=False), last, read(f"{name} reads", seat)
+
+
+def _seats(calls: Sequence[Call]) -> list[Seat]:
+    """Whose sessions anybody has asked for."""
+    asked = {call.chat_session_id for call in calls}
+    steps = (call.operation.rpartition("/")[2] for call in calls)
+    furthest = max((int(step) for step in steps if step.isdecimal()), default=0)
+    known = (*SEATS, *(visitor(number) for number in range(furthest // 10 + 1)))
+    return [seat for seat in known if seat.chat_session_id in asked]
+
+
+async def _views(sessions: ChatSessions, seats: Iterable[Seat]) -> list[ChatSessionView]:
+    views = []
+    for seat in seats:
+        with suppress(JourneyError):  # what cannot be read is missed by the checker
+            views.append(await sessions.get(seat.chat_session_id, tenant_id=seat.tenant_id))
+    return views

@@ -1,0 +1,102 @@
+"""What the stores hold and what Temporal ran, read once everything is quiet."""
+
+import asyncio
+import time
+from collections import Counter
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+from pydantic_core import from_json
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from contract.chat_session import LedgerEntry
+from contract.state_surface import SurfaceArtifact
+from tests.chaos.evidence import StoredSession
+from worker.embedded import StackAddresses
+
+_QUIET_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 60.0
+_ORDERLY: Final = frozenset(
+    {
+        WorkflowExecutionStatus.RUNNING,
+        WorkflowExecutionStatus.COMPLETED,
+        WorkflowExecutionStatus.CONTINUED_AS_NEW,
+    }
+)
+_JSON_COLUMNS: Final = frozenset(
+    {
+        "context",
+        "change",
+        "produced_by",
+        "semantic_descriptor",
+        "semantic_payload",
+        "parent_artifacts",
+        "materializations",
+    }
+)
+
+
+async def until_quiet(addresses: StackAddresses) -> None:
+    """Wait, not for ever, until both stores are at the same revisions and stay there."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    since = time.monotonic()
+    before: tuple[object, object] | None = None
+    while time.monotonic() < deadline:
+        now = await _revisions(addresses)
+        if now != before or now[0] != now[1]:
+            before, since = now, time.monotonic()
+        elif time.monotonic() - since > _QUIET_SECONDS:
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _revisions(addresses: StackAddresses) -> tuple[dict[UUID, int], dict[UUID, int]]:
+    supabase = await _rows(addresses.supabase_db_url, "select chat_session_id, revision from public.chat_sessions")
+    surface = await _rows(addresses.state_surface_url, "select artifact_id, revision from state_surface.artifacts")
+    return dict(map(tuple, supabase)), dict(map(tuple, surface))
+
+
+async def stored_sessions(addresses: StackAddresses) -> list[StoredSession]:
+    """Every row of Supabase's, with its ledger."""
+    ledgers: dict[UUID, list[LedgerEntry]] = {}
+    for row in await _rows(
+        addresses.supabase_db_url, "select * from public.chat_context_updates order by chat_session_id, revision"
+    ):
+        ledgers.setdefault(row["chat_session_id"], []).append(LedgerEntry.model_validate(_read(row)))
+    return [
+        StoredSession.model_validate(_read(row) | {"ledger": ledgers.get(row["chat_session_id"], [])})
+        for row in await _rows(addresses.supabase_db_url, "select * from public.chat_sessions order by created_at")
+    ]
+
+
+async def registered_artifacts(addresses: StackAddresses) -> list[SurfaceArtifact]:
+    """Every artifact of the State Surface's."""
+    rows = await _rows(addresses.state_surface_url, "select * from state_surface.artifacts")
+    return [SurfaceArtifact.model_validate(_read(row)) for row in rows]
+
+
+async def runs(client: Client) -> tuple[Counter[str], list[str]]:
+    """How many runs each workflow ID had, and those that ended as none may."""
+    counted: Counter[str] = Counter()
+    failed = []
+    async for run in client.list_workflows(page_size=1000):
+        counted[run.id] += 1
+        if run.status not in _ORDERLY:
+            failed.append(f"{run.id}: {run.status.name if run.status else '?'} ({run.run_id})")
+    return counted, failed
+
+
+async def _rows(url: str, statement: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url)
+    try:
+        return list(await connection.fetch(statement))
+    finally:
+        await connection.close()
+
+
+def _read(row: asyncpg.Record) -> dict[str, object]:
+    return {
+        name: from_json(value) if name in _JSON_COLUMNS else str(value) if isinstance(value, UUID) else value
+        for name, value in row.items()
+    }
