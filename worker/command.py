@@ -166,7 +166,7 @@ def _setting_at_fault(error: ValidationError) -> InvalidParameter:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name = "".join(str(part) for part in first["loc"][:1])
     variable = name if name.isupper() else f"JOURNEY_{name.upper()}"
-    return InvalidParameter(f"{variable}: {first['msg'].removeprefix('Input ')}")
+    return InvalidParameter(f"{variable}: {first['msg'].removeprefix('Value error, ').removeprefix('Input ')}")
 
 
 def _fail(error: JourneyError) -> None:

@@ -271,6 +271,7 @@ class ChatSessionJourney:
             self._inbox.remove(asking)
             self._leave(asking)
             self._answer(asking)
+        self._initialization = None  # its context is not needed any more
         self._show()
 
     async def _load(self) -> None:
