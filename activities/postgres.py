@@ -78,7 +78,7 @@ def reported(store: str, *, may_refuse: bool = True) -> Iterator[None]:
             ) from None
         raise _waiting(store, f"SQLSTATE {state}: {error}") from None
     except (TimeoutError, OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        raise _waiting(store, f"{type(error).__name__}: {error}") from None
+        raise _waiting(store, f"{type(error).__name__}: {error}".removesuffix(": ")) from None
 
 
 def _waiting(store: str, reason: str) -> ApplicationError:

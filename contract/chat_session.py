@@ -10,11 +10,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import NAMESPACE_URL, uuid5
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 
 from contract.canonical_json import canonical, canonical_hash
 from contract.errors import ContextTooLarge, InvalidParameter
-from contract.identifiers import UUID_PATTERN, Author, IdempotencyKey, Identifier, Sha256, Timestamp, Uuid, intent_key
+from contract.identifiers import (
+    UUID_PATTERN,
+    Author,
+    IdempotencyKey,
+    Identifier,
+    Sha256,
+    Timestamp,
+    Uuid,
+    intent_key,
+    like,
+)
 from contract.json_fidelity import MAX_SAFE_INTEGER, check_fidelity
 from contract.limits import Limits
 from contract.messages import Record, Request
@@ -43,7 +53,11 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 _NAMESPACE = uuid5(NAMESPACE_URL, JOURNEY_ID)
 _UUID = re.compile(UUID_PATTERN)
 
-Agent = Annotated[str, StringConstraints(pattern=r"^(guide|liaison_[a-z][a-z0-9_]*)$", min_length=1, max_length=255)]
+Agent = Annotated[
+    str,
+    StringConstraints(max_length=255),
+    AfterValidator(like(r"guide|liaison_[a-z][a-z0-9_]*", "is guide or liaison_<pillar>")),
+]
 """Who leads the conversation: `guide`, or `liaison_<pillar>`."""
 
 Context = dict[str, JsonValue]

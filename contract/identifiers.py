@@ -1,6 +1,7 @@
 """Names and times as the contract's messages carry them, and how idempotency keys are made."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -33,6 +34,18 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("is out of range") from None
 
 
+def like(pattern: str, words: str) -> Callable[[str], str]:
+    """A check that a whole text matches a pattern; it says so in words that a caller understands."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(words)
+        return text
+
+    return check
+
+
 def timestamp(moment: datetime) -> str:
     """Write a time as artifacts show it: UTC, microseconds, `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -46,15 +59,15 @@ Identifier = Annotated[
 Author = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_control_characters)]
 """Who made a change: `user`, an agent, a service."""
 
-IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,128}$")]
+IdempotencyKey = Annotated[str, AfterValidator(like(r"[\x20-\x7e]{1,128}", "is 1-128 printable ASCII characters"))]
 """1-128 printable ASCII characters."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A lower-case hex SHA-256."""
 
-UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
-Uuid = Annotated[str, StringConstraints(pattern=UUID_PATTERN)]
+Uuid = Annotated[str, AfterValidator(like(UUID_PATTERN, "is a UUID in lower case, with its dashes"))]
 """A UUID in its canonical, lower-case form."""
 
 Timestamp = Annotated[

@@ -26,7 +26,6 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from contract.canonical_json import canonical_hash
@@ -52,6 +51,7 @@ from contract.chat_session import (
     session_id,
     workflow_id,
 )
+from contract.connection import connect
 from contract.errors import DatabaseUnavailable, EngineUnavailable, JourneyError
 from contract.failures import from_failure, from_query_failure
 from contract.messages import Request, RequestType, parse
@@ -121,15 +121,9 @@ class ChatSessions:
 
         Raises:
             EngineUnavailable: Temporal cannot be reached.
+            InvalidParameter: The configuration makes no sense.
         """
-        config = ClientConfig.load_client_connect_config()
-        config.setdefault("target_host", "localhost:7233")
-        try:
-            client = await Client.connect(**config, data_converter=pydantic_data_converter)
-        except (RuntimeError, RPCError) as error:
-            raise EngineUnavailable(
-                f"Temporal cannot be reached at {config['target_host']}; set TEMPORAL_ADDRESS"
-            ) from error
+        client = await connect(pydantic_data_converter)
         return cls(client, task_queue=task_queue, deadline=deadline)
 
     async def initialize(
@@ -361,6 +355,9 @@ class ChatSessions:
             task_timeout=_WORKFLOW_TASK_TIMEOUT,
             static_summary=_SUMMARY,
         )
+        # The SDK tells a failure here as well, and asyncio complains where nobody looks.
+        started = asyncio.ensure_future(start.workflow_handle())
+        started.add_done_callback(lambda done: done.cancelled() or done.exception())
         answer: Json = await self._client.execute_update_with_start_workflow(
             update, _json(request), start_workflow_operation=start, id=update_id, rpc_timeout=deadline.left
         )

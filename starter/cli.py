@@ -15,7 +15,7 @@ from starter.demo import run_demo
 from starter.tables import ledger_table, session_table
 from worker.cli import Json, examples
 from worker.cli import app as worker_app
-from worker.command import connected, facts, out, print_json, run_app, run_command, tell
+from worker.command import facts, out, print_json, run_app, run_command, tell
 
 app = typer.Typer(
     name="journey",
@@ -312,7 +312,7 @@ def _change(
 
 def _run(main: Callable[[ChatSessions], Awaitable[None]]) -> None:
     async def command() -> None:
-        await main(await connected(ChatSessions.connect()))
+        await main(await ChatSessions.connect())
 
     run_command(command)
 

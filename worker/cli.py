@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from worker.command import connected, facts, out, print_json, run_command, run_service, tell
+from worker.command import facts, out, print_json, run_command, run_service, tell
 from worker.connection import connect
 from worker.dev import dev_stack
 from worker.journey_worker import journey_worker
@@ -47,7 +47,7 @@ def worker() -> None:
 async def _worker() -> None:
     settings = WorkerSettings()
     configure_logs(settings.log_format, settings.log_level)
-    client = await connected(connect(metrics_address=settings.metrics_address))
+    client = await connect(metrics_address=settings.metrics_address)
     async with journey_worker(client, settings) as journeys, journeys:
         logging.getLogger(__name__).info(
             "polling", extra={"task_queue": settings.task_queue, "namespace": client.namespace}
@@ -77,7 +77,7 @@ async def _migrate(*, json: bool) -> None:
     report = await migrate_stores(
         stores.supabase_db_url.get_secret_value(), stores.state_surface_url.get_secret_value(), progress=tell
     )
-    registered = await register_search_attributes(await connected(connect()))
+    registered = await register_search_attributes(await connect())
     applied = {
         "supabase": report.supabase,
         "state_surface": report.state_surface,

@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Final, TypeVar
+from typing import Final
 
 import typer
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -23,10 +23,7 @@ from worker.embedded import EmbeddedStackError
 from worker.migrate import MigrationError
 from worker.search_attributes import SearchAttributesMissing
 
-Connected = TypeVar("Connected")
-
 _REFUSED: Final = 1
-_CONNECT_SECONDS: Final = 5
 
 out = Console()
 """Standard output, for people."""
@@ -55,45 +52,14 @@ def facts(rows: Mapping[str, RenderableType]) -> Table:
     return table
 
 
-async def connected(connecting: Awaitable[Connected]) -> Connected:
-    """Wait for a connection to Temporal, not for long, and say which settings are at fault.
-
-    Args:
-        connecting: Connects as the environment says.
-
-    Raises:
-        EngineUnavailable: Nothing answers.
-        InvalidParameter: The environment makes no sense.
-    """
-    try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            return await connecting
-    except TimeoutError:
-        raise EngineUnavailable(
-            f"Temporal does not answer within {_CONNECT_SECONDS} s; is TEMPORAL_ADDRESS right?"
-        ) from None
-    except ValidationError:
-        raise
-    except (OSError, RuntimeError, ValueError) as error:
-        raise InvalidParameter(
-            f"the settings of the connection (TEMPORAL_*, JOURNEY_METRICS_ADDRESS): {error}"
-        ) from None
-
-
 def run_command(main: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run a command to its end.
 
     An error goes to standard error as `CODE: message`, with exit status 1. Ctrl-C and SIGTERM end the command in
     order, with the exit status that a shell expects.
     """
-
-    async def quietly() -> signal.Signals | None:
-        # The SDK leaves futures behind whose failure was told already.
-        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-        return await _until_told(main())
-
     with _reported(), warnings.catch_warnings(action="ignore"):
-        told = asyncio.run(quietly())
+        told = asyncio.run(_until_told(main()))
     if told:
         raise typer.Exit(128 + told)
 

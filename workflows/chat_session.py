@@ -334,7 +334,7 @@ class ChatSessionJourney:
         """
         assert self._policy is not None
         while (left := self._last_message + self._policy.idle_seconds - workflow.time()) > 0:
-            await workflow.sleep(left)
+            await workflow.sleep(left, summary="until the session is idle")
         self._idle = True
 
     def _carried_over(self) -> tuple[JourneyArgument, CarriedState]:
@@ -371,6 +371,7 @@ class ChatSessionJourney:
         self._backlog_messages += 1
         self._backlog_bytes += waiting.size
         self._last_message = workflow.time()
+        self._describe()
 
     def _leave(self, waiting: _Waiting) -> None:
         self._backlog_messages -= 1
@@ -444,7 +445,7 @@ class ChatSessionJourney:
                 UPDATE,
                 WriteChanges(base_revision=self._session.revision, keys=keys, entries=entries, session=after),
                 WrittenChanges,
-                summary=f"revision {after.revision}: {len(entries)} of {len(changes)} changes",
+                summary=_summary(self._session, after, stored=len(entries), asked=len(changes)),
             )
             self._remark(written.raised_from)
             if written.outcome == "written":
@@ -503,13 +504,28 @@ class ChatSessionJourney:
         changed = [key.value_set(value) for key, value in wanted.items() if shown.get(key) != value]
         if changed:
             workflow.upsert_search_attributes(changed)
+        self._describe()
+
+    def _describe(self) -> None:
+        """Say in the Web UI's details how the session stands; it costs no event."""
+        session = self._session
+        if session is None:
+            return
         lines = [
-            f"**{session.active_agent}** leads, revision **{session.revision}** of {timestamp(session.updated_at)}",
-            f"- refused signals: {self._refusals.count}",
+            f"**{session.active_agent}** leads. Revision **{session.revision}** of {timestamp(session.updated_at)}."
         ]
+        if self._backlog_messages:
+            lines.append(
+                f"**{self._backlog_messages}** messages wait to be stored; see Pending Activities if it lasts."
+            )
+        if self._refusals.count:
+            last = self._refusals.last[-1]
+            lines.append(
+                f"Refused signals: **{self._refusals.count}**, lastly {last.code} {last.field} at {timestamp(last.at)}."
+            )
         if self._note:
-            lines.append(f"- {self._note}")
-        workflow.set_current_details("\n".join(lines))
+            lines.append(self._note)
+        workflow.set_current_details("\n\n".join(lines))
 
 
 def _repeats() -> bool:
@@ -523,6 +539,16 @@ def _accepted(model: type[RequestType], arguments: Sequence[object]) -> RequestT
         return parse_only(model, arguments)
     except JourneyError as error:
         raise as_failure(error) from None
+
+
+def _summary(before: ChatSessionArtifact, after: ChatSessionArtifact, *, stored: int, asked: int) -> str:
+    """What a write is for, in a line for the Web UI."""
+    if not stored:
+        return f"look up {asked} at revision {after.revision}"
+    revisions = f"revision {after.revision}" if stored == 1 else f"revisions {before.revision + 1}-{after.revision}"
+    left = f", {asked - stored} not stored" if stored < asked else ""
+    leads = f", {after.active_agent} leads" if after.active_agent != before.active_agent else ""
+    return f"store {revisions}{leads}{left}"
 
 
 def _size(request: Request) -> int:

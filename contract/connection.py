@@ -1,0 +1,40 @@
+"""The connection to Temporal, as the SDK's own environment configuration says: `TEMPORAL_ADDRESS` and so on."""
+
+import asyncio
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.converter import DataConverter
+from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
+from temporalio.service import RPCError
+
+from contract.errors import EngineUnavailable, InvalidParameter
+
+_CONNECT_SECONDS: Final = 5
+
+
+async def connect(data_converter: DataConverter, *, runtime: Runtime | None = None) -> Client:
+    """Connect within five seconds, or say what is at fault.
+
+    Args:
+        data_converter: What the client writes and reads payloads with.
+        runtime: The SDK's runtime, where it is not the default one.
+
+    Raises:
+        EngineUnavailable: Nothing answers.
+        InvalidParameter: The configuration makes no sense.
+    """
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InvalidParameter(f"TEMPORAL_*: {error}") from error
+    config.setdefault("target_host", "localhost:7233")
+    address = config["target_host"]
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            return await Client.connect(**config, data_converter=data_converter, runtime=runtime)
+    except ValueError as error:
+        raise InvalidParameter(f"TEMPORAL_*: {error}") from error
+    except (TimeoutError, RuntimeError, RPCError) as error:
+        raise EngineUnavailable(f"Temporal cannot be reached at {address}; is TEMPORAL_ADDRESS right?") from error

@@ -1,0 +1,66 @@
+"""The workflow of the variant `bare`: handlers of the journey's names and payloads that do nothing.
+
+What it costs, no workflow with these messages can cost less: that is the limit which Temporal and its SDK set.
+"""
+
+from typing import Any, Final
+
+from temporalio import activity, workflow
+
+BARE_WORKFLOW: Final = "bare_chat_session"
+
+Json = dict[str, Any]
+
+
+@workflow.defn(name=BARE_WORKFLOW)
+class BareChatSession:
+    """Answers what it was started with."""
+
+    @workflow.init
+    def __init__(self, argument: Json) -> None:
+        """Keep an answer of the size that the journey's has."""
+        self._answer: Json = {
+            "artifact_type": "chat_session",
+            "chat_session_id": argument["chat_session_id"],
+            "tenant_id": argument["tenant_id"],
+            "user_id": argument["user_id"],
+            "active_agent": "guide",
+            "lifecycle_state": "ACTIVE",
+            "revision": 0,
+            "context_hash": "0" * 64,
+            "created_at": "2026-01-27T10:05:12.000000Z",
+            "updated_at": "2026-01-27T10:05:12.000000Z",
+            "context": argument["initialize"]["context"],
+        }
+        self._receipt = {name: value for name, value in self._answer.items() if name != "context"}
+
+    @workflow.run
+    async def run(self, _: Json) -> None:
+        """Stay until cancelled."""
+        await workflow.wait_condition(lambda: False)
+
+    @workflow.update
+    async def initialize_chat_session(self, _: Json) -> Json:
+        """Answer."""
+        return self._answer
+
+    @workflow.update
+    async def update_chat_context(self, change: Json) -> Json:
+        """Answer."""
+        answer = self._receipt if change.get("returning") == "receipt" else self._answer
+        return {**answer, "applied_revision": 0, "duplicate": False}
+
+    @workflow.signal(name="update_chat_context")
+    def signal_chat_context(self, change: Json) -> None:
+        """Do nothing."""
+
+    @workflow.query
+    def get_chat_session(self, _: Json) -> Json:
+        """Answer."""
+        return self._answer
+
+
+@activity.defn(name="get_chat_session")
+async def bare_get_chat_session(_: Json) -> Json:
+    """What a caller gets of a session that sleeps; here of a size that hardly counts."""
+    return {"artifact_type": "chat_session"}

@@ -1,0 +1,266 @@
+"""Results as a page of the documentation, with plots."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from contract.limits import KIB
+from starter.bench.plots import line, stacked_bars
+from starter.bench.results import Figure, Results
+from starter.bench.tables import cost, number, speed
+
+_PARTS: Final = ("worker", "server", "database", "caller")
+_NAMES: Final = {
+    "initialize": "initialize",
+    "update": "acknowledged update",
+    "signal": "signal until stored",
+    "get": "get, live",
+    "hibernated_get": "get, hibernated",
+    "resume": "update that resumes",
+    "mixed": "mixed load",
+}
+_ORDER: Final = {"floor": 0, "bare": 1, "naive": 2, "journey": 3}
+_FIGURES: Final = {
+    "p50_ms": "p50",
+    "per_second": "calls per second",
+    "cpu_ms_ours": "CPU of worker and caller",
+    "cpu_ms_total": "CPU of all",
+}
+
+
+def write_report(results: Results, folder: Path) -> None:
+    """Write `performance.md`, its plots and `performance.json`.
+
+    Args:
+        results: A run.
+        folder: Where to; it is made where it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plots = _plots(results)
+    for name, plot in plots.items():
+        (folder / name).write_text(plot)
+    (folder / "performance.json").write_text(results.model_dump_json(indent=1) + "\n")
+    (folder / "performance.md").write_text("\n".join(_page(results, list(plots))) + "\n")
+
+
+def _plots(results: Results) -> Mapping[str, str]:
+    busy = max(figure.callers for figure in results.figures)
+    drawn = {
+        "performance-p50.svg": _by_variant(
+            results, 1, ("initialize", "update", "signal", "get", "hibernated_get", "resume"), "p50, one caller", "ms"
+        ),
+        "performance-rate.svg": _by_variant(
+            results,
+            busy,
+            ("initialize", "update", "get", "mixed"),
+            f"Calls per second, {busy} callers, without floor",
+            "/s",
+            leave_out="floor",
+        ),
+        "performance-cpu.svg": stacked_bars(
+            f"CPU per call, {busy} callers",
+            _PARTS,
+            _rows(results, busy, ("initialize", "update", "mixed"), _cpu_parts),
+            unit="ms",
+        ),
+    }
+    if results.specials:
+        series = results.specials.late_p50_ms
+        drawn["performance-length.svg"] = line(
+            "p50 of an update, by how many there were before it",
+            series.x,
+            series.y,
+            x_name="updates of the session",
+            y_name="p50 in ms",
+        )
+    return drawn
+
+
+def _page(results: Results, plots: Sequence[str]) -> Iterator[str]:
+    machine = results.machine
+    yield "# What a session costs"
+    yield ""
+    yield "<!-- Written by `journey bench --docs docs`. The words are in starter/bench/report.py. -->"
+    yield ""
+    yield from _PREFACE
+    yield ""
+    yield (
+        f"This run: {results.made_at:%Y-%m-%d %H:%M} UTC, {results.rounds} rounds, {machine.processor}, "
+        f"{machine.cpus} CPUs, {machine.system}; Python {machine.python}, Temporal's SDK {machine.temporalio} and "
+        f"server {machine.temporal_server}, PostgreSQL {machine.postgres}. Load when it began: {machine.load}."
+    )
+    if results.quick:
+        yield ""
+        yield "**This was a quick run, which only shows that the benchmark works. Its figures mean nothing.**"
+    if results.goals:
+        yield from ("", "## Goals", "")
+        yield from _table(
+            ("figure", "goal", "reached", "met"),
+            [
+                (goal.figure, goal.goal, number(goal.reached), {True: "yes", False: "**no**", None: ""}[goal.met])
+                for goal in results.goals
+            ],
+            left=2,
+        )
+    yield ""
+    for plot in plots:
+        yield f"![{plot.removesuffix('.svg').replace('-', ' ')}]({plot})"
+        yield ""
+    for callers in dict.fromkeys(figure.callers for figure in results.figures):
+        yield from _figures(results, callers)
+    if results.ratios:
+        yield from _ratios(results)
+    if results.specials:
+        yield from _specials(results)
+    yield from _HOW
+
+
+def _figures(results: Results, callers: int) -> Iterator[str]:
+    figures = [figure for figure in results.figures if figure.callers == callers]
+    yield f"## {'One caller' if callers == 1 else f'{callers} callers'}"
+    yield ""
+    yield "CPU in milliseconds per call, apart and in all; workflow tasks, history events and history bytes per call."
+    yield ""
+    heads = ("operation", "variant", "p50", "p95", "p99", "per&nbsp;s", *_PARTS, "CPU", "tasks", "events", "bytes")
+    rows = [(_NAMES[figure.operation], _strong(figure.variant), *speed(figure), *cost(figure)) for figure in figures]
+    yield from _table(heads, rows, left=2)
+    yield ""
+
+
+def _ratios(results: Results) -> Iterator[str]:
+    yield from ("## The journey against the others", "")
+    yield "The median of the rounds' ratios, and their smallest and largest."
+    yield ""
+    yield from _table(
+        ("operation", "callers", "figure", "against", "median", "min", "max"),
+        [
+            (
+                _NAMES[ratio.operation],
+                str(ratio.callers),
+                _FIGURES[ratio.figure],
+                ratio.against,
+                *map(number, (ratio.median, ratio.min, ratio.max)),
+            )
+            for ratio in results.ratios
+        ],
+        left=4,
+    )
+    yield ""
+
+
+def _specials(results: Results) -> Iterator[str]:
+    special = results.specials
+    assert special is not None
+    variants = ("floor", "bare", "naive", "journey")
+    rows: dict[str, Mapping[str, float]] = {
+        "history events of an update": special.events_per_update,
+        "history events of an update that hands over": special.events_per_hand_over,
+        f"history events per signal in a burst of {special.burst_signals}": special.events_per_burst_signal,
+        f"history bytes of a 300-byte change of a {special.large_context_bytes // KIB} KiB context": (
+            special.history_bytes_per_update_of_large_context
+        ),
+        f"the same over {special.many_updates} updates, with the runs they were continued as": (
+            special.history_bytes_per_update_with_new_runs
+        ),
+        f"KiB kept of a session after {special.kept_updates} updates, history and rows": {
+            name: kept / KIB for name, kept in special.kept_bytes.items()
+        },
+        f"KiB of worker memory per live session, over {special.memory_sessions}": {
+            name: size / KIB for name, size in special.worker_bytes_per_live_session.items()
+        },
+        **{f"database round trips, {name}, both stores": trips for name, trips in special.round_trips.items()},
+    }
+    yield from ("## One by one", "")
+    yield from _table(
+        ("", *variants),
+        [(name, *(number(values.get(variant)) for variant in variants)) for name, values in rows.items()],
+    )
+    yield ""
+    yield (
+        f"A burst of {special.burst_writes_signals} signals to one session took {special.burst_writes} writes and "
+        f"{special.burst_seconds:.1f} s. Update number {special.late_update} took {special.late_p50_ratio:.2f} times "
+        "as long as the 20th of a session with a context of the same size, taken in turns."
+    )
+    yield ""
+
+
+_PREFACE: Final = (
+    "Four variants of a chat session do the same work, in turns, on one machine and the same servers:",
+    "",
+    "- **floor**: the same SQL statements from the caller's own process, with no orchestration and no promise;",
+    "- **bare**: a workflow whose handlers have the journey's names and payloads and do nothing, on a worker with the",
+    "  journey's settings: the limit that Temporal and its SDK set;",
+    "- **naive**: the journey as the SDK's documentation would have one write it: an entity workflow on a default",
+    "  worker, the pydantic data converter, one regular activity for each store, whole sessions in arguments and",
+    "  answers;",
+    "- **journey**: this project, through its own starter and its own worker.",
+    "",
+    "`make bench` makes this page anew, in about a quarter of an hour; `journey bench --deployment` measures the",
+    "journey alone on a deployment of your own. Compare ratios, not milliseconds: another machine has others.",
+)
+
+_HOW: Final = (
+    "## How it was measured",
+    "",
+    "- A session starts with a context of 1 KiB. A change replaces 300 bytes of it, so its size stays as it is. Each",
+    "  caller has a session of its own. The mixed load is one initialize, ten updates and ten gets; each is one call.",
+    "- In each round the variants take turns at each operation, beginning with another one each time, so that a",
+    "  machine that drifts hits all alike. A round that is not counted comes first.",
+    "- Caller, workers, Temporal server and PostgreSQL are processes of their own; their CPU is what Linux counted for",
+    "  them, with a tenth of a second before and after each block for what servers finish late. It is the steadiest",
+    "  figure here. Percentiles are over all calls; the other figures are medians of the rounds.",
+    "- `floor` runs in the caller, so its work is the caller's CPU. `bare` stores nothing: its signal is followed by a",
+    "  query, which is answered once the signal was handled. `naive` and `journey` hear from a trigger of the",
+    "  benchmark's own when the State Surface holds a signal's change.",
+    "- A hibernated session is one whose run has ended. `naive` answers for it from its history, `bare` and `journey`",
+    "  from an activity; `bare`'s reads nothing.",
+    "- `bare` and `naive` need not import their own modules into the sandbox for every workflow, to their advantage.",
+    "- The Temporal server keeps its state in a file, with `history.transferProcessorMaxPollRPS` raised for all",
+    "  variants alike: by default a development server reads its queue at most 20 times a second, and a single caller",
+    "  would be paced to multiples of 50 ms. PostgreSQL runs with `fsync` on.",
+    "- In the end the stores of `floor`, `naive` and `journey` are compared: they hold the same sessions, revisions",
+    "  and contexts, or the run fails.",
+)
+
+
+def _by_variant(
+    results: Results, callers: int, operations: Sequence[str], title: str, unit: str, *, leave_out: str = ""
+) -> str:
+    def value(figure: Figure) -> list[float]:
+        return [figure.p50_ms if unit == "ms" else figure.per_second]
+
+    return stacked_bars(title, ("",), _rows(results, callers, operations, value, leave_out), unit=unit)
+
+
+def _rows(
+    results: Results,
+    callers: int,
+    operations: Sequence[str],
+    values: Callable[[Figure], Sequence[float]],
+    leave_out: str = "",
+) -> list[tuple[str, Sequence[float]]]:
+    rows: list[tuple[str, Sequence[float]]] = []
+    for operation in operations:
+        rows.append((_NAMES[operation], ()))
+        rows += [
+            (figure.variant, values(figure))
+            for figure in sorted(results.figures, key=lambda figure: _ORDER.get(figure.variant, 0))
+            if (figure.operation, figure.callers) == (operation, callers) and figure.variant != leave_out
+        ]
+    return rows
+
+
+def _cpu_parts(figure: Figure) -> Sequence[float]:
+    cpu = figure.cpu_ms
+    return (cpu.worker or 0, cpu.server or 0, cpu.database or 0, cpu.caller or 0) if cpu else (0,)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * left}{'---:|' * (len(heads) - left)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def _strong(variant: str) -> str:
+    return f"**{variant}**" if variant == "journey" else variant

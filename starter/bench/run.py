@@ -1,0 +1,102 @@
+"""A whole run: on servers of its own, or against a deployment that is there."""
+
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+
+from starter.bench.bench_stack import bench_servers, field
+from starter.bench.comparison import goals, ratios
+from starter.bench.journey import Journey
+from starter.bench.machine import describe_machine
+from starter.bench.payloads import CHANGE_BYTES, SMALL_CONTEXT_BYTES
+from starter.bench.plan import Plan
+from starter.bench.results import Results, figures
+from starter.bench.rounds import Bench
+from starter.bench.specials import live_session_bytes, specials
+from starter.bench.stores import contents
+from starter.chat_sessions import ChatSessions
+
+_OF_A_DEPLOYMENT: Final = ("initialize", "update", "get")
+
+
+async def run_bench(plan: Plan, *, quick: bool, progress: Callable[[str], None]) -> Results:
+    """Compare all variants on servers of the run's own, in a temporary directory.
+
+    Args:
+        plan: How much of everything.
+        quick: Whether that is too little for figures that mean anything.
+        progress: Told in a line what is being done.
+
+    Raises:
+        EmbeddedStackError: A server or a worker cannot be started.
+    """
+    with tempfile.TemporaryDirectory(prefix="journey-bench-") as folder:
+        async with bench_servers(Path(folder), progress=progress) as servers:
+            machine = await describe_machine(servers.client, database_url=servers.stores["floor"].supabase)
+            progress("starting the workers")
+            async with field(servers, name="rounds") as running:
+                bench = Bench(
+                    running.client,
+                    list(running.variants.values()),
+                    worker_pids=running.worker_pids,
+                    server_pids=running.server_pids,
+                    arrivals=running.arrivals,
+                )
+                blocks = await bench.run(plan, progress=progress)
+                stores = {name: await contents(urls) for name, urls in running.stores.items()}
+                special = await specials(running, plan, progress=progress)
+            if plan.memory_sessions:
+                progress("memory of live sessions")
+            memory = await live_session_bytes(servers, plan)
+    special = special.model_copy(update={"worker_bytes_per_live_session": memory})
+    found = ratios(blocks)
+    return Results(
+        made_at=datetime.now(UTC),
+        machine=machine,
+        quick=quick,
+        deployment=False,
+        rounds=plan.rounds,
+        context_bytes=SMALL_CONTEXT_BYTES,
+        change_bytes=CHANGE_BYTES,
+        persistence="file",
+        figures=figures(blocks),
+        ratios=found,
+        goals=goals(found, special, busy=plan.counts[-1].callers),
+        specials=special,
+        stores=stores,
+        same_work=len({each.model_dump_json() for each in stores.values()}) == 1
+        and all(each.supabase == each.state_surface for each in stores.values()),
+    )
+
+
+async def run_on_deployment(plan: Plan, *, quick: bool, progress: Callable[[str], None]) -> Results:
+    """Measure the journey alone on the deployment that the environment names.
+
+    Its sessions stay in the stores, under the tenant `benchmark`; their runs are ended.
+
+    Raises:
+        JourneyError: It cannot be reached, or does not answer in time.
+    """
+    sessions = await ChatSessions.connect()
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "localhost:7233")
+    client = await Client.connect(**config)
+    bench = Bench(client, [Journey(sessions, client)], operations=_OF_A_DEPLOYMENT, name=uuid4().hex)
+    blocks = await bench.run(plan, progress=progress)
+    return Results(
+        made_at=datetime.now(UTC),
+        machine=await describe_machine(client, database_url=None),
+        quick=quick,
+        deployment=True,
+        rounds=plan.rounds,
+        context_bytes=SMALL_CONTEXT_BYTES,
+        change_bytes=CHANGE_BYTES,
+        persistence=None,
+        figures=figures(blocks),
+    )

@@ -1,0 +1,83 @@
+"""`python -m starter.bench.run_worker bare|naive`: the worker of a variant that has none of its own."""
+
+import asyncio
+import signal
+import sys
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.chat_sessions_supabase import ChatSessionsSupabase
+from activities.postgres import open_pool
+from activities.state_surface_postgres import StateSurfacePostgres
+from starter.bench.bare_workflow import BareChatSession, bare_get_chat_session
+from starter.bench.naive_activities import NaiveActivities
+from starter.bench.naive_workflow import NaiveChatSession
+from worker.journey_worker import journey_worker
+from worker.settings import WorkerSettings
+
+_CONNECTIONS = 10
+# To import this package anew for every workflow would be a cost that its place in it makes and not the variant.
+_OWN_MODULES = ("starter", "contract", "activities")
+
+
+async def run_bare() -> None:
+    """Run the bare workflow with every setting of the journey's worker, the sandbox or its absence included."""
+    client = await Client.connect(**ClientConfig.load_client_connect_config())
+    settings = WorkerSettings()
+    # Never run, and on a queue of its own, as the SDK wants it.
+    model = settings.model_copy(update={"task_queue": f"{settings.task_queue}-model"})
+    async with journey_worker(client, model) as journeys:
+        config = journeys.config()
+        config["task_queue"] = settings.task_queue
+        config["workflows"] = [BareChatSession]
+        config["activities"] = [bare_get_chat_session]
+        config["workflow_runner"] = _passing_own_modules(config["workflow_runner"])
+        async with Worker(**config):
+            await asyncio.Event().wait()
+
+
+async def run_naive() -> None:
+    """Run the naive workflow with the SDK's defaults."""
+    settings = WorkerSettings()
+    client = await Client.connect(**ClientConfig.load_client_connect_config(), data_converter=pydantic_data_converter)
+    async with (
+        await open_pool(settings.supabase_db_url.get_secret_value(), connections=_CONNECTIONS) as supabase,
+        await open_pool(settings.state_surface_url.get_secret_value(), connections=_CONNECTIONS) as surface,
+    ):
+        activities = NaiveActivities(ChatSessionsSupabase(supabase), StateSurfacePostgres(surface))
+        async with Worker(
+            client,
+            task_queue=settings.task_queue,
+            workflows=[NaiveChatSession],
+            activities=[
+                activities.create_in_supabase,
+                activities.register_in_state_surface,
+                activities.write_to_supabase,
+                activities.update_in_state_surface,
+            ],
+            workflow_runner=_passing_own_modules(SandboxedWorkflowRunner()),
+        ):
+            await asyncio.Event().wait()
+
+
+def _passing_own_modules(runner: WorkflowRunner) -> WorkflowRunner:
+    if not isinstance(runner, SandboxedWorkflowRunner):
+        return runner
+    restrictions: SandboxRestrictions = runner.restrictions
+    return SandboxedWorkflowRunner(restrictions=restrictions.with_passthrough_modules(*_OWN_MODULES))
+
+
+async def _until_told(variant: str) -> None:
+    task = asyncio.ensure_future({"bare": run_bare, "naive": run_naive}[variant]())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
+if __name__ == "__main__":
+    asyncio.run(_until_told(sys.argv[1]))

@@ -1,0 +1,76 @@
+"""What a workflow has left in Temporal, and how much of it is new."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How long the newest run of a workflow is.
+
+    Attributes:
+        run_id: Of the run.
+        events: In its history.
+        size: Of that history in bytes, as the server counts it.
+    """
+
+    run_id: str
+    events: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What runs grew by.
+
+    Attributes:
+        workflow_tasks: That were completed.
+        events: Of the histories.
+        size: Of the histories in bytes.
+    """
+
+    workflow_tasks: int
+    events: int
+    size: int
+
+
+async def extents(client: Client, workflow_ids: Sequence[str]) -> list[Extent]:
+    """The extents of the newest runs of workflows."""
+    found = []
+    for workflow_id in workflow_ids:
+        described = await client.get_workflow_handle(workflow_id).describe()
+        info = described.raw_description.workflow_execution_info
+        found.append(Extent(described.run_id, info.history_length, info.history_size_bytes))
+    return found
+
+
+async def growth(client: Client, workflow_ids: Sequence[str], before: Sequence[Extent] | None = None) -> Growth:
+    """What workflows have grown by, over all the runs that they were continued as.
+
+    Args:
+        client: Connected to their server.
+        workflow_ids: Which workflows.
+        before: Their extents before; None to count from the beginning of their newest chain of runs.
+    """
+    tasks = events = size = 0
+    for place, workflow_id in enumerate(workflow_ids):
+        earlier = before[place] if before else None
+        run_id: str | None = None
+        while run_id != "":
+            described = await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
+            info = described.raw_description.workflow_execution_info
+            known = earlier if earlier and earlier.run_id == described.run_id else Extent(described.run_id, 0, 0)
+            events += info.history_length - known.events
+            size += info.history_size_bytes - known.size
+            handle = client.get_workflow_handle(workflow_id, run_id=described.run_id)
+            continued = ""
+            async for event in handle.fetch_history_events():
+                if event.event_id == 1:
+                    continued = event.workflow_execution_started_event_attributes.continued_execution_run_id
+                if event.event_id > known.events and event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+                    tasks += 1
+            run_id = "" if known is earlier else continued
+    return Growth(tasks, events, size)
