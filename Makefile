@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo dev test chaos lint format types check clean
+.PHONY: help setup demo dev test chaos bench lint format types check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: setup tests/supabase_cli/node_modules/.installed ## run the tests, with co
 
 chaos: setup ## kill everything for two minutes and check the promises; SEED=.. DURATION=..
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION))
+
+bench: setup ## measure what a session costs, and write docs/performance.md
+	$(BIN)/journey bench --docs docs
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .

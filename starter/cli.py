@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from pydantic_core import from_json
 
 from contract.chat_session import ChatSessionReceipt, LedgerEntry
+from starter.bench.command import bench
 from starter.chat_sessions import ChatSessions, ContextChange
 from starter.demo import run_demo
 from starter.tables import ledger_table, session_table
@@ -238,6 +239,9 @@ def history(chat_session_id: Id, *, tenant: Tenant, json: Json = False) -> None:
             out.print("no changes yet", style="dim")
 
     _run(main)
+
+
+app.command()(bench)
 
 
 @app.command(epilog=examples("journey demo", "journey demo --json | jq .checks"))
