@@ -506,7 +506,7 @@ async def test_the_web_ui_is_told_how_the_session_stands(journeys: Journeys) -> 
         metadata = await journeys.handle(chat_session_id).query("__temporal_workflow_metadata")
     details = metadata.current_details
     assert "liaison_finance" in details
-    assert "revision **1**" in details
+    assert "Revision **1**" in details
     assert "refused signals: 1" in details
     assert "s3cret" not in details
     assert metadata.definition.type == "journey_coexistence_chat_session"

@@ -32,7 +32,7 @@ _RESTRICTIONS: Final = SandboxRestrictions.default.with_passthrough_modules(
 
 
 def workflow_runner(*, sandbox: bool) -> WorkflowRunner:
-    """What runs workflow code: in the sandbox, which notices what is not deterministic, or at half the cost."""
+    """What runs workflow code: the sandbox, which notices what is not deterministic, or a third less CPU."""
     return SandboxedWorkflowRunner(restrictions=_RESTRICTIONS) if sandbox else UnsandboxedWorkflowRunner()
 
 

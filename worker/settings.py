@@ -64,7 +64,7 @@ class WorkerSettings(StoreSettings):
         max_nesting: Levels of objects and arrays in a context.
         graceful_shutdown_seconds: After SIGTERM, how long running activities may take to finish.
         sandbox: Run workflow code in the SDK's sandbox, as the tests and `journey dev` do. It notices code that is
-            not deterministic, and costs as much as the rest of the worker.
+            not deterministic, at about 40 % more CPU.
         metrics_address: `host:port` to serve Prometheus metrics on; none where it is not set.
         log_format: `json` for machines, `console` for people.
         log_level: As in Python's logging.

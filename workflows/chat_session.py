@@ -392,29 +392,31 @@ class ChatSessionJourney:
     def _waiting_initialization(self) -> _WaitingInitialization | None:
         return next((each for each in self._inbox if isinstance(each, _WaitingInitialization)), None)
 
-    def _answer(self, asking: _WaitingInitialization) -> None:
+    def _answer(self, asking: _WaitingInitialization, error: JourneyError | None = None) -> None:
         session, request = self._session, asking.request
-        if session and session.is_for(request.tenant_id, request.user_id):
+        if session and session.is_for(request.tenant_id, request.user_id) and not error:
             asking.answer.set_result(session)
         else:
-            asking.answer.set_exception(as_failure(SessionNotFound()))
+            asking.answer.set_exception(as_failure(error or SessionNotFound()))
 
     # Changes.
 
     async def _apply(self, batch: Sequence[_Waiting]) -> None:
         """Judge a batch, have it stored, and answer it."""
         changes = [waiting for waiting in batch if isinstance(waiting, _WaitingChange)]
+        error: JourneyError | None = None
         try:
             verdicts = await self._stored([waiting.change for waiting in changes], look=len(changes) < len(batch))
         except ApplicationError as failure:
             if failure.type == SessionNotFound.code:
                 self._inbox.extendleft(reversed(batch))
                 await self._fail(SessionNotFound())
-            if len(changes) > 1:  # one of them holds what the database refuses: find out which
+            if len(batch) > 1:  # one of them holds what the database refuses: find out which
                 self._inbox.extendleft(reversed(batch))
                 self._singly = len(batch)
                 return
-            verdicts = [Refused(from_failure(failure) or InvalidParameter("the database refuses the change"))]
+            error = from_failure(failure) or InvalidParameter("the database refuses the change")
+            verdicts = [Refused(error)] * len(changes)
         for waiting, verdict in zip(changes, verdicts, strict=True):
             if waiting.answer:
                 waiting.answer.set_result(verdict)
@@ -423,7 +425,7 @@ class ChatSessionJourney:
         for each in batch:
             self._leave(each)
             if isinstance(each, _WaitingInitialization):
-                self._answer(each)
+                self._answer(each, error)
         self._show()
 
     async def _stored(self, changes: Sequence[Change], *, look: bool) -> Sequence[Verdict]:
