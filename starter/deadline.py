@@ -65,6 +65,10 @@ class Deadline:
             except (TimeoutError, RPCTimeoutOrCancelledError) as error:
                 if not self.left:
                     raise DeadlinePassed from error
+                # The SDK says the same of an update when this very task is cancelled from outside.
+                task = asyncio.current_task()
+                if task and task.cancelling():
+                    raise asyncio.CancelledError from error
             except RuntimeError as error:
                 # How the SDK says that a client which connects at its first call cannot.
                 if not str(error).startswith("Failed client connect"):

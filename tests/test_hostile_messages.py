@@ -204,14 +204,16 @@ async def test_no_signal_harms_the_journey(journeys: Journeys) -> None:
         kept = await journeys.kept(chat_session_id)
         handle = journeys.handle(chat_session_id)
         sent, _ = changes({"tenant_id": journeys.tenant_id})
-        for name, arguments in sent.items():
+        for count, (name, arguments) in enumerate(sent.items(), 1):
             # The server itself fails a task during which more than 2 MiB of signals arrive: let large ones find none.
             if name in LARGE:
                 await journeys.update(chat_session_id, {})
             await handle.signal("update_chat_context", args=arguments)
-            if name in LARGE:
-                await journeys.update(chat_session_id, {})
-        await journeys.update(chat_session_id, {})  # by now the signals are judged
+            if name in LARGE or count % 10 == 0:
+                await journeys.update(chat_session_id, {})  # by now the signals are judged
+            if count % 10 == 0:
+                check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], count)
+        await journeys.update(chat_session_id, {})
         check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], len(sent))
         await check_it_goes_on(journeys, chat_session_id, kept)
 

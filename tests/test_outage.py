@@ -431,7 +431,7 @@ async def test_a_data_error_refuses_the_change_that_causes_it_and_no_other(
         for number in range(12):  # while no worker is up, so that they come as one batch
             await damaged.signal(session, note(number) | (mallory if number in (3, 7) else {}))
         async with damaged.worker():
-            answer = await damaged.update(session, note(12))
+            answer = await asyncio.wait_for(damaged.update(session, note(12)), 30)
             assert (answer["applied_revision"], answer["duplicate"]) == (11, False)
             assert await refused(damaged.update(session, note(13) | mallory)) == "INVALID_PARAMETER"
             row = await assert_stored(damaged, session, 11)

@@ -505,6 +505,21 @@ async def test_concurrent_updates_of_one_session_are_all_answered(journeys: Jour
     assert len(await journeys.ledger(identity)) == callers
 
 
+async def test_concurrent_reads_of_one_session_are_all_answered(journeys: Journeys) -> None:
+    async with journeys.worker():
+        sessions, tenant = journeys.sessions, journeys.tenant_id
+        identity = (await sessions.initialize(tenant_id=tenant, user_id="ada")).chat_session_id
+        views, updates = await asyncio.gather(
+            asyncio.gather(*(sessions.get(identity, tenant_id=tenant) for _ in range(12))),
+            asyncio.gather(
+                *(sessions.update_context(identity, tenant_id=tenant, context={"n": each}) for each in range(5))
+            ),
+        )
+    assert {view.chat_session_id for view in views} == {identity}
+    assert {view.revision for view in views} <= set(range(6))
+    assert sorted(update.applied_revision for update in updates) == [1, 2, 3, 4, 5]
+
+
 @only_cached
 async def test_the_same_request_twice_is_one_change_only_with_a_key_or_base(journeys: Journeys) -> None:
     async with journeys.worker():
