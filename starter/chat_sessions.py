@@ -63,6 +63,9 @@ Json = dict[str, JsonValue]
 
 # How soon another worker takes over a task whose worker has died.
 _WORKFLOW_TASK_TIMEOUT: Final = timedelta(seconds=2)
+# A worker that drops a run from its cache drops the queries that wait for it, and nobody answers them.
+_QUERY_ATTEMPT: Final = timedelta(seconds=2)
+_NO_ANSWER: Final = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 _READ_ATTEMPT: Final = timedelta(seconds=5)
 _READ_RETRIES: Final = RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=3)
 _DIAGNOSIS: Final = timedelta(seconds=1)
@@ -204,7 +207,7 @@ class ChatSessions:
                     GET,
                     _json(request),
                     reject_condition=QueryRejectCondition.NOT_OPEN,
-                    rpc_timeout=deadline.left,
+                    rpc_timeout=min(deadline.left, _QUERY_ATTEMPT),
                 )
             except WorkflowQueryRejectedError:
                 return await self._read(GET, request, deadline)
@@ -214,7 +217,7 @@ class ChatSessions:
                     return await self._read(GET, request, deadline)
                 raise error or EngineUnavailable("the journey cannot be queried") from None
             except RPCError as failure:
-                if failure.status is RPCStatusCode.NOT_FOUND:
+                if failure.status in (RPCStatusCode.NOT_FOUND, *_NO_ANSWER):
                     return await self._read(GET, request, deadline)
                 raise
             return answer

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import WorkflowIDReusePolicy
 
 from contract.canonical_json import canonical_hash
 from contract.chat_session import JOURNEY_ID, UPDATE, workflow_id
 from contract.limits import KIB, MAX_CARRIED_CONTEXT_BYTES
 from starter import ChatSessions
-from tests.journeys import Journeys, code_of, only_cached
+from tests.journeys import Journeys, only_cached
 from tests.tcp_proxy import ProxiedStores
 from tests.watching import (
     accepted,
@@ -256,9 +257,15 @@ async def test_the_next_run_of_a_schedule_is_no_continuation(journeys: Journeys)
         try:
             second = await eventually(later, lambda run_id: run_id != first)
             run = journeys.client.get_workflow_handle(workflow_id(session), run_id=second)
-            with pytest.raises(WorkflowFailureError) as failure:
-                await asyncio.wait_for(run.result(follow_runs=False), 20)
-            assert code_of(failure.value) == "INVALID_PARAMETER"
+
+            async def end() -> HistoryEvent:
+                return [event async for event in run.fetch_history_events()][-1]
+
+            last = await eventually(
+                end, lambda event: event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, within=20
+            )
+            failure = last.workflow_execution_failed_event_attributes.failure
+            assert failure.application_failure_info.type == "INVALID_PARAMETER"
         finally:
             await handle.terminate()
 
