@@ -241,7 +241,7 @@ def history(chat_session_id: Id, *, tenant: Tenant, json: Json = False) -> None:
     _run(main)
 
 
-app.command()(bench)
+app.command(epilog=examples("journey bench --quick", "journey bench --docs docs", "journey bench --deployment"))(bench)
 
 
 @app.command(epilog=examples("journey demo", "journey demo --json | jq .checks"))

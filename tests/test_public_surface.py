@@ -507,7 +507,7 @@ async def test_the_web_ui_is_told_how_the_session_stands(journeys: Journeys) -> 
     details = metadata.current_details.replace("*", "").lower()
     assert "liaison_finance" in details
     assert "revision 1" in details
-    assert "refused signals: 1" in details
+    assert "refused signals: 1, lastly invalid_parameter active_agent" in details
     assert "s3cret" not in details
     assert "boss" not in details
     assert metadata.definition.type == "journey_coexistence_chat_session"
