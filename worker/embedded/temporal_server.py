@@ -23,6 +23,9 @@ _DYNAMIC_CONFIG = {
     # The only history shard reads its queue at most 20 times a second by default, so that a single caller waits
     # for multiples of 50 ms wherever a workflow task follows an activity.
     "history.transferProcessorMaxPollRPS": 1000,
+    # By default the server gives a workflow task more and more time, up to ten minutes, the more workers have died over
+    # it; the last of them then keeps a session waiting for as long.
+    "history.workflowTaskRetryMaxInterval": "2s",
 }
 _SQLITE_PRAGMAS = {
     # Commits are in the log file before they are acknowledged and survive the server's death; only the loss of
