@@ -10,6 +10,7 @@ from temporalio.api.enums.v1 import EventType
 from tests.commands import JOURNEY, line, running
 from tests.journeys import Journeys
 from tests.tcp_proxy import ProxiedStores
+from tests.watching import eventually
 from worker.embedded import StackAddresses
 
 
@@ -65,9 +66,12 @@ async def _listen(worker: WorkerProcess) -> None:
 
 async def holder(journeys: Journeys, session: str) -> int:
     """The process that has the session in its memory: the server brings it the session's next task."""
-    identities = [
-        event.workflow_task_completed_event_attributes.identity
-        for event in await journeys.events(session)
-        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-    ]
-    return int(identities[-1].partition("@")[0])
+
+    async def identities() -> list[str]:  # none where a new run has just begun
+        return [
+            event.workflow_task_completed_event_attributes.identity
+            for event in await journeys.events(session)
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        ]
+
+    return int((await eventually(identities))[-1].partition("@")[0])
