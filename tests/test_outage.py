@@ -306,7 +306,7 @@ async def test_a_full_backlog_of_messages_refuses_more_and_loses_none_of_its_own
         assert {each["code"] for each in shown["last"]} == {"DATABASE_UNAVAILABLE"}
 
         await stores.supabase.mend()
-        assert (await asyncio.wait_for(last.result(), 30))["applied_revision"] == MAX_BACKLOG_MESSAGES
+        assert (await asyncio.wait_for(last.result(), 60))["applied_revision"] == MAX_BACKLOG_MESSAGES
         row = await until_revision(journeys, session, MAX_BACKLOG_MESSAGES)
         assert row["context"]["notes"] == list(range(MAX_BACKLOG_MESSAGES))
         assert (await journeys.update(session, note(-2)))["revision"] == MAX_BACKLOG_MESSAGES + 1

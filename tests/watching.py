@@ -102,13 +102,19 @@ async def runs(journeys: Journeys, session: str) -> list[list[HistoryEvent]]:
     return found
 
 
+# What the server itself does when a message comes while a run is about to close, or a hundred of them during one task.
+_OF_THE_SERVER = (
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+)
+
+
 def misbehaved(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
-    """Workflow tasks that failed, but for those that were about to close the run when one more message came."""
+    """Workflow tasks that failed, but for those that the server ended to hand over more messages."""
     return [
         event
         for event in failed_tasks(events)
-        if event.workflow_task_failed_event_attributes.cause
-        != WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
+        if event.workflow_task_failed_event_attributes.cause not in _OF_THE_SERVER
     ]
 
 
