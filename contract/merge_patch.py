@@ -59,6 +59,8 @@ def append_items(document: dict[str, JsonValue], additions: Mapping[str, Sequenc
 
 def _with_items(array: list[JsonValue], items: Sequence[JsonValue]) -> list[JsonValue]:
     extended = list(array)
+    if all(_id_of(item) is None for item in items):
+        return extended + list(items)
     places: dict[str, int] = {}
     for place, item in enumerate(extended):
         if (name := _id_of(item)) is not None:

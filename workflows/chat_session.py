@@ -371,7 +371,6 @@ class ChatSessionJourney:
         self._backlog_messages += 1
         self._backlog_bytes += waiting.size
         self._last_message = workflow.time()
-        self._describe()
 
     def _leave(self, waiting: _Waiting) -> None:
         self._backlog_messages -= 1
@@ -443,6 +442,7 @@ class ChatSessionJourney:
             if not keys and not look:
                 return verdicts
             entries = tuple(verdict.entry for verdict in verdicts if isinstance(verdict, Applied))
+            self._describe()
             written = await run_activity(
                 UPDATE,
                 WriteChanges(base_revision=self._session.revision, keys=keys, entries=entries, session=after),
@@ -518,7 +518,7 @@ class ChatSessionJourney:
         ]
         if self._backlog_messages:
             lines.append(
-                f"**{self._backlog_messages}** messages wait to be stored; see Pending Activities if it lasts."
+                f"At least **{self._backlog_messages}** messages wait to be stored; see Pending Activities if it lasts."
             )
         if self._refusals.count:
             last = self._refusals.last[-1]

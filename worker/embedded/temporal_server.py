@@ -25,7 +25,7 @@ _DYNAMIC_CONFIG = {
     "history.transferProcessorMaxPollRPS": 1000,
     # By default the server gives a workflow task more and more time, up to ten minutes, the more workers have died over
     # it; the last of them then keeps a session waiting for as long.
-    "history.workflowTaskRetryMaxInterval": "2s",
+    "history.workflowTaskRetryMaxInterval": "10s",
 }
 _SQLITE_PRAGMAS = {
     # Commits are in the log file before they are acknowledged and survive the server's death; only the loss of
