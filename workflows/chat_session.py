@@ -195,12 +195,13 @@ class ChatSessionJourney:
             message = f"{workflow.info().first_execution_run_id}/{self._signals_seen}"
             change = Change.of(request, request.key(self._chat_session_id, message))
             change.check(self._limits)
-            self._check_backlog(_size(request))
+            size = _size(request)
+            self._check_backlog(size)
         except JourneyError as error:
             self._taken_messages += 1
             self._refuse(error)
         else:
-            self._enqueue(_WaitingChange(change, None, _size(request)))
+            self._enqueue(_WaitingChange(change, None, size))
 
     @workflow.query(name=GET)
     def get_chat_session(self, *arguments: object) -> ChatSessionView:

@@ -23,9 +23,6 @@ _COMMANDS: Final = {
     "journey": ("-m", "worker"),
 }
 
-WORKING: Final = tuple(_COMMANDS)
-"""The variants that have a worker."""
-
 
 def settings_from(addresses: Mapping[str, str]) -> dict[str, str]:
     """An environment with these settings and no other of Temporal's or the journeys'."""
