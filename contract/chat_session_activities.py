@@ -19,7 +19,7 @@ class Policy(Record):
     Attributes:
         limits: How large changes and contexts may be.
         idle_seconds: After so long without a message the journey completes.
-        rollover_messages: After so many messages a run continues as new.
+        rollover_messages: After so many messages a run continues as new; one that began with a large context later.
     """
 
     limits: Limits = Field(default_factory=Limits)
@@ -96,7 +96,8 @@ class WrittenChanges(Record):
         raised_from: As in `LoadedSession`.
     """
 
-    outcome: Literal["written", "stopped"]
-    known: tuple[KnownChange, ...] = ()
-    session: ChatSessionArtifact | None = None
-    raised_from: int | None = None
+    # Every acknowledged update has one of these in its history, so what it need not say is left out.
+    outcome: Literal["written", "stopped"] = Field(default="written", exclude_if=lambda outcome: outcome == "written")
+    known: tuple[KnownChange, ...] = Field(default=(), exclude_if=lambda known: not known)
+    session: ChatSessionArtifact | None = Field(default=None, exclude_if=lambda session: session is None)
+    raised_from: int | None = Field(default=None, exclude_if=lambda raised_from: raised_from is None)

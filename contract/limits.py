@@ -12,7 +12,7 @@ MAX_BACKLOG_BYTES = MIB
 """Encoded size of these messages. With a carried context they stay under Temporal's 2 MiB for one argument."""
 
 MAX_BATCH_MESSAGES = 100
-"""Changes that are judged and stored at once; keeps one workflow activation far below its two seconds."""
+"""Changes that are judged and stored at once; keeps one workflow activation far below its second and a half."""
 
 MAX_BATCH_BYTES = 512 * KIB
 """Encoded size of these changes. With the context they make up one activity argument."""

@@ -107,6 +107,19 @@ async def test_a_run_ends_even_while_callers_never_pause(journeys: Journeys) -> 
 
 
 @only_cached
+async def test_a_run_that_began_with_a_large_context_serves_more_messages(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=1):
+        session = (await journeys.initialize(journeys.asked(context={"notes": "n" * 40 * 1024})))["chat_session_id"]
+        for number in range(4):
+            await journeys.update(session, {"context": {"n": number}, "returning": "receipt"})
+        per_run = [
+            count(events, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED)
+            for events in await runs(journeys, session)
+        ]
+    assert per_run[:2] == [2, 2], "the initialization counts as a message"
+
+
+@only_cached
 async def test_signals_that_are_all_refused_do_not_make_an_endless_history(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=5):
         session = (await journeys.initialize())["chat_session_id"]

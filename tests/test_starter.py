@@ -445,13 +445,10 @@ async def test_the_starters_update_ids_are_the_contracts(journeys: Journeys) -> 
             await sessions.update_context(identity, tenant_id=tenant, context={"a": 3})
     initializing, *updating = refusing.update_ids
     assert initializing == f"initialize_chat_session/{session_key(tenant, 'ada', requested_at)}"
-    assert all(re.match(r"update_chat_context/[0-9a-f]{64}(/|$)", each or "") for each in updating)
+    assert all(re.fullmatch(r"update_chat_context/[0-9a-f]{64}", each or "") for each in updating)
     keyed, based, free = updating[:3]
     assert updating[3:5] == [keyed, based]
-    assert free
-    assert updating[5]
     assert free != updating[5]
-    assert free[:84] == updating[5][:84]
 
 
 @only_cached
@@ -585,4 +582,4 @@ async def test_people_see_what_a_run_is(journeys: Journeys) -> None:
         events = await journeys.events(session.chat_session_id)
     assert await description.static_summary()
     timeout = events[0].workflow_execution_started_event_attributes.workflow_task_timeout
-    assert timeout.ToTimedelta() == timedelta(seconds=2)
+    assert timeout.ToTimedelta() == timedelta(seconds=1.5)

@@ -57,8 +57,8 @@ class WorkerSettings(StoreSettings):
         activity_slots: Activities at once, of local and of durable ones each; also connections to each store.
         transaction_pooler: The stores' URLs lead to poolers in transaction mode. Port 6543 implies it.
         idle_seconds: A journey without messages completes after so long; its session stays.
-        rollover_messages: A run continues as new after so many messages. Another worker replays a run before it
-            takes over, so long runs make failover slow.
+        rollover_messages: A run continues as new after so many messages; as many again for each 32 KiB that it began
+            with. Another worker replays a run before it takes over, so long runs make failover slow.
         max_context_bytes: Canonical size of a session's context.
         max_change_bytes: Canonical size of one change.
         max_nesting: Levels of objects and arrays in a context.
@@ -76,7 +76,7 @@ class WorkerSettings(StoreSettings):
     activity_slots: int = Field(default=20, ge=1, le=500)
     transaction_pooler: bool = False
     idle_seconds: float = Field(default=3600, ge=0)
-    rollover_messages: int = Field(default=100, ge=1, le=1500)
+    rollover_messages: int = Field(default=40, ge=1, le=1500)
     max_context_bytes: int = Field(default=256 * KIB, ge=1, le=MAX_STORED_CONTEXT_BYTES)
     max_change_bytes: int = Field(default=64 * KIB, ge=1, le=MAX_CHANGE_BYTES)
     max_nesting: int = Field(default=32, ge=2, le=MAX_NESTING)

@@ -53,6 +53,7 @@ from contract.errors import DatabaseUnavailable, InvalidParameter, JourneyError,
 from contract.failures import as_failure, from_failure
 from contract.identifiers import timestamp
 from contract.limits import (
+    KIB,
     MAX_BACKLOG_BYTES,
     MAX_BACKLOG_MESSAGES,
     MAX_BATCH_BYTES,
@@ -67,6 +68,9 @@ from workflows.local_then_durable import run_activity
 _TENANT_ID: Final = SearchAttributeKey.for_keyword("TenantId")
 _USER_ID: Final = SearchAttributeKey.for_keyword("UserId")
 _ACTIVE_AGENT: Final = SearchAttributeKey.for_keyword("ActiveAgent")
+
+# A run begins with the context in its history. One that is large is worth a longer run.
+_LARGE_OPENING_BYTES: Final = 32 * KIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class ChatSessionJourney:
     def __init__(self, *arguments: object) -> None:
         """Take the argument (`contract.chat_session.JourneyArgument`) and what an earlier run carried over."""
         info = workflow.info()
+        self._opening_bytes = info.get_current_history_size()
         self._chat_session_id = info.workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
         self._session: ChatSessionArtifact | None = None  # never ahead of what both stores hold
         self._policy: Policy | None = None
@@ -322,9 +327,9 @@ class ChatSessionJourney:
     def _better_continued(self) -> bool:
         if self._cancelled or self._misfit or not self._policy:
             return False
-        info = workflow.info()
-        return self._taken_messages >= self._policy.rollover_messages or (
-            self._taken_messages > 0 and info.is_continue_as_new_suggested()
+        enough = self._policy.rollover_messages * (1 + self._opening_bytes // _LARGE_OPENING_BYTES)
+        return self._taken_messages >= enough or (
+            self._taken_messages > 0 and workflow.info().is_continue_as_new_suggested()
         )
 
     async def _watch_idleness(self) -> None:
@@ -551,7 +556,7 @@ def _summary(before: ChatSessionArtifact, after: ChatSessionArtifact, *, stored:
     revisions = f"revision {after.revision}" if stored == 1 else f"revisions {before.revision + 1}-{after.revision}"
     left = f", {asked - stored} not stored" if stored < asked else ""
     leads = f", {after.active_agent} leads" if after.active_agent != before.active_agent else ""
-    return f"store {revisions}{leads}{left}"
+    return f"{revisions}{leads}{left}"
 
 
 def _size(request: Request) -> int:

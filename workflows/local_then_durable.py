@@ -16,9 +16,9 @@ from contract.messages import Record
 
 ResultType = TypeVar("ResultType", bound=Record)
 
-# Both attempts end before a workflow task of two seconds does, so that it needs no heartbeats.
-_LOCAL_ATTEMPT: Final = timedelta(seconds=1)
-_LOCAL_IN_ALL: Final = timedelta(seconds=1.5)
+# Both attempts end before a workflow task of a second and a half does, so that it needs no heartbeats.
+_LOCAL_ATTEMPT: Final = timedelta(seconds=0.7)
+_LOCAL_IN_ALL: Final = timedelta(seconds=1.1)
 _LOCAL_RETRIES: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=20), maximum_interval=timedelta(milliseconds=20), maximum_attempts=2
 )

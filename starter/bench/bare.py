@@ -13,7 +13,7 @@ from contract.chat_session import GET, INITIALIZE, UPDATE
 from starter.bench.bare_workflow import BARE_WORKFLOW
 from starter.bench.payloads import Change, Session
 
-_TASK_TIMEOUT: Final = timedelta(seconds=2)  # the journey's
+_TASK_TIMEOUT: Final = timedelta(seconds=1.5)  # the journey's
 _READ_TIMEOUT: Final = timedelta(seconds=5)
 
 Json = dict[str, Any]

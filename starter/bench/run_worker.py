@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 
+import uvloop
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
@@ -22,6 +23,7 @@ from worker.settings import WorkerSettings
 _CONNECTIONS = 10
 # To import this package anew for every workflow would be a cost that its place in it makes and not the variant.
 _OWN_MODULES = ("starter", "contract", "activities")
+_LOOPS = {"bare": uvloop.new_event_loop, "naive": None}  # as the journey's worker; as it comes
 
 
 async def run_bare() -> None:
@@ -80,4 +82,5 @@ async def _until_told(variant: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_until_told(sys.argv[1]))
+    with asyncio.Runner(loop_factory=_LOOPS[sys.argv[1]]) as runner:
+        runner.run(_until_told(sys.argv[1]))
