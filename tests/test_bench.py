@@ -15,7 +15,7 @@ from starter.bench.results import Results
 from worker.embedded import EmbeddedStack
 
 _OPERATIONS = {"initialize", "update", "signal", "get", "hibernated_get", "resume", "mixed"}
-_VARIANTS = {"floor", "bare", "naive", "journey"}
+_VARIANTS = {"floor", "bare", "step", "naive", "journey"}
 
 
 async def _bench(*arguments: str, **environment: str) -> Any:
@@ -40,7 +40,14 @@ async def test_every_variant_is_measured_at_every_operation_by_one_and_by_many(r
     for callers in (1, 4):
         seen = {(each.operation, each.variant) for each in results.figures if each.callers == callers}
         assert seen == {(operation, variant) for operation in _OPERATIONS for variant in _VARIANTS}
-    for figure in results.figures:
+    in_memory = {(each.operation, each.variant, each.callers) for each in results.in_memory}
+    assert in_memory == {
+        (operation, variant, callers)
+        for operation in ("initialize", "update", "get")
+        for variant in _VARIANTS
+        for callers in (1, 4)
+    }
+    for figure in (*results.figures, *results.in_memory):
         assert 0 < figure.p50_ms <= figure.p95_ms <= figure.p99_ms
         assert figure.per_second > 0
         assert figure.cpu_ms is not None
@@ -77,7 +84,7 @@ async def test_ratios_are_shown_with_their_spread_and_goals_with_what_was_reache
     for ratio in results.ratios:
         assert ratio.min <= ratio.median <= ratio.max
         assert len(ratio.rounds) == results.rounds
-    assert {ratio.against for ratio in results.ratios} == {"bare", "naive", "bare initialize"}
+    assert {ratio.against for ratio in results.ratios} == {"bare", "step", "naive", "bare initialize"}
     assert results.goals
     assert all(goal.met is None or goal.reached is not None for goal in results.goals)
 

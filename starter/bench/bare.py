@@ -1,4 +1,4 @@
-"""The caller of the variant `bare`: the calls that the starter makes, with plain dicts both ways."""
+"""The callers of the variants `bare` and `step`: the calls that the starter makes, with plain dicts both ways."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from contract.chat_session import GET, INITIALIZE, UPDATE
 from starter.bench.bare_workflow import BARE_WORKFLOW
 from starter.bench.payloads import Change, Session
+from starter.bench.step_workflow import STEP_WORKFLOW
 
 _TASK_TIMEOUT: Final = timedelta(seconds=1.5)  # the journey's
 _READ_TIMEOUT: Final = timedelta(seconds=5)
@@ -23,6 +24,7 @@ class Bare:
     """A workflow that does nothing, on a worker with the journey's settings."""
 
     name: ClassVar[str] = "bare"
+    workflow: ClassVar[str] = BARE_WORKFLOW
 
     def __init__(self, client: Client, task_queue: str) -> None:
         self._client = client
@@ -30,7 +32,7 @@ class Bare:
 
     def workflow_id(self, session: Session) -> str | None:
         """The session's workflow."""
-        return f"bare/{session.chat_session_id}"
+        return f"{self.name}/{session.chat_session_id}"
 
     async def initialize(self, session: Session) -> None:
         """Update-with-start, as the starter does."""
@@ -77,7 +79,7 @@ class Bare:
             await self._handle(session).result()
 
     def _handle(self, session: Session) -> Any:  # noqa: ANN401 - of a workflow that is known by name only
-        return self._client.get_workflow_handle(f"bare/{session.chat_session_id}")
+        return self._client.get_workflow_handle(f"{self.name}/{session.chat_session_id}")
 
     async def _update_with_start(self, session: Session, update: str, message: Json, update_id: str) -> None:
         request = session.request.model_dump(mode="json")
@@ -88,9 +90,9 @@ class Bare:
             "initialize": request,
         }
         start = WithStartWorkflowOperation[Any, Any](
-            BARE_WORKFLOW,
+            self.workflow,
             argument,
-            id=f"bare/{session.chat_session_id}",
+            id=f"{self.name}/{session.chat_session_id}",
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -99,6 +101,13 @@ class Bare:
         await self._client.execute_update_with_start_workflow(
             update, message, start_workflow_operation=start, id=update_id
         )
+
+
+class Step(Bare):
+    """The same with a local activity in each initialize and update; its signals do nothing either."""
+
+    name: ClassVar[str] = "step"
+    workflow: ClassVar[str] = STEP_WORKFLOW
 
 
 def _message(session: Session, change: Change) -> Json:

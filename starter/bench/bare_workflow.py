@@ -40,13 +40,15 @@ class BareChatSession:
         await workflow.wait_condition(lambda: False)
 
     @workflow.update
-    async def initialize_chat_session(self, _: Json) -> Json:
+    async def initialize_chat_session(self, request: Json) -> Json:
         """Answer."""
+        await self._work(request)
         return self._answer
 
     @workflow.update
     async def update_chat_context(self, change: Json) -> Json:
         """Answer."""
+        await self._work(change)
         answer = self._receipt if change.get("returning") == "receipt" else self._answer
         return {**answer, "applied_revision": 0, "duplicate": False}
 
@@ -58,6 +60,9 @@ class BareChatSession:
     def get_chat_session(self, _: Json) -> Json:
         """Answer."""
         return self._answer
+
+    async def _work(self, message: Json) -> None:
+        """Do nothing before an answer."""
 
 
 @activity.defn(name="get_chat_session")

@@ -10,7 +10,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from starter.bench.arrivals import Arrivals
-from starter.bench.bare import Bare
+from starter.bench.bare import Bare, Step
 from starter.bench.floor import Floor
 from starter.bench.journey import Journey
 from starter.bench.naive import Naive
@@ -63,13 +63,20 @@ class Field:
 
 
 @asynccontextmanager
-async def bench_servers(folder: Path, *, progress: Callable[[str], None]) -> AsyncIterator[Servers]:
+async def bench_servers(
+    folder: Path, *, progress: Callable[[str], None], persistent: bool = True
+) -> AsyncIterator[Servers]:
     """Run a Temporal server and a PostgreSQL with a pair of databases for each variant that stores.
+
+    Args:
+        folder: For their data.
+        progress: Told in a few words what is being done.
+        persistent: Whether Temporal keeps its state in a file, or in memory.
 
     Raises:
         EmbeddedStackError: They cannot be started.
     """
-    async with embedded_stack(folder / "servers", progress=progress) as stack:
+    async with embedded_stack(folder / "servers", persistent=persistent, progress=progress) as stack:
         stores = {}
         for variant in STORING:
             databases = f"{variant}_supabase", f"{variant}_state_surface"
@@ -115,6 +122,7 @@ async def field(servers: Servers, *, name: str) -> AsyncIterator[Field]:
         variants: list[Variant] = [
             await stack.enter_async_context(Floor.on(servers.stores["floor"])),
             Bare(servers.client, task_queue("bare", name)),
+            Step(servers.client, task_queue("step", name)),
             Naive(typed, task_queue("naive", name), arrivals["naive"]),
             Journey(sessions, servers.client, arrivals["journey"]),
         ]

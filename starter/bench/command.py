@@ -38,9 +38,9 @@ def bench(
 ) -> None:
     """Measure what a session costs, against what Temporal itself costs.
 
-    Runs four variants of a chat session in turns, on a Temporal server and a PostgreSQL of their own: the SQL alone,
-    a workflow that does nothing, a naive one, and the journey. A full run takes a quarter of an hour and wants a quiet
-    machine.
+    Runs five variants of a chat session in turns, on a Temporal server and a PostgreSQL of their own: the SQL alone,
+    a workflow that does nothing, one that does nothing in a local activity, a naive one, and the journey. A full run
+    takes twenty minutes and wants a quiet machine.
     """
 
     async def main() -> None:

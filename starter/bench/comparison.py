@@ -13,14 +13,15 @@ _FIGURES: Final[dict[str, Callable[[Block], float]]] = {
     "cpu_ms_ours": lambda block: block.cpu.ours if block.cpu else 0,
     "cpu_ms_total": lambda block: block.cpu.total if block.cpu else 0,
 }
+_OTHERS: Final = ("bare", "step", "naive")
 _RESUME_AGAINST_START: Final = ("resume", "bare", "initialize")
 
 
 def ratios(blocks: Sequence[Block]) -> tuple[Ratio, ...]:
-    """The journey's figures divided by those of `bare` and of `naive` of the same round."""
+    """The journey's figures divided by those of `bare`, `step` and `naive` of the same round."""
     by_place = {(block.operation, block.callers, block.round, block.variant): block for block in blocks}
     kinds = dict.fromkeys((block.operation, block.callers) for block in blocks)
-    pairs = [(operation, callers, other, operation) for operation, callers in kinds for other in ("bare", "naive")]
+    pairs = [(operation, callers, other, operation) for operation, callers in kinds for other in _OTHERS]
     resume, other, start = _RESUME_AGAINST_START
     pairs += [(resume, callers, other, start) for operation, callers in kinds if operation == resume]
     rounds = sorted({block.round for block in blocks})

@@ -19,7 +19,7 @@ _NAMES: Final = {
     "resume": "update that resumes",
     "mixed": "mixed load",
 }
-_ORDER: Final = {"floor": 0, "bare": 1, "naive": 2, "journey": 3}
+_VARIANTS: Final = ("floor", "bare", "step", "naive", "journey")
 _FIGURES: Final = {
     "p50_ms": "p50",
     "per_second": "calls per second",
@@ -108,6 +108,8 @@ def _page(results: Results, plots: Sequence[str]) -> Iterator[str]:
         yield ""
     for callers in dict.fromkeys(figure.callers for figure in results.figures):
         yield from _figures(results, callers)
+    if results.in_memory:
+        yield from _in_memory(results)
     if results.ratios:
         yield from _ratios(results)
     if results.specials:
@@ -124,6 +126,26 @@ def _figures(results: Results, callers: int) -> Iterator[str]:
     heads = ("operation", "variant", "p50", "p95", "p99", "per&nbsp;s", *_PARTS, "CPU", "tasks", "events", "bytes")
     rows = [(_NAMES[figure.operation], _strong(figure.variant), *speed(figure), *cost(figure)) for figure in figures]
     yield from _table(heads, rows, left=2)
+    yield ""
+
+
+def _in_memory(results: Results) -> Iterator[str]:
+    yield from ("## With Temporal's state in memory", "")
+    yield "The same in a second run, for which the Temporal server kept its state in memory instead of a file."
+    yield ""
+    heads = ("operation", "callers", "variant", "p50", "from file", "per&nbsp;s", "from file", "CPU", "from file")
+    in_file = {(each.operation, each.callers, each.variant): each for each in results.figures}
+    rows = []
+    for figure in results.in_memory:
+        other = in_file[figure.operation, figure.callers, figure.variant]
+        pairs = (
+            (figure.p50_ms, other.p50_ms),
+            (figure.per_second, other.per_second),
+            (figure.cpu_ms_total, other.cpu_ms_total),
+        )
+        name = _NAMES[figure.operation], str(figure.callers), _strong(figure.variant)
+        rows.append((*name, *(number(value) for pair in pairs for value in pair)))
+    yield from _table(heads, rows, left=3)
     yield ""
 
 
@@ -151,7 +173,6 @@ def _ratios(results: Results) -> Iterator[str]:
 def _specials(results: Results) -> Iterator[str]:
     special = results.specials
     assert special is not None
-    variants = ("floor", "bare", "naive", "journey")
     rows: dict[str, Mapping[str, float]] = {
         "history events of an update": special.events_per_update,
         "history events of an update that hands over": special.events_per_hand_over,
@@ -172,8 +193,8 @@ def _specials(results: Results) -> Iterator[str]:
     }
     yield from ("## One by one", "")
     yield from _table(
-        ("", *variants),
-        [(name, *(number(values.get(variant)) for variant in variants)) for name, values in rows.items()],
+        ("", *_VARIANTS),
+        [(name, *(number(values.get(variant)) for variant in _VARIANTS)) for name, values in rows.items()],
     )
     yield ""
     yield (
@@ -185,17 +206,19 @@ def _specials(results: Results) -> Iterator[str]:
 
 
 _PREFACE: Final = (
-    "Four variants of a chat session do the same work, in turns, on one machine and the same servers:",
+    "Five variants of a chat session do the same work, in turns, on one machine and the same servers:",
     "",
     "- **floor**: the same SQL statements from the caller's own process, with no orchestration and no promise;",
     "- **bare**: a workflow whose handlers have the journey's names and payloads and do nothing, on a worker with the",
     "  journey's settings: the limit that Temporal and its SDK set;",
+    "- **step**: the same with one local activity for each initialize and update, which does nothing either: the least",
+    "  that anything costs which writes before it answers, since a workflow may not reach a store by itself;",
     "- **naive**: the journey as the SDK's documentation would have one write it: an entity workflow on a default",
     "  worker, the pydantic data converter, one regular activity for each store, whole sessions in arguments and",
     "  answers;",
     "- **journey**: this project, through its own starter and its own worker.",
     "",
-    "`make bench` makes this page anew, in about a quarter of an hour; `journey bench --deployment` measures the",
+    "`make bench` makes this page anew, in about twenty minutes; `journey bench --deployment` measures the",
     "journey alone on a deployment of your own. Compare ratios, not milliseconds: another machine has others.",
 )
 
@@ -209,12 +232,13 @@ _HOW: Final = (
     "- Caller, workers, Temporal server and PostgreSQL are processes of their own; their CPU is what Linux counted for",
     "  them, with a tenth of a second before and after each block for what servers finish late. It is the steadiest",
     "  figure here. Percentiles are over all calls; the other figures are medians of the rounds.",
-    "- `floor` runs in the caller, so its work is the caller's CPU. `bare` stores nothing: its signal is followed by a",
-    "  query, which is answered once the signal was handled. `naive` and `journey` hear from a trigger of the",
-    "  benchmark's own when the State Surface holds a signal's change.",
-    "- A hibernated session is one whose run has ended. `naive` answers for it from its history, `bare` and `journey`",
-    "  from an activity; `bare`'s reads nothing.",
-    "- `bare` and `naive` need not import their own modules into the sandbox for every workflow, to their advantage.",
+    "- `floor` runs in the caller, so its work is the caller's CPU. `bare` and `step` store nothing: their signal is",
+    "  followed by a query, which is answered once the signal was handled. `naive` and `journey` hear from a trigger",
+    "  of the benchmark's own when the State Surface holds a signal's change.",
+    "- A hibernated session is one whose run has ended. `naive` answers for it from its history, the others from an",
+    "  activity; that of `bare` and `step` reads nothing.",
+    "- `naive` runs in the SDK's sandbox, as by default, but need not import its own modules into it for every",
+    "  workflow, to its advantage. `bare` and `step` run outside of it, as the journey does in production.",
     "- The Temporal server keeps its state in a file, with `history.transferProcessorMaxPollRPS` raised for all",
     "  variants alike: by default a development server reads its queue at most 20 times a second, and a single caller",
     "  would be paced to multiples of 50 ms. PostgreSQL runs with `fsync` on.",
@@ -244,7 +268,7 @@ def _rows(
         rows.append((_NAMES[operation], ()))
         rows += [
             (figure.variant, values(figure))
-            for figure in sorted(results.figures, key=lambda figure: _ORDER.get(figure.variant, 0))
+            for figure in sorted(results.figures, key=lambda figure: _VARIANTS.index(figure.variant))
             if (figure.operation, figure.callers) == (operation, callers) and figure.variant != leave_out
         ]
     return rows

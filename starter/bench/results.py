@@ -217,6 +217,7 @@ class Results(Record):
         quick: Whether it only shows that the benchmark works; its figures mean nothing.
         rounds: How many times each variant had its turn.
         persistence: Where the Temporal server kept its state.
+        in_memory: The figures of a second run, for which it kept its state in memory.
         same_work: Whether all stores hold the same in the end; None where only one variant ran.
     """
 
@@ -230,6 +231,7 @@ class Results(Record):
     change_bytes: int
     persistence: str | None
     figures: tuple[Figure, ...]
+    in_memory: tuple[Figure, ...] = ()
     ratios: tuple[Ratio, ...] = ()
     goals: tuple[Goal, ...] = ()
     specials: Specials | None = None
@@ -239,7 +241,7 @@ class Results(Record):
 
 def figures(blocks: Sequence[Block]) -> tuple[Figure, ...]:
     """Summarize blocks, those of an operation together, variants always in the same order."""
-    order = ("floor", "bare", "naive", "journey")
+    order = ("floor", "bare", "step", "naive", "journey")
     operations = list(dict.fromkeys((block.operation, block.callers) for block in blocks))
     grouped: dict[tuple[str, int, str], list[Block]] = {}
     for block in sorted(

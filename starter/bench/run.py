@@ -1,7 +1,7 @@
 """A whole run: on servers of its own, or against a deployment that is there."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -10,19 +10,19 @@ from uuid import uuid4
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 
-from starter.bench.bench_stack import bench_servers, field
+from starter.bench.bench_stack import Field, bench_servers, field
 from starter.bench.comparison import goals, ratios
 from starter.bench.journey import Journey
 from starter.bench.machine import describe_machine
 from starter.bench.payloads import CHANGE_BYTES, SMALL_CONTEXT_BYTES
 from starter.bench.plan import Plan
 from starter.bench.results import Results, figures
-from starter.bench.rounds import Bench
+from starter.bench.rounds import OPERATIONS, Bench
 from starter.bench.specials import live_session_bytes, specials
 from starter.bench.stores import contents
 from starter.chat_sessions import ChatSessions
 
-_OF_A_DEPLOYMENT: Final = ("initialize", "update", "get")
+_MAIN_OPERATIONS: Final = ("initialize", "update", "get")
 
 
 async def run_bench(plan: Plan, *, quick: bool, progress: Callable[[str], None]) -> Results:
@@ -41,19 +41,18 @@ async def run_bench(plan: Plan, *, quick: bool, progress: Callable[[str], None])
             machine = await describe_machine(servers.client, database_url=servers.stores["floor"].supabase)
             progress("starting the workers")
             async with field(servers, name="rounds") as running:
-                bench = Bench(
-                    running.client,
-                    list(running.variants.values()),
-                    worker_pids=running.worker_pids,
-                    server_pids=running.server_pids,
-                    arrivals=running.arrivals,
-                )
-                blocks = await bench.run(plan, progress=progress)
+                blocks = await _bench(running, OPERATIONS).run(plan, progress=progress)
                 stores = {name: await contents(urls) for name, urls in running.stores.items()}
                 special = await specials(running, plan, progress=progress)
             if plan.memory_sessions:
                 progress("memory of live sessions")
             memory = await live_session_bytes(servers, plan)
+        async with (
+            bench_servers(Path(folder) / "in-memory", progress=progress, persistent=False) as servers,
+            field(servers, name="in-memory") as running,
+        ):
+            progress("once more, with Temporal's state in memory")
+            in_memory = await _bench(running, _MAIN_OPERATIONS).run(plan, progress=progress)
     special = special.model_copy(update={"worker_bytes_per_live_session": memory})
     found = ratios(blocks)
     return Results(
@@ -66,12 +65,24 @@ async def run_bench(plan: Plan, *, quick: bool, progress: Callable[[str], None])
         change_bytes=CHANGE_BYTES,
         persistence="file",
         figures=figures(blocks),
+        in_memory=figures(in_memory),
         ratios=found,
         goals=goals(found, special, busy=plan.counts[-1].callers),
         specials=special,
         stores=stores,
         same_work=len({each.model_dump_json() for each in stores.values()}) == 1
         and all(each.supabase == each.state_surface for each in stores.values()),
+    )
+
+
+def _bench(running: Field, operations: Sequence[str]) -> Bench:
+    return Bench(
+        running.client,
+        list(running.variants.values()),
+        operations=operations,
+        worker_pids=running.worker_pids,
+        server_pids=running.server_pids,
+        arrivals=running.arrivals,
     )
 
 
@@ -87,7 +98,7 @@ async def run_on_deployment(plan: Plan, *, quick: bool, progress: Callable[[str]
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "localhost:7233")
     client = await Client.connect(**config)
-    bench = Bench(client, [Journey(sessions, client)], operations=_OF_A_DEPLOYMENT, name=uuid4().hex)
+    bench = Bench(client, [Journey(sessions, client)], operations=_MAIN_OPERATIONS, name=uuid4().hex)
     blocks = await bench.run(plan, progress=progress)
     return Results(
         made_at=datetime.now(UTC),

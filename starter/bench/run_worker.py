@@ -1,8 +1,11 @@
-"""`python -m starter.bench.run_worker bare|naive`: the worker of a variant that has none of its own."""
+"""`python -m starter.bench.run_worker bare|step|naive`: the worker of a variant that has none of its own."""
 
 import asyncio
 import signal
 import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Final
 
 import uvloop
 from temporalio.client import Client
@@ -17,17 +20,17 @@ from activities.state_surface_postgres import StateSurfacePostgres
 from starter.bench.bare_workflow import BareChatSession, bare_get_chat_session
 from starter.bench.naive_activities import NaiveActivities
 from starter.bench.naive_workflow import NaiveChatSession
+from starter.bench.step_workflow import StepChatSession, nothing
 from worker.journey_worker import journey_worker
 from worker.settings import WorkerSettings
 
 _CONNECTIONS = 10
 # To import this package anew for every workflow would be a cost that its place in it makes and not the variant.
 _OWN_MODULES = ("starter", "contract", "activities")
-_LOOPS = {"bare": uvloop.new_event_loop, "naive": None}  # as the journey's worker; as it comes
 
 
-async def run_bare() -> None:
-    """Run the bare workflow with every setting of the journey's worker, the sandbox or its absence included."""
+async def run_empty(workflow: type[BareChatSession]) -> None:
+    """Run `bare` or `step` with every setting of the journey's worker, the sandbox or its absence included."""
     client = await Client.connect(**ClientConfig.load_client_connect_config())
     settings = WorkerSettings()
     # Never run, and on a queue of its own, as the SDK wants it.
@@ -35,8 +38,8 @@ async def run_bare() -> None:
     async with journey_worker(client, model) as journeys:
         config = journeys.config()
         config["task_queue"] = settings.task_queue
-        config["workflows"] = [BareChatSession]
-        config["activities"] = [bare_get_chat_session]
+        config["workflows"] = [workflow]
+        config["activities"] = [bare_get_chat_session, nothing]
         config["workflow_runner"] = _passing_own_modules(config["workflow_runner"])
         async with Worker(**config):
             await asyncio.Event().wait()
@@ -73,8 +76,16 @@ def _passing_own_modules(runner: WorkflowRunner) -> WorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=restrictions.with_passthrough_modules(*_OWN_MODULES))
 
 
+_RUNS: Final[dict[str, Callable[[], Coroutine[None, None, None]]]] = {
+    "bare": partial(run_empty, BareChatSession),
+    "step": partial(run_empty, StepChatSession),
+    "naive": run_naive,
+}
+_DEFAULT_LOOP: Final = ("naive",)  # the others have the loop of the journey's worker
+
+
 async def _until_told(variant: str) -> None:
-    task = asyncio.ensure_future({"bare": run_bare, "naive": run_naive}[variant]())
+    task = asyncio.ensure_future(_RUNS[variant]())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await asyncio.wait([task])
     if not task.cancelled():
@@ -82,5 +93,5 @@ async def _until_told(variant: str) -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=_LOOPS[sys.argv[1]]) as runner:
+    with asyncio.Runner(loop_factory=None if sys.argv[1] in _DEFAULT_LOOP else uvloop.new_event_loop) as runner:
         runner.run(_until_told(sys.argv[1]))

@@ -22,7 +22,7 @@ from starter.bench.stores import STORING, StoreUrls
 from starter.bench.traces import Growth, extents, growth
 from starter.bench.variant import Variant
 
-_WORKFLOWS: Final = ("bare", "naive", "journey")
+_WORKFLOWS: Final = ("bare", "step", "naive", "journey")
 # A backend tells its statistics at the latest this long after it has become idle.
 _STATISTICS_SECONDS: Final = 11
 _WINDOW: Final = 20

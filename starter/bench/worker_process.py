@@ -19,6 +19,7 @@ from worker.embedded.guarded_process import GuardedProcess
 _GRACE_SECONDS: Final = 15.0
 _COMMANDS: Final = {
     "bare": ("-m", "starter.bench.run_worker", "bare"),
+    "step": ("-m", "starter.bench.run_worker", "step"),
     "naive": ("-m", "starter.bench.run_worker", "naive"),
     "journey": ("-m", "worker"),
 }

@@ -55,6 +55,7 @@ async def embedded_stack(
     temporal_port: int | None = None,
     ui_port: int | None = None,
     postgres_port: int | None = None,
+    persistent: bool = True,
     search_attributes: Sequence[str] = SEARCH_ATTRIBUTES,
     progress: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[EmbeddedStack]:
@@ -67,6 +68,7 @@ async def embedded_stack(
         temporal_port: TCP port of Temporal's gRPC service; None for 7233 if it is free, else another.
         ui_port: likewise of its Web UI, with 8233.
         postgres_port: likewise of PostgreSQL, with 54322.
+        persistent: whether Temporal keeps its state in a file; in memory it is faster, and gone with the server.
         search_attributes: names of the Keyword search attributes that are to exist.
         progress: told in a few words what is being done.
 
@@ -82,6 +84,7 @@ async def embedded_stack(
         search_attributes=search_attributes,
         port=temporal_port,
         ui_port=ui_port,
+        persistent=persistent,
         progress=progress,
     )
 

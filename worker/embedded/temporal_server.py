@@ -36,7 +36,7 @@ _SQLITE_PRAGMAS = {
 
 
 class EmbeddedTemporal:
-    """One Temporal development server with its Web UI, on loopback, its state kept in a file.
+    """One Temporal development server with its Web UI, on loopback.
 
     The directory also has the server's log (warnings and errors).
     """
@@ -50,6 +50,7 @@ class EmbeddedTemporal:
         search_attributes: Sequence[str] = (),
         port: int | None = None,
         ui_port: int | None = None,
+        persistent: bool = True,
         progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Describe the server; nothing is started or written yet.
@@ -59,12 +60,14 @@ class EmbeddedTemporal:
             search_attributes: names of Keyword search attributes that are to exist in the namespace.
             port: TCP port of the gRPC service, None for a free one.
             ui_port: TCP port of the Web UI, None for a free one.
+            persistent: whether its state is kept in a file, or in memory and gone with the server.
             progress: told in a few words what is being done.
         """
         self._process = GuardedProcess("Temporal", directory, stop_signal=signal.SIGTERM, grace_seconds=_GRACE_SECONDS)
         self._search_attributes = tuple(search_attributes)
         self._port = port
         self._ui_port = ui_port
+        self._persistent = persistent
         self._progress = progress
 
     @property
@@ -116,6 +119,9 @@ class EmbeddedTemporal:
                 return
 
     async def _serve(self, program: Path, port: int, ui_port: int, http_port: int, metrics_port: int) -> None:
+        # Relative to the process's directory: SQLite would read some characters of a full path as options.
+        pragmas = (f"--sqlite-pragma={name}={value}" for name, value in _SQLITE_PRAGMAS.items())
+        kept = ("--db-filename", "temporal.db", *pragmas) if self._persistent else ()
         # The user's own Temporal settings are for clients, and some of them apply to this command as well.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
         await self._process.start(
@@ -128,11 +134,9 @@ class EmbeddedTemporal:
                 *("--ui-ip", LOOPBACK, "--ui-port", str(ui_port)),
                 *("--http-port", str(http_port)),
                 *("--metrics-port", str(metrics_port)),
-                # Relative to the process's directory: SQLite would read some characters of a full path as options.
-                *("--db-filename", "temporal.db"),
+                *kept,
                 *(f"--search-attribute={name}=Keyword" for name in self._search_attributes),
                 *(f"--dynamic-config-value={key}={json.dumps(value)}" for key, value in _DYNAMIC_CONFIG.items()),
-                *(f"--sqlite-pragma={name}={value}" for name, value in _SQLITE_PRAGMAS.items()),
             ],
             environment=environment | {"TEMPORAL_VERSION_CHECK_DISABLED": "1"},
         )
