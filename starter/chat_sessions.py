@@ -63,8 +63,9 @@ Json = dict[str, JsonValue]
 
 # How soon another worker takes over a task whose worker has died.
 _WORKFLOW_TASK_TIMEOUT: Final = timedelta(seconds=1.5)
-# A worker that drops a run from its cache drops the queries that wait for it, and nobody answers them.
-_QUERY_ATTEMPT: Final = timedelta(seconds=2)
+# A session that is changed without a pause has no time for queries; nor has one whose worker has just died. What is
+# acknowledged is in the store.
+_QUERY_ATTEMPT: Final = timedelta(seconds=0.5)
 _NO_ANSWER: Final = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 _READ_ATTEMPT: Final = timedelta(seconds=5)
 _READ_RETRIES: Final = RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=3)

@@ -108,10 +108,11 @@ def _page(results: Results, plots: Sequence[str]) -> Iterator[str]:
         yield ""
     for callers in dict.fromkeys(figure.callers for figure in results.figures):
         yield from _figures(results, callers)
+    if results.ratios:
+        yield from _parts(results)
+        yield from _ratios(results)
     if results.in_memory:
         yield from _in_memory(results)
-    if results.ratios:
-        yield from _ratios(results)
     if results.specials:
         yield from _specials(results)
     yield from _HOW
@@ -127,6 +128,45 @@ def _figures(results: Results, callers: int) -> Iterator[str]:
     rows = [(_NAMES[figure.operation], _strong(figure.variant), *speed(figure), *cost(figure)) for figure in figures]
     yield from _table(heads, rows, left=2)
     yield ""
+
+
+def _parts(results: Results) -> Iterator[str]:
+    """What the journey's figures are made of: each variant does what the one before it does, and more."""
+    busy = max(figure.callers for figure in results.figures)
+    figures = {(each.operation, each.callers, each.variant): each for each in results.figures}
+    rows = []
+    for operation in ("initialize", "update"):
+        for name, callers, value in (
+            ("p50, ms", 1, _p50),
+            ("CPU of worker and caller, ms", busy, _cpu_ours),
+            ("CPU of all, ms", busy, _cpu_total),
+        ):
+            floor, bare, step, journey = (
+                value(figures[operation, callers, variant]) for variant in ("floor", "bare", "step", "journey")
+            )
+            parts = (bare, step - bare, floor, journey - step - floor, journey)
+            rows.append((_NAMES[operation], str(callers), name, *map(number, parts)))
+    yield from ("## What it is made of", "")
+    yield (
+        "The call and its workflow task are what `bare` costs, the local activity is what `step` costs more, and the "
+        "stores are what `floor` costs, which judges and merges as well. The rest is the journey's own."
+    )
+    yield ""
+    heads = ("operation", "callers", "figure", "call and task", "local activity", "stores", "rest", "journey")
+    yield from _table(heads, rows, left=3)
+    yield ""
+
+
+def _p50(figure: Figure) -> float:
+    return figure.p50_ms
+
+
+def _cpu_ours(figure: Figure) -> float:
+    return figure.cpu_ms.ours if figure.cpu_ms else 0
+
+
+def _cpu_total(figure: Figure) -> float:
+    return figure.cpu_ms_total or 0
 
 
 def _in_memory(results: Results) -> Iterator[str]:
