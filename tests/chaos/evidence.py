@@ -107,7 +107,8 @@ class Evidence(Record):
         artifacts: What the State Surface holds.
         views: What the journeys answer for each session, read through the starter.
         workflow_ids: Of all runs that Temporal knows, with how often each was started anew or continued.
-        failed_runs: Runs that ended otherwise than completed or continued, as `workflow ID: status`.
+        failed_runs: Runs that ended otherwise than completed or continued, as `workflow ID: status`, and those that
+            another worker could not go on with.
     """
 
     openings: tuple[Opening, ...]

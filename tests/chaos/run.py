@@ -24,7 +24,7 @@ from tests.chaos.operations import Operation, initialization, read
 from tests.chaos.plan import Plan
 from tests.chaos.roster import SEATS, Seat, visitor
 from tests.chaos.slow_proxy import SlowProxy
-from tests.chaos.stores import registered_artifacts, runs, stored_sessions, until_quiet
+from tests.chaos.stores import registered_artifacts, runs, stored_sessions, unreplayable, until_quiet
 from worker.embedded import EmbeddedStack, embedded_stack
 from worker.embedded.ports import PortWish, choose_ports
 from worker.migrate import migrate
@@ -184,6 +184,7 @@ async def _known(stack: EmbeddedStack, journals: Path, tell: Tell) -> Evidence:
     tell("waiting until the stores are quiet")
     await until_quiet(stack.addresses)
     workflow_ids, failed_runs = await runs(client)
+    tell(f"replaying {sum(workflow_ids.values())} runs")
     return Evidence(
         openings=tuple(seat.opening for seat in seats),
         calls=tuple(read_journals(journals)),
@@ -191,7 +192,7 @@ async def _known(stack: EmbeddedStack, journals: Path, tell: Tell) -> Evidence:
         artifacts=tuple(await registered_artifacts(stack.addresses)),
         views=tuple(await _views(ChatSessions(client), seats)),
         workflow_ids=workflow_ids,
-        failed_runs=tuple(failed_runs),
+        failed_runs=(*failed_runs, *await unreplayable(client)),
     )
 
 
