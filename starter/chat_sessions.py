@@ -63,10 +63,9 @@ Json = dict[str, JsonValue]
 
 # How soon another worker takes over a task whose worker has died.
 _WORKFLOW_TASK_TIMEOUT: Final = timedelta(seconds=1.5)
-# A session that is changed without a pause has no time for queries; nor has one whose worker has just died. What is
-# acknowledged is in the store.
+# A session that is changed without a pause has no time for queries, nor has one whose worker has just died; and where
+# others ask already, Temporal refuses more. The store holds all that is acknowledged.
 _QUERY_ATTEMPT: Final = timedelta(seconds=0.5)
-_NO_ANSWER: Final = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 _READ_ATTEMPT: Final = timedelta(seconds=5)
 _READ_RETRIES: Final = RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=3)
 _DIAGNOSIS: Final = timedelta(seconds=1)
@@ -203,24 +202,19 @@ class ChatSessions:
         async def ask(deadline: Deadline) -> Json:
             if chat_session_id is None:
                 return await self._read(GET, request, deadline)
+            attempt = min(deadline.left, _QUERY_ATTEMPT)
             try:
-                answer: Json = await self._handle(chat_session_id).query(
-                    GET,
-                    _json(request),
-                    reject_condition=QueryRejectCondition.NOT_OPEN,
-                    rpc_timeout=min(deadline.left, _QUERY_ATTEMPT),
-                )
-            except WorkflowQueryRejectedError:
+                async with asyncio.timeout(attempt.total_seconds()):  # the SDK's own retries included
+                    answer: Json = await self._handle(chat_session_id).query(
+                        GET, _json(request), reject_condition=QueryRejectCondition.NOT_OPEN, rpc_timeout=attempt
+                    )
+            except (WorkflowQueryRejectedError, RPCError, TimeoutError):
                 return await self._read(GET, request, deadline)
             except WorkflowQueryFailedError as failure:
                 error = from_query_failure(str(failure))
                 if isinstance(error, DatabaseUnavailable):  # it is only just starting; the store may answer
                     return await self._read(GET, request, deadline)
                 raise error or EngineUnavailable("the journey cannot be queried") from None
-            except RPCError as failure:
-                if failure.status in (RPCStatusCode.NOT_FOUND, *_NO_ANSWER):
-                    return await self._read(GET, request, deadline)
-                raise
             return answer
 
         return ChatSessionView.model_validate(await self._call(ask, chat_session_id))

@@ -49,16 +49,24 @@ async def test_a_session_that_is_read_while_it_is_changed_can_be_replayed(journe
                 await handle.query(GET, {"tenant_id": journeys.tenant_id}, rpc_timeout=timedelta(seconds=2))
                 answered += 1
 
+    async def read(session: str) -> None:
+        revision = 0
+        while True:
+            view = await sessions.get(session, tenant_id=journeys.tenant_id)
+            assert view.revision >= revision
+            revision = view.revision
+
     async with journeys.worker(rollover_messages=1000):
         created = [await journeys.initialize(journeys.asked(user_id=f"user {number}")) for number in range(_SESSIONS)]
         ids = [session["chat_session_id"] for session in created]
-        asking = [asyncio.create_task(ask(session)) for session in ids for _ in range(2)]
+        asking = [asyncio.create_task(each(session)) for session in ids for each in (ask, read)]
         try:
             await asyncio.gather(*(change(session, caller) for session in ids for caller in range(_CALLERS)))
         finally:
             for each in asking:
                 each.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
+            ended = await asyncio.gather(*asking, return_exceptions=True)
+        assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
         histories = [await journeys.client.get_workflow_handle(workflow_id(session)).fetch_history() for session in ids]
     assert answered
     replayer = Replayer(

@@ -12,10 +12,12 @@ import asyncio
 from collections import Counter
 from typing import Final
 
-from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation, WorkflowActivationJob
 from temporalio.bridge.proto.workflow_completion import Success, WorkflowActivationCompletion
 from temporalio.bridge.worker import Worker as BridgeWorker
 from temporalio.worker import Worker
+
+_CAME_ALONE: Final = "legacy"
 
 
 class _QueriesWait(BridgeWorker):
@@ -35,7 +37,7 @@ class _QueriesWait(BridgeWorker):
                     self._running[run_id] -= 1
                 elif job.HasField("remove_from_cache"):
                     del self._running[run_id]
-            if not self._running[run_id] or not all(job.HasField("query_workflow") for job in activation.jobs):
+            if self._running[run_id] <= 0 or not all(map(_came_with_a_task, activation.jobs)):
                 return activation
             unanswered = WorkflowActivationCompletion(run_id=run_id, successful=Success())
             leaving = asyncio.create_task(super().complete_workflow_activation(unanswered))
@@ -47,6 +49,15 @@ class _QueriesWait(BridgeWorker):
         if begun:
             self._running[comp.run_id] += begun
         await super().complete_workflow_activation(comp)
+
+    async def finalize_shutdown(self) -> None:
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+        await super().finalize_shutdown()
+
+
+def _came_with_a_task(job: WorkflowActivationJob) -> bool:
+    """Whether it is a query beside other work; one that came alone is answered by itself, and harmless."""
+    return job.HasField("query_workflow") and job.query_workflow.query_id != _CAME_ALONE
 
 
 def let_queries_wait(worker: Worker) -> Worker:
