@@ -23,6 +23,7 @@ from starter.bench.traces import Growth, extents, growth
 from starter.bench.variant import Variant
 
 _WORKFLOWS: Final = ("bare", "step", "naive", "journey")
+_BATCHES: Final = 4
 # A backend tells its statistics at the latest this long after it has become idle.
 _STATISTICS_SECONDS: Final = 11
 _WINDOW: Final = 20
@@ -241,7 +242,10 @@ async def _row_bytes(urls: StoreUrls, session: Session) -> int:
 async def _round_trips(
     running: Field, made: Callable[[], Session], calls: int, progress: Callable[[str], None]
 ) -> dict[str, dict[str, float]]:
-    """Transactions per call: every statement is one of its own, so each is one round trip."""
+    """Transactions per call: every statement is one of its own, so each is one round trip.
+
+    The server counts its own as well, such as a vacuum's, so it is the least of a few batches that is answered.
+    """
     if not calls:
         return {}
     progress("database round trips")
@@ -251,15 +255,19 @@ async def _round_trips(
         warm = made()
         await running.variants[name].initialize(warm)
         await _update(running.variants[name], warm)
+    each = calls // _BATCHES
     before = await _transactions(running)
     for operation in ("initialize", "update"):
-        for name in STORING:
-            variant = running.variants[name]
-            for session in sessions[name]:
-                await (variant.initialize(session) if operation == "initialize" else _update(variant, session))
-        after = await _transactions(running)
-        counted[operation] = {name: round((after[name] - before[name]) / calls, 2) for name in STORING}
-        before = after
+        batches = []
+        for batch in range(_BATCHES):
+            for name in STORING:
+                variant = running.variants[name]
+                for session in sessions[name][batch * each : (batch + 1) * each]:
+                    await (variant.initialize(session) if operation == "initialize" else _update(variant, session))
+            after = await _transactions(running)
+            batches.append({name: (after[name] - before[name]) / each for name in STORING})
+            before = after
+        counted[operation] = {name: round(min(batch[name] for batch in batches), 2) for name in STORING}
     return counted
 
 
