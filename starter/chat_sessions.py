@@ -64,8 +64,8 @@ Json = dict[str, JsonValue]
 # How soon another worker takes over a task whose worker has died.
 _WORKFLOW_TASK_TIMEOUT: Final = timedelta(seconds=1.5)
 # A session that is changed without a pause has no time for queries, nor has one whose worker has just died; and where
-# others ask already, Temporal refuses more. The store holds all that is acknowledged, and perhaps what is about to be: a
-# local activity ends sooner than this, so that a read does not overtake it.
+# others ask already, Temporal refuses more. The store holds all that is acknowledged, and perhaps what is about to
+# be: a local activity ends sooner than this, so that a read does not overtake it.
 _QUERY_ATTEMPT: Final = timedelta(seconds=2)
 _READ_ATTEMPT: Final = timedelta(seconds=5)
 _READ_RETRIES: Final = RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=3)
