@@ -40,7 +40,7 @@ def bench(
 
     Runs five variants of a chat session in turns, on a Temporal server and a PostgreSQL of their own: the SQL alone,
     a workflow that does nothing, one that does nothing in a local activity, a naive one, and the journey. A full run
-    takes twenty minutes and wants a quiet machine.
+    takes half an hour and wants a quiet machine.
     """
 
     async def main() -> None:

@@ -268,7 +268,7 @@ _PREFACE: Final = (
     "  answers;",
     "- **journey**: this project, through its own starter and its own worker.",
     "",
-    "`make bench` makes this page anew, in about twenty minutes; `journey bench --deployment` measures the",
+    "`make bench` makes this page anew, in about half an hour; `journey bench --deployment` measures the",
     "journey alone on a deployment of your own. Compare ratios, not milliseconds: another machine has others.",
 )
 
