@@ -72,6 +72,9 @@ _ACTIVE_AGENT: Final = SearchAttributeKey.for_keyword("ActiveAgent")
 # A run begins with the context in its history. One that is large is worth a longer run.
 _LARGE_OPENING_BYTES: Final = 32 * KIB
 
+# How long a timer for idleness runs, as a multiple of the setting: the longer, the fewer of them.
+_WATCH: Final = 1.25
+
 
 @dataclass(frozen=True, slots=True)
 class _WaitingChange:
@@ -118,6 +121,7 @@ class ChatSessionJourney:
         self._signals_seen = 0
         self._refusals = Refusals()
         self._last_message = workflow.time()
+        self._watched_until = 0.0
         self._idle = False
         self._cancelled = False
         self._note = ""
@@ -303,13 +307,12 @@ class ChatSessionJourney:
 
     async def _serve(self) -> None:
         await self._open()
-        watching = asyncio.create_task(self._watch_idleness())
         while True:
+            self._watch()
             await workflow.wait_condition(lambda: bool(self._inbox) or self._may_leave)
             if self._may_leave:
                 break
             await self._apply(self._next_batch())
-        del watching  # its timer ends with the run; to cancel it would cost an event
         if self._misfit:
             raise as_failure(self._misfit)
 
@@ -332,16 +335,24 @@ class ChatSessionJourney:
             self._taken_messages > 0 and workflow.info().is_continue_as_new_suggested()
         )
 
-    async def _watch_idleness(self) -> None:
-        """Notice that nobody has talked for a time.
+    def _watch(self) -> None:
+        """See to it that idleness is noticed, at most a quarter later than the setting says.
 
-        One timer runs and looks at the clock when it fires: to start it again at every message would cost two
-        events each.
+        A timer is started after a batch, where the one that runs would fire too soon, and never when one fires: an
+        update that comes at that moment may be told to a replay in another order than it was told at first.
         """
         assert self._policy is not None
-        while (left := self._last_message + self._policy.idle_seconds - workflow.time()) > 0:
-            await workflow.sleep(left, summary="until the session is idle")
-        self._idle = True
+        idle_seconds = self._policy.idle_seconds
+        if not idle_seconds:
+            self._idle = True
+        elif self._watched_until < self._last_message + idle_seconds:
+            self._watched_until = workflow.time() + idle_seconds * _WATCH
+            asyncio.create_task(self._notice_idleness(idle_seconds))  # noqa: RUF006 - the SDK's loop keeps it
+
+    async def _notice_idleness(self, idle_seconds: float) -> None:
+        await workflow.sleep(idle_seconds * _WATCH, summary="until the session is idle")
+        if self._last_message + idle_seconds <= workflow.time():
+            self._idle = True
 
     def _carried_over(self) -> tuple[JourneyArgument, CarriedState]:
         assert self._session is not None

@@ -44,7 +44,7 @@ FLAWS: Final[dict[Flaw, str]] = {
     "split": "an initialization made more than one session, or a session has another ID than its own",
     "invented": "something stands that nobody sent, or other than it was sent",
     "misjudged": "a message was refused that had to stand, or stands and had to be refused",
-    "broken": "an error that is not one of the contract's, or a journey that failed or cannot be replayed",
+    "broken": "an error that is not one of the contract's, or a journey that failed",
     "stuck": "a session does not go on though all harm is over",
 }
 
@@ -160,7 +160,7 @@ def _one_session_each(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("split", "", f"{count} sessions under the key {key}")
     yield from _ids_are_derived(evidence)
     for run in evidence.failed_runs:
-        yield Finding("broken", run.partition("/")[2].partition(":")[0], f"a run that is not as it may be: {run}")
+        yield Finding("broken", run.partition("/")[2].partition(":")[0], f"a run ended as none may: {run}")
 
 
 def _ids_are_derived(evidence: Evidence) -> Iterator[Finding]:

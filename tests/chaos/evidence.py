@@ -107,8 +107,9 @@ class Evidence(Record):
         artifacts: What the State Surface holds.
         views: What the journeys answer for each session, read through the starter.
         workflow_ids: Of all runs that Temporal knows, with how often each was started anew or continued.
-        failed_runs: Runs that ended otherwise than completed or continued, as `workflow ID: status`, and those that
-            another worker could not go on with.
+        failed_runs: Runs that ended otherwise than completed or continued, as `workflow ID: status`.
+        unreplayable: Runs that another worker could not have gone on with. What that breaks is judged by what it did,
+            since the SDK itself has a part in it; they are reported.
     """
 
     openings: tuple[Opening, ...]
@@ -118,3 +119,4 @@ class Evidence(Record):
     views: tuple[ChatSessionView, ...]
     workflow_ids: Mapping[str, int]
     failed_runs: tuple[str, ...] = ()
+    unreplayable: tuple[str, ...] = ()

@@ -192,7 +192,8 @@ async def _known(stack: EmbeddedStack, journals: Path, tell: Tell) -> Evidence:
         artifacts=tuple(await registered_artifacts(stack.addresses)),
         views=tuple(await _views(ChatSessions(client), seats)),
         workflow_ids=workflow_ids,
-        failed_runs=(*failed_runs, *await unreplayable(client)),
+        failed_runs=tuple(failed_runs),
+        unreplayable=tuple(await unreplayable(client)),
     )
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 from pydantic_core import from_json
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.worker import Replayer
 
 from contract.chat_session import LedgerEntry
@@ -28,6 +29,8 @@ _ORDERLY: Final = frozenset(
         WorkflowExecutionStatus.CONTINUED_AS_NEW,
     }
 )
+# The SDK's core logs to standard output, where the report goes.
+_SILENT: Final = TelemetryConfig(logging=LoggingConfig(TelemetryFilter(core_level="ERROR", other_level="ERROR")))
 _JSON_COLUMNS: Final = frozenset(
     {
         "context",
@@ -97,10 +100,11 @@ async def unreplayable(client: Client) -> list[str]:
         workflows=[ChatSessionJourney],
         workflow_runner=workflow_runner(sandbox=False),
         data_converter=journey_data_converter,
+        runtime=Runtime(telemetry=_SILENT),
     )
     histories = client.list_workflows(page_size=1000).map_histories()
     results = await replayer.replay_workflows(histories, raise_on_replay_failure=False)
-    return [f"run {run_id} cannot be replayed: {failure}" for run_id, failure in results.replay_failures.items()]
+    return [f"{run_id}: {failure}" for run_id, failure in results.replay_failures.items()]
 
 
 async def _rows(url: str, statement: str) -> list[asyncpg.Record]:
