@@ -56,7 +56,7 @@ class WorkerSettings(StoreSettings):
         task_queue: The Temporal task queue that it polls.
         activity_slots: Activities at once, of local and of durable ones each; also connections to each store.
         transaction_pooler: The stores' URLs lead to poolers in transaction mode. Port 6543 implies it.
-        idle_seconds: A journey without messages completes after so long; its session stays.
+        idle_seconds: A journey without messages completes after so long, or up to a quarter later; its session stays.
         rollover_messages: A run continues as new after so many messages; as many again for each 32 KiB that it began
             with. Another worker replays a run before it takes over, so long runs make failover slow.
         max_context_bytes: Canonical size of a session's context.
