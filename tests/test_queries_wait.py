@@ -6,14 +6,11 @@ from datetime import timedelta
 
 import pytest
 from temporalio.service import RPCError
-from temporalio.worker import Replayer
 
 from contract.chat_session import GET, workflow_id
 from starter import ChatSessions
 from tests.journeys import Journeys
-from worker.journey_worker import workflow_runner
-from worker.payloads import journey_data_converter
-from workflows.chat_session import ChatSessionJourney
+from tests.replaying import replayer
 
 _SESSIONS = 4
 _CALLERS = 3
@@ -69,10 +66,5 @@ async def test_a_session_that_is_read_while_it_is_changed_can_be_replayed(journe
         assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
         histories = [await journeys.client.get_workflow_handle(workflow_id(session)).fetch_history() for session in ids]
     assert answered
-    replayer = Replayer(
-        workflows=[ChatSessionJourney],
-        workflow_runner=workflow_runner(sandbox=False),
-        data_converter=journey_data_converter,
-    )
     for history in histories:
-        await replayer.replay_workflow(history)
+        await replayer().replay_workflow(history)

@@ -11,25 +11,13 @@ from typing import Any
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
 
 from tests.record_histories import HISTORIES, IDENTITY, KINDS
 from tests.reordered_journey import ReorderedJourney
-from worker.journey_worker import workflow_runner
-from worker.payloads import journey_data_converter
-from workflows.chat_session import ChatSessionJourney
+from tests.replaying import replayer
 
 RECORDED = sorted(HISTORIES.glob("*.json"))
 recorded = pytest.mark.parametrize("file", RECORDED, ids=[file.stem for file in RECORDED])
-
-
-def replayer(workflow: type, *, sandbox: bool = False) -> Replayer:
-    """What replays as a worker does: with its runner and its data converter."""
-    return Replayer(
-        workflows=[workflow],
-        workflow_runner=workflow_runner(sandbox=sandbox),
-        data_converter=journey_data_converter,
-    )
 
 
 def histories(file: Path) -> list[WorkflowHistory]:
@@ -48,7 +36,7 @@ async def test_a_recorded_journey_replays(file: Path, sandbox: bool) -> None:
     runs = histories(file)
     assert runs
     for history in runs:
-        await replayer(ChatSessionJourney, sandbox=sandbox).replay_workflow(history)
+        await replayer(sandbox=sandbox).replay_workflow(history)
 
 
 @recorded

@@ -10,15 +10,12 @@ import asyncpg
 from pydantic_core import from_json
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
-from temporalio.worker import Replayer
 
 from contract.chat_session import LedgerEntry
 from contract.state_surface import SurfaceArtifact
 from tests.chaos.evidence import StoredSession
+from tests.replaying import replayer
 from worker.embedded import StackAddresses
-from worker.journey_worker import workflow_runner
-from worker.payloads import journey_data_converter
-from workflows.chat_session import ChatSessionJourney
 
 _QUIET_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 60.0
@@ -96,14 +93,9 @@ async def runs(client: Client) -> tuple[Counter[str], list[str]]:
 
 async def unreplayable(client: Client) -> list[str]:
     """Runs that another worker could not go on with, as their history does not make the journey do the same again."""
-    replayer = Replayer(
-        workflows=[ChatSessionJourney],
-        workflow_runner=workflow_runner(sandbox=False),
-        data_converter=journey_data_converter,
-        runtime=Runtime(telemetry=_SILENT),
-    )
     histories = client.list_workflows(page_size=1000).map_histories()
-    results = await replayer.replay_workflows(histories, raise_on_replay_failure=False)
+    quiet = replayer(runtime=Runtime(telemetry=_SILENT))
+    results = await quiet.replay_workflows(histories, raise_on_replay_failure=False)
     return [f"{run_id}: {failure}" for run_id, failure in results.replay_failures.items()]
 
 
