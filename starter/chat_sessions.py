@@ -61,8 +61,9 @@ from starter.settings import StarterSettings
 Answer = TypeVar("Answer")
 Json = dict[str, JsonValue]
 
-# How soon another worker takes over a task whose worker has died.
-_WORKFLOW_TASK_TIMEOUT: Final = timedelta(seconds=1.5)
+WORKFLOW_TASK_TIMEOUT: Final = timedelta(seconds=1.5)
+"""How soon another worker takes over a task whose worker has died."""
+
 # A session that is changed without a pause has no time for queries, nor has one whose worker has just died; and where
 # others ask already, Temporal refuses more. The store holds all that is acknowledged, and perhaps what is about to
 # be: a local activity ends sooner than this, so that a read does not overtake it.
@@ -303,7 +304,7 @@ class ChatSessions:
                     task_queue=self._task_queue,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    task_timeout=_WORKFLOW_TASK_TIMEOUT,
+                    task_timeout=WORKFLOW_TASK_TIMEOUT,
                     static_summary=_SUMMARY,
                     start_signal=UPDATE,
                     start_signal_args=[_json(request)],
@@ -353,7 +354,7 @@ class ChatSessions:
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            task_timeout=_WORKFLOW_TASK_TIMEOUT,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             static_summary=_SUMMARY,
         )
         # The SDK tells a failure here as well, and asyncio complains where nobody looks.

@@ -43,6 +43,7 @@ from starter import (
 )
 from tests.journeys import Journeys, only_cached
 from tests.tcp_proxy import TcpProxy
+from tests.watching import has_run
 
 LONE: dict[str, JsonValue] = {"a": ["\ud800"]}
 NAN: dict[str, JsonValue] = {"a": float("nan")}
@@ -95,16 +96,6 @@ class _RefusingCalls(OutboundInterceptor):
 
 def starter(journeys: Journeys, *, seconds: float, client: Client | None = None) -> ChatSessions:
     return ChatSessions(client or journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=seconds))
-
-
-async def has_run(journeys: Journeys, chat_session_id: str) -> bool:
-    try:
-        await journeys.handle(chat_session_id).describe()
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        return False
-    return True
 
 
 async def test_a_service_initializes_changes_and_reads(journeys: Journeys) -> None:

@@ -8,14 +8,13 @@ from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from contract.errors import DatabaseUnavailable, EngineUnavailable
 from starter import ChatSessions
 from starter.chat_sessions import ContextChange
 from tests.journeys import Journeys
 from tests.tcp_proxy import ProxiedStores
-from tests.watching import assert_stored, eventually, until_revision, until_waiting
+from tests.watching import assert_stored, eventually, has_run, until_revision, until_waiting
 from tests.worker_processes import worker_environment, worker_process
 from worker.embedded import EmbeddedStack, embedded_stack
 from worker.embedded.ports import PortWish, choose_ports
@@ -65,16 +64,6 @@ def patient(journeys: Journeys) -> ChatSessions:
 
 def hasty(journeys: Journeys) -> ChatSessions:
     return ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=1))
-
-
-async def resumed(journeys: Journeys, session: str) -> bool:
-    try:
-        await journeys.handle(session).describe()
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        return False
-    return True
 
 
 async def talked_about(journeys: Journeys, count: int) -> str:
@@ -168,7 +157,7 @@ async def test_what_supabase_alone_holds_is_acknowledged_only_when_the_state_sur
         async with worker_process(environment):
             retry = asyncio.create_task(patient(journeys).update_context(session, **change))
             plainly = asyncio.create_task(journeys.update(session, dict(change)))
-            await eventually(lambda: resumed(journeys, session))
+            await eventually(lambda: has_run(journeys, session))
             await until_waiting(journeys, session)
             with pytest.raises(DatabaseUnavailable):
                 await hasty(journeys).update_context(session, **change)

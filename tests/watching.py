@@ -16,6 +16,7 @@ from temporalio.client import (
     WorkflowUpdateHandle,
     WorkflowUpdateStage,
 )
+from temporalio.service import RPCError, RPCStatusCode
 
 from contract.chat_session import UPDATE, workflow_id
 from tests.journeys import Journeys, Json, code_of, failed_tasks
@@ -81,6 +82,17 @@ async def refused(call: Awaitable[object]) -> str | None:
     with pytest.raises(WorkflowUpdateFailedError) as refusal:
         await asyncio.wait_for(call, 30)
     return code_of(refusal.value)
+
+
+async def has_run(journeys: Journeys, chat_session_id: str) -> bool:
+    """Whether Temporal knows any run of a session."""
+    try:
+        await journeys.handle(chat_session_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 async def failed(journeys: Journeys, session: str) -> str | None:

@@ -13,8 +13,8 @@ from contract.chat_session import GET, INITIALIZE, UPDATE
 from starter.bench.bare_workflow import BARE_WORKFLOW
 from starter.bench.payloads import Change, Session
 from starter.bench.step_workflow import STEP_WORKFLOW
+from starter.chat_sessions import WORKFLOW_TASK_TIMEOUT
 
-_TASK_TIMEOUT: Final = timedelta(seconds=1.5)  # the journey's
 _READ_TIMEOUT: Final = timedelta(seconds=5)
 
 Json = dict[str, Any]
@@ -96,7 +96,7 @@ class Bare:
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            task_timeout=_TASK_TIMEOUT,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
         )
         await self._client.execute_update_with_start_workflow(
             update, message, start_workflow_operation=start, id=update_id

@@ -6,7 +6,7 @@ from typing import Final
 
 from contract.limits import KIB
 from starter.bench.plots import line, stacked_bars
-from starter.bench.results import Figure, Results
+from starter.bench.results import VARIANTS, Figure, Results
 from starter.bench.tables import cost, number, speed
 
 _PARTS: Final = ("worker", "server", "database", "caller")
@@ -19,7 +19,6 @@ _NAMES: Final = {
     "resume": "update that resumes",
     "mixed": "mixed load",
 }
-_VARIANTS: Final = ("floor", "bare", "step", "naive", "journey")
 _FIGURES: Final = {
     "p50_ms": "p50",
     "per_second": "calls per second",
@@ -141,7 +140,7 @@ def _parts(results: Results) -> Iterator[str]:
             ("CPU of worker and caller, ms", busy, _cpu_ours),
             ("CPU of all, ms", busy, _cpu_total),
         ):
-            of = {variant: value(figures[operation, callers, variant]) for variant in _VARIANTS}
+            of = {variant: value(figures[operation, callers, variant]) for variant in VARIANTS}
             own = of["journey"] - of["step"] - of["floor"]
             parts = (of["bare"], of["step"] - of["bare"], of["floor"], own, of["journey"])
             rows.append((_NAMES[operation], str(callers), name, *map(number, parts)))
@@ -243,8 +242,8 @@ def _specials(results: Results) -> Iterator[str]:
     }
     yield from ("## One by one", "")
     yield from _table(
-        ("", *_VARIANTS),
-        [(name, *(number(values.get(variant)) for variant in _VARIANTS)) for name, values in rows.items()],
+        ("", *VARIANTS),
+        [(name, *(number(values.get(variant)) for variant in VARIANTS)) for name, values in rows.items()],
     )
     yield ""
     yield (
@@ -337,7 +336,7 @@ def _rows(
         rows.append((_NAMES[operation], ()))
         rows += [
             (figure.variant, values(figure))
-            for figure in sorted(results.figures, key=lambda figure: _VARIANTS.index(figure.variant))
+            for figure in sorted(results.figures, key=lambda figure: VARIANTS.index(figure.variant))
             if (figure.operation, figure.callers) == (operation, callers) and figure.variant != leave_out
         ]
     return rows

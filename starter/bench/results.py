@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from math import ceil
 from statistics import median
-from typing import Self
+from typing import Final, Self
 
 from contract.messages import Record
 from starter.bench.stores import StoreContents
+
+VARIANTS: Final = ("floor", "bare", "step", "naive", "journey")
+"""In the order in which they are shown."""
 
 
 class Cpu(Record):
@@ -241,11 +244,10 @@ class Results(Record):
 
 def figures(blocks: Sequence[Block]) -> tuple[Figure, ...]:
     """Summarize blocks, those of an operation together, variants always in the same order."""
-    order = ("floor", "bare", "step", "naive", "journey")
     operations = list(dict.fromkeys((block.operation, block.callers) for block in blocks))
     grouped: dict[tuple[str, int, str], list[Block]] = {}
     for block in sorted(
-        blocks, key=lambda block: (operations.index((block.operation, block.callers)), order.index(block.variant))
+        blocks, key=lambda block: (operations.index((block.operation, block.callers)), VARIANTS.index(block.variant))
     ):
         grouped.setdefault((block.operation, block.callers, block.variant), []).append(block)
     return tuple(Figure.of(group) for group in grouped.values())
