@@ -44,9 +44,6 @@ ARTIFACT_TYPE = "chat_session"
 DEFAULT_AGENT = "guide"
 WORKFLOW_ID_PREFIX = "chat-session/"
 
-SEARCH_ATTRIBUTES = ("TenantId", "UserId", "ActiveAgent")
-"""Keyword search attributes that the journey sets; they must be registered in the namespace."""
-
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far ahead of the server's clock a `requested_at` may be."""
 

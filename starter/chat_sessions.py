@@ -13,6 +13,7 @@ from temporalio.client import (
     Client,
     RPCTimeoutOrCancelledError,
     WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
@@ -55,6 +56,7 @@ from contract.connection import connect
 from contract.errors import DatabaseUnavailable, EngineUnavailable, JourneyError
 from contract.failures import from_failure, from_query_failure
 from contract.messages import Request, RequestType, parse
+from contract.search_attributes import TENANT_ID, USER_ID
 from starter.deadline import Deadline, DeadlinePassed
 from starter.settings import StarterSettings
 
@@ -366,11 +368,32 @@ class ChatSessions:
         return answer
 
     async def _check_stored(self, argument: JourneyArgument, deadline: Deadline) -> None:
-        """Check that there is a session to resume, so that made-up IDs leave no runs behind."""
+        """Check that there is a session to resume, so that made-up IDs leave no runs behind.
+
+        Raises:
+            ActivityFailureError: There is none for this tenant and user, or the store cannot be read.
+        """
+        if await self._has_served(argument, deadline):
+            return
         request = GetChatSession(
             tenant_id=argument.tenant_id, user_id=argument.user_id, chat_session_id=argument.chat_session_id
         )
         await self._read(GET, request, deadline)
+
+    async def _has_served(self, argument: JourneyArgument, deadline: Deadline) -> bool:
+        """Whether the last run served this tenant and user until it fell asleep; it costs much less than a read."""
+        try:
+            last = await self._handle(argument.chat_session_id).describe(rpc_timeout=deadline.left)
+        except RPCError as failure:
+            if failure.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        shown = last.typed_search_attributes
+        return (
+            last.status is WorkflowExecutionStatus.COMPLETED
+            and shown.get(TENANT_ID) == argument.tenant_id
+            and argument.user_id in (None, shown.get(USER_ID))
+        )
 
     async def _read(self, activity: str, request: Request, deadline: Deadline) -> Json:
         """Run a reading activity by itself, without a workflow."""

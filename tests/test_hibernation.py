@@ -123,3 +123,19 @@ async def test_a_made_up_id_leaves_no_run_behind(journeys: Journeys) -> None:
         with pytest.raises(RPCError) as missing:
             await journeys.client.get_workflow_handle(workflow_id(nobody)).describe()
         assert missing.value.status is RPCStatusCode.NOT_FOUND
+
+
+@only_cached
+@pytest.mark.parametrize(("tenant_id", "user_id"), [("another", None), (None, "another")])
+async def test_a_stranger_does_not_wake_a_sleeping_session(
+    journeys: Journeys, tenant_id: str | None, user_id: str | None
+) -> None:
+    tenant_id = tenant_id or journeys.tenant_id
+    async with journeys.worker(idle_seconds=0):
+        session = (await journeys.initialize())["chat_session_id"]
+        slept = await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        with pytest.raises(SessionNotFound):
+            await journeys.sessions.update_context(session, tenant_id=tenant_id, user_id=user_id, context={"a": 1})
+        with pytest.raises(SessionNotFound):
+            await journeys.sessions.signal_context(session, tenant_id=tenant_id, user_id=user_id, context={"a": 1})
+        assert (await journeys.handle(session).describe()).run_id == slept

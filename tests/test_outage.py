@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowQueryFailedError, WorkflowUpdateStage
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError, WorkflowUpdateStage
 
 from contract.canonical_json import canonical_hash
 from contract.chat_session import INITIALIZE, UPDATE
@@ -30,6 +30,7 @@ from tests.watching import (
     misbehaved,
     refused,
     until_revision,
+    until_status,
     until_waiting,
 )
 from worker.embedded import EmbeddedPostgres, EmbeddedStack
@@ -211,6 +212,22 @@ async def test_a_caller_who_cannot_wait_is_told_and_the_change_is_applied_after(
         )
         assert again.applied_revision == 1
         row = await assert_stored(journeys, session, 1)
+        assert row["context"] == {"notes": [1]}
+
+
+@only_cached
+@either_store
+async def test_a_sleeping_session_accepts_messages_while_a_store_is_down(
+    journeys: Journeys, stores: ProxiedStores, down: TcpProxy
+) -> None:
+    async with journeys.worker(**stores.settings, idle_seconds=0):
+        session = await created(journeys)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        await down.refuse()
+        await journeys.sessions.signal_context(session, tenant_id=journeys.tenant_id, append={"notes": [1]})
+        await until_waiting(journeys, session)
+        await down.mend()
+        row = await until_revision(journeys, session, 1)
         assert row["context"] == {"notes": [1]}
 
 

@@ -15,7 +15,7 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from contract.chat_session import SEARCH_ATTRIBUTES
+from contract.search_attributes import SEARCH_ATTRIBUTES
 from starter import ChatSessions
 from tests.commands import JOURNEY, PATIENCE_SECONDS, end_of, journey, line, running, the_object
 from tests.journeys import Journeys

@@ -5,7 +5,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from contract.chat_session import SEARCH_ATTRIBUTES
+from contract.search_attributes import SEARCH_ATTRIBUTES
 
 
 class SearchAttributesMissing(Exception):  # noqa: N818

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 
 from contract.canonical_json import canonical
@@ -63,11 +62,8 @@ from contract.limits import (
     Limits,
 )
 from contract.messages import Request, RequestType, parse_only
+from contract.search_attributes import ACTIVE_AGENT, TENANT_ID, USER_ID
 from workflows.local_then_durable import run_activity
-
-_TENANT_ID: Final = SearchAttributeKey.for_keyword("TenantId")
-_USER_ID: Final = SearchAttributeKey.for_keyword("UserId")
-_ACTIVE_AGENT: Final = SearchAttributeKey.for_keyword("ActiveAgent")
 
 # A run begins with the context in its history. One that is large is worth a longer run.
 _LARGE_OPENING_BYTES: Final = 32 * KIB
@@ -519,7 +515,7 @@ class ChatSessionJourney:
         session = self._session
         assert session is not None
         shown = workflow.info().typed_search_attributes
-        wanted = {_TENANT_ID: session.tenant_id, _USER_ID: session.user_id, _ACTIVE_AGENT: session.active_agent}
+        wanted = {TENANT_ID: session.tenant_id, USER_ID: session.user_id, ACTIVE_AGENT: session.active_agent}
         changed = [key.value_set(value) for key, value in wanted.items() if shown.get(key) != value]
         if changed:
             workflow.upsert_search_attributes(changed)

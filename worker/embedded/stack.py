@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from contract.chat_session import SEARCH_ATTRIBUTES
+from contract.search_attributes import SEARCH_ATTRIBUTES
 from worker.embedded.postgres import EmbeddedPostgres
 from worker.embedded.temporal_server import EmbeddedTemporal
 
