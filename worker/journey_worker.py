@@ -14,7 +14,7 @@ from activities.chat_session import ChatSessionActivities
 from activities.chat_sessions_supabase import ChatSessionsSupabase
 from activities.postgres import open_pool
 from activities.state_surface_postgres import StateSurfacePostgres
-from worker.queries_wait import let_queries_wait
+from worker.harmless_queries import make_queries_harmless
 from worker.search_attributes import require_search_attributes
 from worker.settings import WorkerSettings
 from workflows.chat_session import ChatSessionJourney
@@ -76,7 +76,7 @@ async def journey_worker(
             sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
             graceful_shutdown_timeout=settings.graceful_shutdown,
         )
-        yield let_queries_wait(worker)
+        yield make_queries_harmless(worker)
     finally:
         await supabase.close()
         await surface.close()

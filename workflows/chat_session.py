@@ -342,12 +342,13 @@ class ChatSessionJourney:
         if not idle_seconds:
             self._idle = True
         elif self._watched_until < self._last_message + idle_seconds:
-            self._watched_until = workflow.time() + idle_seconds * _WATCH
-            asyncio.create_task(self._notice_idleness(idle_seconds))  # noqa: RUF006 - the SDK's loop keeps it
+            due = self._watched_until = workflow.time() + idle_seconds * _WATCH
+            asyncio.create_task(self._notice_idleness(idle_seconds, due))  # noqa: RUF006 - the SDK's loop keeps it
 
-    async def _notice_idleness(self, idle_seconds: float) -> None:
+    async def _notice_idleness(self, idle_seconds: float, due: float) -> None:
         await workflow.sleep(idle_seconds * _WATCH, summary="until the session is idle")
-        if self._last_message + idle_seconds <= workflow.time():
+        # By when it was due, not when it fires: a replay may tell of that in a later task than it was told at first.
+        if self._last_message + idle_seconds <= due:
             self._idle = True
 
     def _carried_over(self) -> tuple[JourneyArgument, CarriedState]:

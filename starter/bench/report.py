@@ -284,8 +284,8 @@ _IN_THE_WAY: Final = (
     "  are the SDK's and the server's; stores and journey together are what the table shows beside them.",
     "- **Memory of a live session.** A local activity makes up most of it, as `step` shows. Of what was allocated, two",
     "  fifths were the SDK's core's, and a third protobuf messages which the SDK keeps of the last activations.",
-    "- **Cold resume.** A call that finds the session asleep, a look at its last run, so that made-up IDs leave no runs",
-    "  behind, the start, and two local activities, to load and to write. `bare` has the first and the start alone.",
+    "- **Cold resume.** A call that finds the session asleep, a look at its last run, so that made-up IDs leave no",
+    "  runs behind, the start, and two local activities, to load and to write. `bare` has only the call and the start.",
     "- **Round trips.** PostgreSQL counts its own transactions as well, such as a vacuum's.",
 )
 

@@ -1,20 +1,27 @@
-"""A session that is read while it is changed goes on at another worker."""
+"""A session that is read goes on at another worker, whenever it was read."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from contract.chat_session import GET, workflow_id
 from starter import ChatSessions
 from tests.journeys import Journeys
 from tests.replaying import replayer
+from tests.watching import eventually, until_revision, until_status
 
 _SESSIONS = 4
 _CALLERS = 3
 _CHANGES = 25
+_UNHELD = 24
+_WORKFLOW_TASK_SCHEDULED = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
 
 
 @pytest.fixture
@@ -68,3 +75,36 @@ async def test_a_session_that_is_read_while_it_is_changed_can_be_replayed(journe
     assert answered
     for history in histories:
         await replayer().replay_workflow(history)
+
+
+async def test_a_session_that_is_read_before_it_is_told_of_its_idleness_goes_on(journeys: Journeys) -> None:
+    async with journeys.worker(idle_seconds=1):
+        created = [await journeys.initialize() for _ in range(_UNHELD)]
+    ids = [session["chat_session_id"] for session in created]
+
+    async def read_and_change(session: str) -> None:
+        assert (await journeys.handle(session).query(GET, {"tenant_id": journeys.tenant_id}))["revision"] == 0
+        await journeys.sessions.signal_context(session, tenant_id=journeys.tenant_id, append={"notes": [1]})
+
+    async def newest_event(session: str) -> EventType.ValueType:
+        return (await journeys.events(session))[-1].event_type
+
+    # These reads wait for a worker, and then the tasks in which the journeys are to hear that they are idle. Which of
+    # the two a worker is handed first is the server's choice: hence so many.
+    async with asyncio.TaskGroup() as callers:
+        for session in ids:
+            callers.create_task(read_and_change(session))
+        for session in ids:
+            await eventually(partial(newest_event, session), _WORKFLOW_TASK_SCHEDULED.__eq__)
+        await callers.create_task(_served(journeys, ids))
+
+
+async def _served(journeys: Journeys, ids: Sequence[str]) -> None:
+    async with journeys.worker(idle_seconds=1):
+        for session in ids:
+            await until_revision(journeys, session, 1)
+            await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+    for session in ids:
+        async for run in journeys.client.list_workflows(f"WorkflowId = '{workflow_id(session)}'"):
+            history = await journeys.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+            await replayer().replay_workflow(history)
