@@ -41,7 +41,7 @@ class _HarmlessQueries(BridgeWorker):
             self._take_note(activation)
             if not all(job.HasField("query_workflow") for job in activation.jobs):
                 return activation
-            if _came_alone(activation.jobs[0]):
+            if any(map(_came_alone, activation.jobs)):
                 if run_id in self._only_replayed:
                     self.request_workflow_eviction(run_id)  # which waits for the answer
                 return activation
