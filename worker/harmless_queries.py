@@ -5,10 +5,10 @@ activity's marker then stands in this task, but the workflow hears of its result
 that came with that. A replay tells it in this task, before them: another order of commands. So here such a query is
 left to the server, which asks again when the task is done.
 
-A query may come alone to a worker that does not have the run in memory. What has happened since the last workflow task
-is in the history that comes along, and the workflow is told of it there and then: before the task that these events
-belong to has begun, at the time of the one before. A replay tells it in its own task. So here such a run is forgotten
-once the query is answered.
+A query may come alone to a worker that does not have the run in memory, or an old state of it. What has happened since
+the last workflow task is in the history that comes along, and the workflow is told of it there and then, although the
+task that these events belong to is another one, which may not have begun or be in other hands. A replay tells it in
+its own task, with whatever else came by then. So here such a run is forgotten once the query is answered.
 
 Either way the run could not be replayed any more, and the session would be stuck as soon as its worker is gone.
 """
@@ -26,23 +26,25 @@ _CAME_ALONE: Final = "legacy_query"  # the SDK's documentation has another word
 
 
 class _HarmlessQueries(BridgeWorker):
-    """Answers no query while a local activity of its run is running, and forgets what a query alone has loaded."""
+    """Answers no query while a local activity of its run is running, and forgets what a query alone has told a run."""
 
     def __init__(self, bridge: BridgeWorker) -> None:
         super().__init__(bridge._ref)
         self._running: Final[Counter[str]] = Counter()  # local activities, by run
-        self._only_replayed: Final[dict[str, int]] = {}  # the time in the run, by run
+        # The runs that were replayed, until it is sure that they have a task of their own: how long the history was
+        # when they first heard something new, 0 before that.
+        self._replayed: Final[dict[str, int]] = {}
         self._leaving: Final[set[asyncio.Task[None]]] = set()
 
     async def poll_workflow_activation(self) -> WorkflowActivation:
         while True:
             activation = await super().poll_workflow_activation()
             run_id = activation.run_id
-            self._take_note(activation)
             if not all(job.HasField("query_workflow") for job in activation.jobs):
+                self._take_note(activation)
                 return activation
             if any(map(_came_alone, activation.jobs)):
-                if run_id in self._only_replayed:
+                if self._replayed.pop(run_id, 0):
                     self.request_workflow_eviction(run_id)  # which waits for the answer
                 return activation
             if self._running[run_id] <= 0:
@@ -54,20 +56,23 @@ class _HarmlessQueries(BridgeWorker):
 
     def _take_note(self, activation: WorkflowActivation) -> None:
         run_id = activation.run_id
-        now = activation.timestamp.ToNanoseconds()
         for job in activation.jobs:
             if job.resolve_activity.is_local:
                 self._running[run_id] -= 1
-            elif job.HasField("initialize_workflow") and activation.is_replaying:
-                self._only_replayed[run_id] = now
             elif job.HasField("remove_from_cache"):
                 del self._running[run_id]
-                self._only_replayed.pop(run_id, None)
-        if run_id in self._only_replayed:
-            if activation.is_replaying:
-                self._only_replayed[run_id] = now
-            elif self._only_replayed[run_id] != now:  # a task has begun
-                del self._only_replayed[run_id]
+                self._replayed.pop(run_id, None)
+                return
+        if activation.is_replaying:
+            self._replayed[run_id] = 0
+        elif run_id in self._replayed:
+            heard_at = self._replayed[run_id]
+            # Only what is at the end of a history is new, so of two tasks with something new the first was a real one;
+            # and only a real one brings an update that is not accepted yet.
+            if 0 < heard_at < activation.history_length or any(job.do_update.run_validator for job in activation.jobs):
+                del self._replayed[run_id]
+            else:
+                self._replayed[run_id] = activation.history_length
 
     async def complete_workflow_activation(self, comp: WorkflowActivationCompletion) -> None:
         begun = sum(command.HasField("schedule_local_activity") for command in comp.successful.commands)

@@ -421,11 +421,14 @@ def _in_order(session: Session) -> Iterator[Finding]:
 
 
 def _reads_do_not_go_back(session: Session) -> Iterator[Finding]:
-    """No read is behind an acknowledgement that came before it; one read may see what is not acknowledged yet."""
+    """No read is behind an acknowledgement that came before it; one read may see what is not acknowledged yet.
+
+    Of an initialization only the session's existence is acknowledged: a repeated one is answered by a read.
+    """
     seen = sorted(
-        (call.ended_at, call.answer.applied_revision or call.answer.revision or 0, call.call)
+        (call.ended_at, call.answer.applied_revision or 0, call.call)
         for call in session.calls
-        if call.kind in ("initialize", "update") and call.outcome == "done" and call.answer and call.ended_at
+        if call.kind == "update" and call.outcome == "done" and call.answer and call.ended_at
     )
     reads = sorted(
         (call.invoked_at, call.answer.revision, call.call)
