@@ -44,7 +44,7 @@ FLAWS: Final[dict[Flaw, str]] = {
     "split": "an initialization made more than one session, or a session has another ID than its own",
     "invented": "something stands that nobody sent, or other than it was sent",
     "misjudged": "a message was refused that had to stand, or stands and had to be refused",
-    "broken": "an error that is not one of the contract's, or a journey that failed",
+    "broken": "an error that is not one of the contract's, or a run that failed or cannot be replayed",
     "stuck": "a session does not go on though all harm is over",
 }
 
@@ -161,6 +161,8 @@ def _one_session_each(evidence: Evidence) -> Iterator[Finding]:
     yield from _ids_are_derived(evidence)
     for run in evidence.failed_runs:
         yield Finding("broken", run.partition("/")[2].partition(":")[0], f"a run ended as none may: {run}")
+    for run in evidence.unreplayable:
+        yield Finding("broken", "", f"no other worker could have gone on with run {run}")
 
 
 def _ids_are_derived(evidence: Evidence) -> Iterator[Finding]:

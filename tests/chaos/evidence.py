@@ -108,8 +108,7 @@ class Evidence(Record):
         views: What the journeys answer for each session, read through the starter.
         workflow_ids: Of all runs that Temporal knows, with how often each was started anew or continued.
         failed_runs: Runs that ended otherwise than completed or continued, as `workflow ID: status`.
-        unreplayable: Runs that another worker could not have gone on with. What that breaks is judged by what it did,
-            since the SDK itself has a part in it; they are reported.
+        unreplayable: Runs that another worker could not have gone on with, as `run ID: why`.
     """
 
     openings: tuple[Opening, ...]

@@ -160,6 +160,11 @@ def failed_journey(evidence: Evidence) -> Evidence:
     return evidence.model_copy(update={"failed_runs": (run,)})
 
 
+def unreplayable_run(evidence: Evidence) -> Evidence:
+    """A run does not do again what its history says."""
+    return evidence.model_copy(update={"unreplayable": ("0b1cf2e5: another command",)})
+
+
 def stuck_journey(evidence: Evidence) -> Evidence:
     """Once all harm is over, a change is still not answered."""
     last = next(call for call in evidence.calls if call.caller == LAST_CALLER and call.kind == "update")
@@ -183,6 +188,7 @@ FORGERIES: Final[dict[Forgery, Flaw]] = {
     refused_and_stands: "misjudged",
     wrongly_refused: "misjudged",
     failed_journey: "broken",
+    unreplayable_run: "broken",
     stuck_journey: "stuck",
 }
 """Every forgery, and the flaw that has to be found in it."""

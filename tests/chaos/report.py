@@ -26,7 +26,6 @@ class Report(Record):
         seconds_out: How long each server, or the way to it, was out.
         found: Broken promises by flaw.
         findings: The broken promises themselves.
-        unreplayable: Runs that another worker could not have gone on with, and why.
     """
 
     seed: int
@@ -45,7 +44,6 @@ class Report(Record):
     seconds_out: dict[str, float]
     found: dict[str, int]
     findings: tuple[str, ...]
-    unreplayable: tuple[str, ...]
 
     @property
     def kept(self) -> bool:
@@ -75,7 +73,6 @@ def report_of(plan: Plan, run: Run, findings: Sequence[Finding]) -> Report:
         seconds_out={name: round(seconds, 1) for name, seconds in sorted(run.damage.seconds_out.items())},
         found={flaw: sum(finding.flaw == flaw for finding in findings) for flaw in FLAWS},
         findings=tuple(f"{finding.flaw}: {finding.chat_session_id}: {finding.what}" for finding in findings),
-        unreplayable=run.evidence.unreplayable,
     )
 
 
@@ -100,7 +97,6 @@ def shown(report: Report) -> RenderableType:
         f"refused: {refusals}; known already: {report.duplicates}",
         f"{report.sessions} sessions with {report.revisions} revisions in {report.runs} workflow runs; "
         f"workers ended by themselves {report.worker_ends} times",
-        *(f"cannot be replayed: {run[:200]}" for run in report.unreplayable),
         *report.findings[:_SHOWN],
     ]
     if len(report.findings) > _SHOWN:
