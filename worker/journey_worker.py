@@ -1,6 +1,7 @@
 """A Temporal worker for the journeys, on its stores."""
 
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
@@ -21,6 +22,9 @@ from workflows.chat_session import ChatSessionJourney
 
 # A task for a worker that has died goes to another one after this long.
 _STICKY_TIMEOUT: Final = timedelta(seconds=1)
+
+# Workflow code only computes, so more threads would take turns. The second is for when one does not yield.
+_WORKFLOW_THREADS: Final = 2
 
 # The contract and its libraries are deterministic, and pydantic's classes are costly to make again for every workflow
 # instance. What is not named here and reaches a C extension, as asyncpg would, is an error when the worker is built.
@@ -63,6 +67,7 @@ async def journey_worker(
         transaction_pooler=settings.transaction_pooler,
     )
     activities = ChatSessionActivities(ChatSessionsSupabase(supabase), StateSurfacePostgres(surface), settings.policy)
+    threads = ThreadPoolExecutor(_WORKFLOW_THREADS, "workflows")
     try:
         worker = Worker(
             client,
@@ -70,6 +75,8 @@ async def journey_worker(
             workflows=[ChatSessionJourney],
             activities=activities.all,
             workflow_runner=workflow_runner(sandbox=settings.sandbox),
+            workflow_task_executor=threads,
+            max_workflow_task_external_storage_concurrency=1,  # nothing is stored so; more makes a task of each payload
             max_cached_workflows=max_cached_workflows,
             max_concurrent_activities=settings.activity_slots,
             max_concurrent_local_activities=settings.activity_slots,
@@ -78,5 +85,6 @@ async def journey_worker(
         )
         yield make_queries_harmless(worker)
     finally:
+        threads.shutdown(wait=False)
         await supabase.close()
         await surface.close()
