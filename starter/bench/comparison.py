@@ -1,11 +1,13 @@
 """The journey against the other variants, round by round, and against what it is to reach."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Final
 
 from contract.limits import KIB
 from starter.bench.results import Block, Goal, Ratio, Specials
+
+_Reached = Mapping[str, float]  # by variant
 
 _FIGURES: Final[dict[str, Callable[[Block], float]]] = {
     "p50_ms": lambda block: block.p50_ms,
@@ -52,19 +54,23 @@ def ratios(blocks: Sequence[Block]) -> tuple[Ratio, ...]:
 
 
 def goals(found: Sequence[Ratio], specials: Specials | None, *, busy: int) -> tuple[Goal, ...]:
-    """What is to be reached, and what was.
+    """What is to be reached, what was, and what `step` reaches, which stores nothing.
 
     Args:
         found: The ratios.
         specials: The measurements of their own.
         busy: The larger number of callers.
     """
+    rounds = {(each.figure, each.operation, each.callers, each.against): each.rounds for each in found}
 
-    def ratio(figure: str, operation: str, callers: int, against: str) -> float | None:
-        wanted = (figure, operation, callers, against)
-        return next(
-            (each.median for each in found if (each.figure, each.operation, each.callers, each.against) == wanted), None
-        )
+    def ratio(figure: str, operation: str, callers: int, against: str) -> _Reached:
+        ours = rounds.get((figure, operation, callers, against))
+        to_step = rounds.get((figure, operation, callers, "step"))
+        if not ours or not to_step:
+            return {}
+        # Of each round: journey / other, divided by journey / step.
+        of_step = [other / step for other, step in zip(ours, to_step, strict=True)]
+        return {"journey": median(ours), "step": median(of_step)}
 
     judged = [
         _at_most("initialize: p50 against bare", 1.25, ratio("p50_ms", "initialize", 1, "bare")),
@@ -96,37 +102,38 @@ def goals(found: Sequence[Ratio], specials: Specials | None, *, busy: int) -> tu
         ),
     ]
     if specials:
-        journey, trips = "journey", specials.round_trips
-        memory = specials.worker_bytes_per_live_session.get(journey)
+        trips = {
+            operation: {variant: both / 2 for variant, both in by_variant.items()}
+            for operation, by_variant in specials.round_trips.items()
+        }
+        memory = specials.worker_bytes_per_live_session
         judged += [
-            _at_most("history events of an acknowledged update", 6, specials.events_per_update[journey]),
-            _at_most("history events of an update with a hand-over", 7, specials.events_per_hand_over[journey]),
+            _at_most("history events of an acknowledged update", 6, specials.events_per_update),
+            _at_most("history events of an update with a hand-over", 7, specials.events_per_hand_over),
             _at_most(
-                f"history events per signal in a burst of {specials.burst_signals}",
-                2,
-                specials.events_per_burst_signal[journey],
+                f"history events per signal in a burst of {specials.burst_signals}", 2, specials.events_per_burst_signal
             ),
             _at_most(
                 f"history bytes per update with a context of {specials.large_context_bytes // KIB} KiB, receipt",
                 2 * KIB,
-                specials.history_bytes_per_update_of_large_context[journey],
+                specials.history_bytes_per_update_of_large_context,
             ),
+            _at_most("database round trips per store, initialize", 1, trips.get("initialize", {})),
+            _at_most("database round trips per store, update", 1, trips.get("update", {})),
             _at_most(
-                "database round trips per store, initialize",
-                1,
-                trips["initialize"][journey] / 2 if trips else None,
+                f"writes for a burst of {specials.burst_writes_signals} signals",
+                150,
+                {"journey": specials.burst_writes},
             ),
-            _at_most("database round trips per store, update", 1, trips["update"][journey] / 2 if trips else None),
-            _at_most(f"writes for a burst of {specials.burst_writes_signals} signals", 150, specials.burst_writes),
             _at_most(
                 f"p50 of update {specials.late_update} against the 20th, same context size",
                 1.1,
-                specials.late_p50_ratio,
+                {"journey": specials.late_p50_ratio},
             ),
             _at_most(
                 "worker memory per live session with a 1 KiB context, KiB",
                 60,
-                None if memory is None else memory / KIB,
+                {variant: size / KIB for variant, size in memory.items()},
             ),
         ]
     return tuple(judged)
@@ -136,15 +143,20 @@ def goals(found: Sequence[Ratio], specials: Specials | None, *, busy: int) -> tu
 _NOISE: Final = 1.005
 
 
-def _at_most(figure: str, limit: float, reached: float | None) -> Goal:
-    met = None if reached is None else reached <= limit * _NOISE
-    return Goal(figure=figure, goal=f"≤ {limit:g}", reached=_rounded(reached), met=met)
+def _at_most(figure: str, limit: float, reached: _Reached) -> Goal:
+    return _goal(figure, f"≤ {limit:g}", reached, lambda value: value <= limit * _NOISE)
 
 
-def _at_least(figure: str, limit: float, reached: float | None) -> Goal:
-    met = None if reached is None else reached >= limit / _NOISE
-    return Goal(figure=figure, goal=f"≥ {limit:g}", reached=_rounded(reached), met=met)
+def _at_least(figure: str, limit: float, reached: _Reached) -> Goal:
+    return _goal(figure, f"≥ {limit:g}", reached, lambda value: value >= limit / _NOISE)
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+def _goal(figure: str, goal: str, reached: _Reached, meets: Callable[[float], bool]) -> Goal:
+    ours, step = reached.get("journey"), reached.get("step")
+    return Goal(
+        figure=figure,
+        goal=goal,
+        reached=None if ours is None else round(ours, 3),
+        met=None if ours is None else meets(ours),
+        step=None if step is None else round(step, 3),
+    )

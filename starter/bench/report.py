@@ -94,13 +94,21 @@ def _page(results: Results, plots: Sequence[str]) -> Iterator[str]:
     if results.goals:
         yield from ("", "## Goals", "")
         yield from _table(
-            ("figure", "goal", "reached", "met"),
+            ("figure", "goal", "reached", "met", "`step`"),
             [
-                (goal.figure, goal.goal, number(goal.reached), {True: "yes", False: "**no**", None: ""}[goal.met])
+                (
+                    goal.figure,
+                    goal.goal,
+                    number(goal.reached),
+                    {True: "yes", False: "**no**", None: ""}[goal.met],
+                    number(goal.step),
+                )
                 for goal in results.goals
             ],
             left=2,
         )
+        yield ""
+        yield "The last column is what `step` reaches, which stores nothing: the SDK and the server allow no more."
     yield ""
     for plot in plots:
         yield f"![{plot.removesuffix('.svg').replace('-', ' ')}]({plot})"
@@ -282,6 +290,8 @@ _IN_THE_WAY: Final = (
     "  completion three times each, codec or not.",
     "- **Updates against `naive`.** What is left of an update is a call, a workflow task and a local activity, which",
     "  are the SDK's and the server's; stores and journey together are what the table shows beside them.",
+    "- **Initializations against `naive`.** Most of one is the start of a workflow at the server, which costs all of",
+    "  them the same.",
     "- **Memory of a live session.** A local activity makes up most of it, as `step` shows. Of what was allocated, two",
     "  fifths were the SDK's core's, and a third protobuf messages which the SDK keeps of the last activations.",
     "- **Cold resume.** A call that finds the session asleep, a look at its last run, so that made-up IDs leave no",

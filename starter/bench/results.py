@@ -139,12 +139,14 @@ class Goal(Record):
     Attributes:
         goal: As `≤ 1.25`.
         reached: The figure; None where it was not measured.
+        step: What `step` reaches, where it has such a figure.
     """
 
     figure: str
     goal: str
     reached: float | None
     met: bool | None
+    step: float | None = None
 
 
 class Series(Record):
