@@ -161,6 +161,13 @@ def _parts(results: Results) -> Iterator[str]:
     heads = ("operation", "callers", "figure", "call and task", "local activity", "stores", "rest", "journey")
     yield from _table(heads, rows, left=3)
     yield ""
+    yield from _limits(figures, busy)
+    yield from _IN_THE_WAY
+    yield ""
+
+
+def _limits(figures: Mapping[tuple[str, int, str], Figure], busy: int) -> Iterator[str]:
+    """What `step` and the stores leave of the goals to all of the journey."""
     bare, step = (figures["update", 1, variant] for variant in ("bare", "step"))
     busy_bare, busy_step = (figures["update", busy, variant] for variant in ("bare", "step"))
     yield (
@@ -170,7 +177,22 @@ def _parts(results: Results) -> Iterator[str]:
         "stores and all of the journey."
     )
     yield ""
-    yield from _IN_THE_WAY
+    yield "With all processors busy, three times as many calls as `naive` means a third of its CPU for each."
+    yield ""
+    thirds = []
+    for operation in ("initialize", "update", "mixed"):
+        cpu = {variant: _cpu_total(figures[operation, busy, variant]) for variant in VARIANTS}
+        spent = (cpu["naive"] / 3, cpu["step"] + cpu["floor"], cpu["journey"])
+        thirds.append((_NAMES[operation], *map(number, spent)))
+    heads = (f"CPU of all, ms, {busy} callers", "a third of naive", "step and stores", "journey")
+    yield from _table(heads, thirds, left=1)
+    yield ""
+    start, local = figures["initialize", 1, "bare"].p50_ms, step.p50_ms - bare.p50_ms
+    resume = figures["resume", 1, "step"].p50_ms + local + figures["resume", 1, "floor"].p50_ms
+    yield (
+        "A session that is resumed is loaded before it is written. A resume of `step` with a second local activity, "
+        f"and the stores, make {resume / start:.2f} starts of `bare`, before anybody has looked for the session."
+    )
     yield ""
 
 
