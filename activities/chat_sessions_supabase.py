@@ -50,10 +50,16 @@ order by updated_at desc, created_at desc, chat_session_id desc
 limit 1
 """
 
+# Each key by itself: for all of them at once PostgreSQL may read the whole ledger of the session.
 _KNOWN: Final = """
-  select revision, idempotency_key, change_hash, active_agent, context_hash, applied_at
-  from public.chat_context_updates
-  where chat_session_id = $1 and idempotency_key = any($2::text[])
+  select entry.*
+  from unnest($2::text[]) as asked (idempotency_key)
+  cross join lateral (
+    select revision, idempotency_key, change_hash, active_agent, context_hash, applied_at
+    from public.chat_context_updates
+    where chat_session_id = $1 and idempotency_key = asked.idempotency_key
+    limit 1
+  ) as entry
 """
 
 _LOOK_UP: Final = f"""
