@@ -50,7 +50,7 @@ order by updated_at desc, created_at desc, chat_session_id desc
 limit 1
 """
 
-# Each key by itself: for all of them at once PostgreSQL may read the whole ledger of the session.
+# The limit has each key looked up by itself: for all of them at once PostgreSQL may read the session's whole ledger.
 _KNOWN: Final = """
   select entry.*
   from unnest($2::text[]) as asked (idempotency_key)

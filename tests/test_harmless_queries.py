@@ -1,8 +1,8 @@
 """A session that is read goes on at another worker, whenever it was read."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -10,14 +10,14 @@ import pytest
 from temporalio.api.enums.v1 import EventType, QueryResultType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest, RespondQueryTaskCompletedRequest
-from temporalio.client import WorkflowQueryFailedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
 from contract.chat_session import GET, workflow_id
 from starter import ChatSessions
 from tests.journeys import Journeys
 from tests.replaying import replayer
-from tests.watching import eventually, until_revision
+from tests.watching import eventually, until_revision, until_status
 
 _SESSIONS = 4
 _CALLERS = 3
@@ -79,46 +79,59 @@ async def test_a_session_that_is_read_while_it_is_changed_can_be_replayed(journe
 
 
 async def test_a_session_that_is_read_before_it_is_told_of_its_idleness_goes_on(journeys: Journeys) -> None:
-    async with _unattended(journeys, idle_seconds=1) as ids, asyncio.TaskGroup() as callers:
+    ids = await _unattended(journeys, idle_seconds=1)
+
+    async def read_and_change(session: str) -> None:
+        assert (await journeys.get(session))["revision"] == 0
+        await _change(journeys, session)
+
+    async with asyncio.TaskGroup() as callers:
         for session in ids:
-            callers.create_task(_read_and_change(journeys, session))
+            callers.create_task(read_and_change(session))
         await _until_due(journeys, ids)
-        await _served(journeys, ids, revision=1)
+        async with journeys.worker(idle_seconds=1):
+            for session in ids:
+                await until_revision(journeys, session, 1)
+                await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+    await _replay(journeys, ids)
 
 
 # What a forgotten run has begun is cancelled, and may just have ended.
 @pytest.mark.filterwarnings("ignore:Cannot find activity to cancel")
 async def test_a_session_that_is_read_while_its_task_is_in_other_hands_goes_on(journeys: Journeys) -> None:
-    async with _unattended(journeys, idle_seconds=60) as ids, asyncio.TaskGroup() as callers:
+    ids = await _unattended(journeys, idle_seconds=60)
+
+    async def read_and_change(session: str) -> None:
+        with suppress(WorkflowQueryFailedError):  # by the worker that dies
+            await journeys.get(session)
+        await _change(journeys, session)
+
+    async with asyncio.TaskGroup() as callers:
         for session in ids:
-            callers.create_task(_read_and_change(journeys, session))
+            callers.create_task(read_and_change(session))
         for session in ids:
             await _change(journeys, session)
         await _until_due(journeys, ids)
         for _ in ids:
             await _take_one(journeys)
-        await _served(journeys, ids, revision=2)
+        async with journeys.worker():
+            for session in ids:
+                await until_revision(journeys, session, 2)
+    await _replay(journeys, ids)
 
 
 # Reads wait for a worker, and then tasks do. Which of a session's two a worker is handed first is the server's choice:
 # hence so many sessions.
 
 
-@asynccontextmanager
-async def _unattended(journeys: Journeys, *, idle_seconds: int) -> AsyncIterator[Sequence[str]]:
+async def _unattended(journeys: Journeys, *, idle_seconds: int) -> Sequence[str]:
     async with journeys.worker(idle_seconds=idle_seconds):
         created = [await journeys.initialize() for _ in range(_UNATTENDED)]
-    yield [session["chat_session_id"] for session in created]
+    return [session["chat_session_id"] for session in created]
 
 
 async def _change(journeys: Journeys, session: str) -> None:
     await journeys.sessions.signal_context(session, tenant_id=journeys.tenant_id, append={"notes": [1]})
-
-
-async def _read_and_change(journeys: Journeys, session: str) -> None:
-    with suppress(WorkflowQueryFailedError):  # another worker had it
-        await journeys.get(session)
-    await _change(journeys, session)
 
 
 async def _until_due(journeys: Journeys, ids: Sequence[str]) -> None:
@@ -143,11 +156,7 @@ async def _take_one(journeys: Journeys) -> None:
         )
 
 
-async def _served(journeys: Journeys, ids: Sequence[str], *, revision: int) -> None:
-    async with journeys.worker():
-        for session in ids:
-            await until_revision(journeys, session, revision)
+async def _replay(journeys: Journeys, ids: Sequence[str]) -> None:
     for session in ids:
-        async for run in journeys.client.list_workflows(f"WorkflowId = '{workflow_id(session)}'"):
-            history = await journeys.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
-            await replayer().replay_workflow(history)
+        runs = journeys.client.list_workflows(f"WorkflowId = '{workflow_id(session)}'")
+        await replayer().replay_workflows(runs.map_histories())

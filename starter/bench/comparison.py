@@ -61,16 +61,16 @@ def goals(found: Sequence[Ratio], specials: Specials | None, *, busy: int) -> tu
         specials: The measurements of their own.
         busy: The larger number of callers.
     """
-    rounds = {(each.figure, each.operation, each.callers, each.against): each.rounds for each in found}
+    known = {(each.figure, each.operation, each.callers, each.against): each for each in found}
 
     def ratio(figure: str, operation: str, callers: int, against: str) -> _Reached:
-        ours = rounds.get((figure, operation, callers, against))
-        to_step = rounds.get((figure, operation, callers, "step"))
+        ours = known.get((figure, operation, callers, against))
+        to_step = known.get((figure, operation, callers, "step"))
         if not ours or not to_step:
             return {}
         # Of each round: journey / other, divided by journey / step.
-        of_step = [other / step for other, step in zip(ours, to_step, strict=True)]
-        return {"journey": median(ours), "step": median(of_step)}
+        of_step = [other / step for other, step in zip(ours.rounds, to_step.rounds, strict=True)]
+        return {"journey": ours.median, "step": median(of_step)}
 
     judged = [
         _at_most("initialize: p50 against bare", 1.25, ratio("p50_ms", "initialize", 1, "bare")),
