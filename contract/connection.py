@@ -7,9 +7,12 @@ from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
-from temporalio.service import RPCError
+from temporalio.service import GrpcCompression, RPCError
 
 from contract.errors import EngineUnavailable, InvalidParameter
+
+GRPC_COMPRESSION: Final = GrpcCompression.NONE
+"""A message has a few hundred bytes: packing and unpacking it costs more than sending it as it is."""
 
 _CONNECT_SECONDS: Final = 5
 
@@ -33,7 +36,9 @@ async def connect(data_converter: DataConverter, *, runtime: Runtime | None = No
     address = config["target_host"]
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            return await Client.connect(**config, data_converter=data_converter, runtime=runtime)
+            return await Client.connect(
+                **config, data_converter=data_converter, runtime=runtime, grpc_compression=GRPC_COMPRESSION
+            )
     except ValueError as error:
         raise InvalidParameter(f"TEMPORAL_*: {error}") from error
     except (TimeoutError, RuntimeError, RPCError) as error:

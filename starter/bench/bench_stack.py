@@ -9,6 +9,7 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from contract.connection import GRPC_COMPRESSION
 from starter.bench.arrivals import Arrivals
 from starter.bench.bare import Bare, Step
 from starter.bench.floor import Floor
@@ -87,7 +88,9 @@ async def bench_servers(
         address = stack.addresses.temporal_address
         yield Servers(
             address,
-            await Client.connect(address, namespace=stack.addresses.temporal_namespace),
+            await Client.connect(
+                address, namespace=stack.addresses.temporal_namespace, grpc_compression=GRPC_COMPRESSION
+            ),
             stores,
             {
                 "server": guarded_pid(folder / "servers" / "temporal"),

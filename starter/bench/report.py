@@ -338,6 +338,7 @@ _HOW: Final = (
     "  activity; that of `bare` and `step` reads nothing.",
     "- `naive` runs in the SDK's sandbox, as by default, but need not import its own modules into it for every",
     "  workflow, to its advantage. `bare` and `step` run outside of it, as the journey does in production.",
+    "  Like the journey, they send messages as they are; the SDK compresses them by default, and so `naive` does.",
     "- The Temporal server keeps its state in a file, with `history.transferProcessorMaxPollRPS` raised for all",
     "  variants alike: by default a development server reads its queue at most 20 times a second, and a single caller",
     "  would be paced to multiples of 50 ms. PostgreSQL runs with `fsync` on.",

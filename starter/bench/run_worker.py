@@ -17,6 +17,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.chat_sessions_supabase import ChatSessionsSupabase
 from activities.postgres import open_pool
 from activities.state_surface_postgres import StateSurfacePostgres
+from contract.connection import GRPC_COMPRESSION
 from starter.bench.bare_workflow import BareChatSession, bare_get_chat_session
 from starter.bench.naive_activities import NaiveActivities
 from starter.bench.naive_workflow import NaiveChatSession
@@ -31,7 +32,7 @@ _OWN_MODULES = ("starter", "contract", "activities")
 
 async def run_empty(workflow: type[BareChatSession]) -> None:
     """Run `bare` or `step` with every setting of the journey's worker, the sandbox or its absence included."""
-    client = await Client.connect(**ClientConfig.load_client_connect_config())
+    client = await Client.connect(**ClientConfig.load_client_connect_config(), grpc_compression=GRPC_COMPRESSION)
     settings = WorkerSettings()
     # Never run, and on a queue of its own, as the SDK wants it.
     model = settings.model_copy(update={"task_queue": f"{settings.task_queue}-model"})
