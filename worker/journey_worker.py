@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
@@ -16,6 +16,7 @@ from activities.chat_sessions_supabase import ChatSessionsSupabase
 from activities.postgres import open_pool
 from activities.state_surface_postgres import StateSurfacePostgres
 from worker.harmless_queries import make_queries_harmless
+from worker.lean_runner import LeanWorkflowRunner
 from worker.search_attributes import require_search_attributes
 from worker.settings import WorkerSettings
 from workflows.chat_session import ChatSessionJourney
@@ -38,7 +39,7 @@ _RESTRICTIONS: Final = SandboxRestrictions.default.with_passthrough_modules(
 
 def workflow_runner(*, sandbox: bool) -> WorkflowRunner:
     """What runs workflow code: the sandbox, which notices what is not deterministic, or a third less CPU."""
-    return SandboxedWorkflowRunner(restrictions=_RESTRICTIONS) if sandbox else UnsandboxedWorkflowRunner()
+    return SandboxedWorkflowRunner(restrictions=_RESTRICTIONS) if sandbox else LeanWorkflowRunner()
 
 
 @asynccontextmanager

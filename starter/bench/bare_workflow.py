@@ -17,8 +17,9 @@ class BareChatSession:
     """Answers what it was started with."""
 
     @workflow.init
-    def __init__(self, argument: Json) -> None:
+    def __init__(self, *arguments: Json) -> None:
         """Keep an answer of the size that the journey's has."""
+        (argument,) = arguments
         self._answer: Json = {
             "artifact_type": "chat_session",
             "chat_session_id": argument["chat_session_id"],
@@ -35,7 +36,7 @@ class BareChatSession:
         self._receipt = {name: value for name, value in self._answer.items() if name != "context"}
 
     @workflow.run
-    async def run(self, _: Json) -> None:
+    async def run(self, *_: Json) -> None:
         """Stay until cancelled."""
         await workflow.wait_condition(lambda: False)
 

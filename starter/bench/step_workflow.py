@@ -25,12 +25,12 @@ class StepChatSession(BareChatSession):
     """As `bare`, but answers after a step."""
 
     @workflow.init
-    def __init__(self, argument: Json) -> None:
+    def __init__(self, *arguments: Json) -> None:
         """Keep an answer; the SDK wants this and `run` in the class itself."""
-        super().__init__(argument)
+        super().__init__(*arguments)
 
     @workflow.run
-    async def run(self, _: Json) -> None:
+    async def run(self, *_: Json) -> None:
         """Stay until cancelled."""
         await workflow.wait_condition(lambda: False)
 
