@@ -83,8 +83,8 @@ def _ratios(ratios: Sequence[Ratio]) -> Table:
 
 
 def _goals(goals: Sequence[Goal]) -> Table:
-    table = Table("figure", "goal", "reached", "", title="Goals", title_justify="left")
+    table = Table("figure", "goal", "reached", "", "step", title="Goals", title_justify="left")
     for goal in goals:
         mark = "" if goal.met is None else "[green]yes[/]" if goal.met else "[red]no[/]"
-        table.add_row(goal.figure, goal.goal, number(goal.reached), mark)
+        table.add_row(goal.figure, goal.goal, number(goal.reached), mark, number(goal.step))
     return table
