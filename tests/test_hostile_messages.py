@@ -30,6 +30,11 @@ def raw(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
     return RawValue(Payload(metadata={"encoding": encoding}, data=data))
 
 
+def marked(mark: str) -> RawValue:
+    """A payload that the SDK takes for one of its own."""
+    return RawValue(Payload(metadata={mark: b"true"}))
+
+
 def with_text(fitting: Json, field: str, text: str) -> RawValue:
     """A message with one field's JSON written by hand."""
     written = [f"{json.dumps(name)}:{json.dumps(value)}" for name, value in fitting.items() if name != field]
@@ -61,6 +66,9 @@ def misfits(fitting: Json) -> dict[str, Sequence[Any]]:
         "encrypted": [raw(as_json, b"binary/encrypted")],
         "protobuf": [raw(as_json, b"json/protobuf")],
         "binary protobuf": [raw(as_json, b"binary/protobuf")],
+        "kept in another place": [raw(as_json, b"json/external-storage-reference")],
+        "kept in another place, with a mark": [marked("__temporal_external_storage_reference")],
+        "an envelope of the SDK's own": [marked("__temporal_system_payload")],
         "an encoding that is no text": [raw(as_json, b"\xff\xfe")],
         "no JSON at all": [raw(b"")],
         "half of it": [raw(as_json[:-1])],

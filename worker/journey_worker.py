@@ -19,6 +19,7 @@ from worker.harmless_queries import make_queries_harmless
 from worker.lean_runner import LeanWorkflowRunner
 from worker.search_attributes import require_search_attributes
 from worker.settings import WorkerSettings
+from worker.untouched_payloads import leave_payloads_alone
 from workflows.chat_session import ChatSessionJourney
 
 # A task for a worker that has died goes to another one after this long.
@@ -68,6 +69,7 @@ async def journey_worker(
         transaction_pooler=settings.transaction_pooler,
     )
     activities = ChatSessionActivities(ChatSessionsSupabase(supabase), StateSurfacePostgres(surface), settings.policy)
+    leave_payloads_alone()
     threads = ThreadPoolExecutor(_WORKFLOW_THREADS, "workflows")
     try:
         worker = Worker(

@@ -50,5 +50,12 @@ def _read(payload: Payload, hint: type | None) -> object:
         return Unreadable(f"it is not JSON that can be kept: {error}")
 
 
-journey_data_converter = DataConverter(payload_converter_class=JourneyPayloadConverter)
+class _JourneyDataConverter(DataConverter):
+    """Reads what activities are sent as it came; see `worker.untouched_payloads` for workflows."""
+
+    async def decode(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[object]:
+        return self.payload_converter.from_payloads(payloads, type_hints)
+
+
+journey_data_converter = _JourneyDataConverter(payload_converter_class=JourneyPayloadConverter)
 """The data converter of a worker's client."""
