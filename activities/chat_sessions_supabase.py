@@ -50,10 +50,12 @@ order by updated_at desc, created_at desc, chat_session_id desc
 limit 1
 """
 
-# The limit has each key looked up by itself: for all of them at once PostgreSQL may read the session's whole ledger.
+# The inner limit has each key looked up by itself: for all of them at once PostgreSQL may read the session's whole
+# ledger. The outer one leaves out nothing: without it the plan for any number of keys seems so dear that PostgreSQL
+# makes another one at every call.
 _KNOWN: Final = """
   select entry.*
-  from unnest($2::text[]) as asked (idempotency_key)
+  from (select unnest($2::text[]) as idempotency_key limit cardinality($2::text[])) as asked
   cross join lateral (
     select revision, idempotency_key, change_hash, active_agent, context_hash, applied_at
     from public.chat_context_updates
