@@ -301,21 +301,23 @@ _PREFACE: Final = (
     "journey alone on a deployment of your own. Compare ratios, not milliseconds: another machine has others.",
 )
 
-# From profiles of the journey's worker: CPU by thread and by owner of the code (py-spy), allocations (memray).
+# From profiles of the journey's worker: CPU by thread (perf) and by owner of the code that holds the interpreter's lock
+# (py-spy), memory by owner of the allocation (heaptrack, tracemalloc).
 _IN_THE_WAY: Final = (
     "What stands in the way of the goals that are missed:",
     "",
-    "- **CPU of the worker.** In a profile at 32 callers, with activations on the main thread, that thread took 65 %",
-    "  of the worker's CPU and the SDK's core the rest. Of its samples 40 % were in the SDK's Python code, 40 % in the",
-    "  event loop and in native code below it, 7 % in asyncpg and 13 % in the journey. The SDK hands the result of a",
-    "  local activity to the workflow in an activation of its own, and walks all payloads of an activation and of its",
-    "  completion three times each, codec or not.",
+    "- **CPU of the worker.** In a profile at 32 callers a third of it was the SDK's core, half of that in the kernel",
+    "  for sockets and for switching between threads, and two thirds were Python's. Of the latter 44 % were the SDK's",
+    "  Python code, 23 % asyncpg, 13 % the event loop, and 20 % the journey. With a local activity the SDK makes two",
+    "  activations of one, as it hands the result to the workflow in another, and crosses between Python and its core",
+    "  six times instead of two.",
     "- **Updates against `naive`.** What is left of an update is a call, a workflow task and a local activity, which",
     "  are the SDK's and the server's; stores and journey together are what the table shows beside them.",
     "- **Initializations against `naive`.** Most of one is the start of a workflow at the server, which costs all of",
     "  them the same.",
-    "- **Memory of a live session.** A local activity makes up most of it, as `step` shows. Of what was allocated, two",
-    "  fifths were the SDK's core's, and a third protobuf messages which the SDK keeps of the last activations.",
+    "- **Memory of a live session.** Half of it was allocated by the SDK's core, a sixth are protobuf messages that the",
+    "  SDK keeps of the last activation, and a third are Python objects: most of these are the SDK's for each run, and a",
+    "  tenth of the whole is the journey's own, the context first of all.",
     "- **Cold resume.** A call that finds the session asleep, a look at its last run, so that made-up IDs leave no",
     "  runs behind, the start, and two local activities, to load and to write. `bare` has only the call and the start.",
     "- **Round trips.** PostgreSQL counts its own transactions as well, such as a vacuum's.",
@@ -338,7 +340,8 @@ _HOW: Final = (
     "  activity; that of `bare` and `step` reads nothing.",
     "- `naive` runs in the SDK's sandbox, as by default, but need not import its own modules into it for every",
     "  workflow, to its advantage. `bare` and `step` run outside of it, as the journey does in production.",
-    "  Like the journey, they send messages as they are; the SDK compresses them by default, and so `naive` does.",
+    "  Like the journey, they send messages as they are and walk through no payloads for codecs that they have not;",
+    "  the SDK by default compresses the ones and walks through the others, and so `naive` does.",
     "- The Temporal server keeps its state in a file, with `history.transferProcessorMaxPollRPS` raised for all",
     "  variants alike: by default a development server reads its queue at most 20 times a second, and a single caller",
     "  would be paced to multiples of 50 ms. PostgreSQL runs with `fsync` on.",
