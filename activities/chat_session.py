@@ -33,7 +33,7 @@ from contract.chat_session_activities import (
     WriteChanges,
     WrittenChanges,
 )
-from contract.chat_session_judgement import as_known
+from contract.chat_session_judgement import Applied, Change, as_known, judge
 from contract.errors import InvalidParameter, JourneyError, SessionNotFound
 from contract.failures import as_failure
 from contract.limits import MIB
@@ -79,12 +79,37 @@ class ChatSessionActivities:
 
     @activity.defn(name=LOAD)
     async def load_chat_session(self, wanted: LoadSession) -> LoadedSession:
-        """Load a session to go on from, after bringing the State Surface up to it."""
+        """Load a session to go on from, after bringing the State Surface up to it; with a change, if it can be."""
         try:
             stored = await self._sessions.load(wanted.chat_session_id)
-            return await self._in_both(stored) if stored else LoadedSession(session=None, policy=self._policy)
+            if stored is None:
+                return LoadedSession(session=None, policy=self._policy)
+            loaded = await self._in_both(stored)
+            changed = await self._changed(stored, wanted) if loaded.session is stored else None
+            if changed is None:
+                return loaded
+            return (await self._in_both(changed)).model_copy(update={"applied": True})
         except JourneyError as error:
             raise as_failure(error) from None
+
+    async def _changed(self, session: ChatSessionArtifact, wanted: LoadSession) -> ChatSessionArtifact | None:
+        """Store the change that a session is loaded with; None where there is none, or more to be said of it."""
+        if wanted.change is None:
+            return None
+        change = Change.of(wanted.change.request, wanted.change.key)
+        verdict = judge(session, change, {}, self._policy.limits, wanted.at)
+        if not isinstance(verdict, Applied):
+            return None
+        batch = WriteChanges(
+            base_revision=session.revision, keys=(change.key,), entries=(verdict.entry,), session=verdict.session
+        )
+        try:
+            outcome = await self._sessions.write(batch)
+        except ApplicationError as error:
+            if not error.non_retryable:
+                raise
+            return None
+        return verdict.session if outcome.written else None
 
     @activity.defn(name=UPDATE)
     async def update_chat_context(self, batch: WriteChanges) -> WrittenChanges:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from contract.chat_session import ChatSessionArtifact, LedgerEntry
+from contract.chat_session import ChatSessionArtifact, LedgerEntry, SignalChatContext
 from contract.identifiers import Timestamp
 from contract.limits import Limits
 from contract.messages import Record
@@ -27,10 +27,24 @@ class Policy(Record):
     rollover_messages: int
 
 
+class AcceptedChange(Record):
+    """A change that was accepted and is not applied yet, under the key that it has."""
+
+    request: SignalChatContext
+    key: str
+
+
 class LoadSession(Record):
-    """Load a stored session, after bringing the State Surface up to it."""
+    """Load a stored session, after bringing the State Surface up to it.
+
+    Attributes:
+        change: To apply at once where nothing speaks against it; else it is judged with the others.
+        at: When it is applied.
+    """
 
     chat_session_id: str
+    change: AcceptedChange | None = None
+    at: Timestamp
 
 
 class CreateSession(Record):
@@ -51,11 +65,13 @@ class LoadedSession(Record):
     Attributes:
         session: None where there is no such session.
         raised_from: The revision it was raised from because the State Surface was ahead of Supabase.
+        applied: Whether the session has the change that it was loaded with, by this very call.
     """
 
     session: ChatSessionArtifact | None
     policy: Policy
     raised_from: int | None = None
+    applied: bool = False
 
 
 class WriteChanges(Record):

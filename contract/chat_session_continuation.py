@@ -1,15 +1,8 @@
 """What one run of a chat session's journey hands to the next when it continues as new."""
 
-from contract.chat_session import ChatSessionArtifact, Refusals, SignalChatContext
-from contract.chat_session_activities import Policy
+from contract.chat_session import ChatSessionArtifact, Refusals
+from contract.chat_session_activities import AcceptedChange, Policy
 from contract.messages import Record
-
-
-class CarriedSignal(Record):
-    """A signal that was accepted and not yet applied, under the key that it has."""
-
-    request: SignalChatContext
-    key: str
 
 
 class CarriedState(Record):
@@ -23,6 +16,6 @@ class CarriedState(Record):
 
     session: ChatSessionArtifact | None
     policy: Policy
-    signals: tuple[CarriedSignal, ...]
+    signals: tuple[AcceptedChange, ...]
     signals_seen: int
     refusals: Refusals

@@ -96,6 +96,16 @@ async def resume(journeys: Journeys) -> str:
     return session
 
 
+async def wake(journeys: Journeys) -> str:
+    async with journeys.worker(idle_seconds=0):
+        session = await _created(journeys)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        await journeys.signal(session, {"append": {"notes": [1]}})
+        await until_revision(journeys, session, 1)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+    return session
+
+
 async def cancel(journeys: Journeys) -> str:
     async with journeys.worker():
         session = await _created(journeys)
@@ -123,6 +133,7 @@ KINDS: Mapping[str, Kind] = {
         continue_as_new,
         refused_signals,
         resume,
+        wake,
         cancel,
         session_not_found,
     )

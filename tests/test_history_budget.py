@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowExecutionStatus
 
 from tests.journeys import Journeys, Json
+from tests.watching import until_status
 
 KIB = 1024
 
@@ -45,6 +47,17 @@ async def test_initializing_costs_eight_events_and_the_idle_timer(journeys: Jour
         "WORKFLOW_EXECUTION_UPDATE_COMPLETED": 1,
         "TIMER_STARTED": 1,
     }
+
+
+async def test_an_update_that_wakes_a_session_costs_no_more_than_creating_it(journeys: Journeys) -> None:
+    async with journeys.worker(idle_seconds=0):
+        chat_session_id, _ = await started(journeys, context={"a": 1})
+        await until_status(journeys, chat_session_id, WorkflowExecutionStatus.COMPLETED)
+    async with journeys.worker():
+        await journeys.update(chat_session_id, {"context": {"a": 2}})
+        woken = kinds(await journeys.events(chat_session_id))
+    assert woken["MARKER_RECORDED"] == 1
+    assert sum(woken.values()) == 9, woken
 
 
 async def test_an_acknowledged_update_costs_six_events(journeys: Journeys) -> None:

@@ -459,6 +459,19 @@ async def test_a_data_error_refuses_the_change_that_causes_it_and_no_other(
             assert not misbehaved(await damaged.events(session))
 
 
+async def test_a_data_error_refuses_the_change_that_woke_the_session_and_not_the_session(
+    damaged: Journeys, own_database: str
+) -> None:
+    async with damaged.worker(idle_seconds=0):
+        session = await created(damaged)
+        await until_status(damaged, session, WorkflowExecutionStatus.COMPLETED)
+        async with constraint(own_database, "public.chat_context_updates", "author is distinct from 'mallory'"):
+            assert await refused(damaged.update(session, note(0) | {"author": "mallory"})) == "INVALID_PARAMETER"
+        await until_status(damaged, session, WorkflowExecutionStatus.COMPLETED)
+        assert (await damaged.update(session, note(1)))["context"] == {"notes": [1]}
+        await assert_stored(damaged, session, 1)
+
+
 async def test_what_supabase_holds_is_not_refused_afterwards(damaged: Journeys, own_database: str) -> None:
     """A refused change has changed nothing, so what only the State Surface objects to has to wait for it."""
     async with damaged.worker():

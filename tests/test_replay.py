@@ -60,6 +60,7 @@ def event_types(file: Path) -> set[str]:
         "continue_as_new": {"WORKFLOW_EXECUTION_CONTINUED_AS_NEW"},
         "refused_signals": {"WORKFLOW_EXECUTION_SIGNALED"},
         "resume": {"WORKFLOW_EXECUTION_COMPLETED"},
+        "wake": {"WORKFLOW_EXECUTION_SIGNALED", "WORKFLOW_EXECUTION_COMPLETED"},
         "cancel": {"WORKFLOW_EXECUTION_CANCEL_REQUESTED", "WORKFLOW_EXECUTION_COMPLETED"},
         "session_not_found": {"WORKFLOW_EXECUTION_FAILED"},
     }.items(),

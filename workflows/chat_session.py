@@ -38,6 +38,7 @@ from contract.chat_session import (
     workflow_id,
 )
 from contract.chat_session_activities import (
+    AcceptedChange,
     CreateSession,
     KnownChange,
     LoadedSession,
@@ -46,8 +47,8 @@ from contract.chat_session_activities import (
     WriteChanges,
     WrittenChanges,
 )
-from contract.chat_session_continuation import CarriedSignal, CarriedState
-from contract.chat_session_judgement import Applied, Change, Duplicate, Refused, Verdict, as_known, judge
+from contract.chat_session_continuation import CarriedState
+from contract.chat_session_judgement import Applied, Change, Duplicate, Refused, Unchanged, Verdict, as_known, judge
 from contract.errors import DatabaseUnavailable, InvalidParameter, JourneyError, SessionNotFound
 from contract.failures import as_failure, from_failure
 from contract.identifiers import timestamp
@@ -281,14 +282,25 @@ class ChatSessionJourney:
         self._show()
 
     async def _load(self) -> None:
-        wanted = LoadSession(chat_session_id=self._chat_session_id)
+        """Load the session, and with it what is mostly the only message: the change that woke the journey."""
+        first = self._inbox[0] if self._inbox else None
+        waking = first if isinstance(first, _WaitingChange) else None
+        wanted = LoadSession(
+            chat_session_id=self._chat_session_id, change=waking and _accepted_change(waking), at=workflow.now()
+        )
         try:
-            self._adopt(await run_activity(LOAD, wanted, LoadedSession, summary="load the session"))
+            loaded = await run_activity(LOAD, wanted, LoadedSession, summary="load the session")
         except ApplicationError as failure:
             error = from_failure(failure)
             if error is None:
                 raise
             await self._fail(error, told=error)
+        self._adopt(loaded)
+        if loaded.applied and loaded.session and waking:
+            self._inbox.popleft()
+            self._leave(waking)
+            if waking.answer:
+                waking.answer.set_result(Unchanged(loaded.session))  # by the change, which it came with
 
     async def _create(self, request: InitializeChatSession) -> None:
         wanted = CreateSession(session=request.session(workflow.now()), idempotency_key=request.key)
@@ -361,11 +373,7 @@ class ChatSessionJourney:
         return argument, CarriedState(
             session=self._session if fits else None,
             policy=self._policy,
-            signals=tuple(
-                CarriedSignal(request=waiting.change.request, key=waiting.change.key)
-                for waiting in self._inbox
-                if isinstance(waiting, _WaitingChange)
-            ),
+            signals=tuple(_accepted_change(waiting) for waiting in self._inbox if isinstance(waiting, _WaitingChange)),
             signals_seen=self._signals_seen,
             refusals=self._refusals,
         )
@@ -542,6 +550,10 @@ class ChatSessionJourney:
         if self._note:
             lines.append(self._note)
         workflow.set_current_details("\n\n".join(lines))
+
+
+def _accepted_change(waiting: _WaitingChange) -> AcceptedChange:
+    return AcceptedChange(request=waiting.change.request, key=waiting.change.key)
 
 
 def _repeats() -> bool:

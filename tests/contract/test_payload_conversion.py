@@ -19,8 +19,15 @@ from contract.chat_session import (
     SignalChatContext,
     UpdateChatContext,
 )
-from contract.chat_session_activities import LoadedSession, LoadSession, Policy, WriteChanges, WrittenChanges
-from contract.chat_session_continuation import CarriedSignal, CarriedState
+from contract.chat_session_activities import (
+    AcceptedChange,
+    LoadedSession,
+    LoadSession,
+    Policy,
+    WriteChanges,
+    WrittenChanges,
+)
+from contract.chat_session_continuation import CarriedState
 from contract.errors import InvalidParameter
 from contract.json_fidelity import Unreadable
 from contract.messages import Record, parse
@@ -177,10 +184,10 @@ def test_what_other_clients_write_is_read() -> None:
 
 
 def test_the_engines_own_messages_are_read_as_their_types() -> None:
-    wanted = LoadSession(chat_session_id="31dca87f-efb8-5ac5-b6df-13a4bc321dfd")
+    wanted = LoadSession(chat_session_id="31dca87f-efb8-5ac5-b6df-13a4bc321dfd", at=datetime(2026, 1, 27, tzinfo=UTC))
     written = CONVERTER.to_payloads([wanted])
     assert CONVERTER.from_payloads(written, [LoadSession]) == [wanted]
-    assert CONVERTER.from_payloads(written) == [wanted.model_dump()]
+    assert CONVERTER.from_payloads(written) == [wanted.model_dump(mode="json")]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +215,7 @@ def test_a_stored_context_outside_the_limits_still_passes_between_activity_and_j
         CarriedState(
             session=session,
             policy=policy,
-            signals=(CarriedSignal(request=signal, key="k"),),
+            signals=(AcceptedChange(request=signal, key="k"),),
             signals_seen=1,
             refusals=Refusals(),
         ),
