@@ -319,8 +319,8 @@ _IN_THE_WAY: Final = (
     "  the SDK keeps of the last activation. A third are Python objects, most of them the SDK's for each run; a tenth",
     "  of the whole is the journey's own, the context first of all.",
     "- **Cold resume.** A call that finds the session asleep (1.3 ms of 19 where it was taken apart), a look at its",
-    "  last run, so that made-up IDs leave no runs behind (2 ms), and the start, with one local activity that loads and",
-    "  writes in four round trips (13 ms). `bare` has only the call and the start.",
+    "  last run, so that made-up IDs leave no runs behind (2 ms), and the start, with one local activity that loads",
+    "  and writes in four round trips (13 ms). `bare` has only the call and the start.",
     "- **Round trips.** PostgreSQL counts its own transactions as well, such as a vacuum's.",
 )
 
