@@ -168,13 +168,17 @@ def _parts(results: Results) -> Iterator[str]:
 
 def _limits(figures: Mapping[tuple[str, int, str], Figure], busy: int) -> Iterator[str]:
     """What `step` and the stores leave of the goals to all of the journey."""
-    bare, step = (figures["update", 1, variant] for variant in ("bare", "step"))
     busy_bare, busy_step = (figures["update", busy, variant] for variant in ("bare", "step"))
+    least = {
+        operation: sum(figures[operation, 1, variant].p50_ms for variant in ("step", "floor"))
+        / figures[operation, 1, "bare"].p50_ms
+        for operation in ("initialize", "update")
+    }
     yield (
         "A workflow may reach a store only through an activity, and a local one is the cheapest. One that does nothing "
-        f"makes an update's p50 {step.p50_ms / bare.p50_ms:.2f} times that of `bare`, and the CPU of worker and caller "
-        f"{_cpu_ours(busy_step) / _cpu_ours(busy_bare):.2f} times. That is what a goal against `bare` leaves for two "
-        "stores and all of the journey."
+        f"makes the CPU of worker and caller {_cpu_ours(busy_step) / _cpu_ours(busy_bare):.2f} times that of `bare`. "
+        f"With the stores, its p50 is {least['update']:.2f} times that of `bare` for an update and "
+        f"{least['initialize']:.2f} times for an initialize, before the journey has done anything."
     )
     yield ""
     yield "With all processors busy, three times as many calls as `naive` means a third of its CPU for each."
