@@ -2,7 +2,7 @@
 
 Handlers check what they are sent and put it in one inbox; `run` takes it from there in batches, judges each change
 in order, has the batch stored, and only then answers. So there is one order of changes, and the session in
-memory is never ahead of what both stores hold.
+memory is never ahead of what both stores hold. The change that wakes a journey is stored along with the load.
 """
 
 import asyncio
@@ -289,7 +289,7 @@ class ChatSessionJourney:
             chat_session_id=self._chat_session_id, change=waking and _accepted_change(waking), at=workflow.now()
         )
         try:
-            loaded = await run_activity(LOAD, wanted, LoadedSession, summary="load the session")
+            loaded = await run_activity(LOAD, wanted, LoadedSession, summary=_load_summary(waking))
         except ApplicationError as failure:
             error = from_failure(failure)
             if error is None:
@@ -300,7 +300,7 @@ class ChatSessionJourney:
             self._inbox.popleft()
             self._leave(waking)
             if waking.answer:
-                waking.answer.set_result(Unchanged(loaded.session))  # by the change, which it came with
+                waking.answer.set_result(Unchanged(loaded.session))  # it came with the change already
 
     async def _create(self, request: InitializeChatSession) -> None:
         wanted = CreateSession(session=request.session(workflow.now()), idempotency_key=request.key)
@@ -567,6 +567,10 @@ def _accepted(model: type[RequestType], arguments: Sequence[object]) -> RequestT
         return parse_only(model, arguments)
     except JourneyError as error:
         raise as_failure(error) from None
+
+
+def _load_summary(waking: _WaitingChange | None) -> str:
+    return "load the session, and store the change that woke it" if waking else "load the session"
 
 
 def _summary(before: ChatSessionArtifact, after: ChatSessionArtifact, *, stored: int, asked: int) -> str:
