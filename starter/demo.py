@@ -11,12 +11,14 @@ import asyncpg
 from pydantic_core import from_json
 from temporalio.client import Client
 
-from contract.canonical_json import canonical_hash
-from contract.chat_session import ChatSessionArtifact, ChatSessionView, LedgerEntry, workflow_id
-from contract.errors import JourneyError
-from contract.messages import Record
-from starter.chat_sessions import ChatSessions
-from worker.dev import dev_stack
+from journeys.canonical_json import canonical_hash
+from journeys.chat_session.answers import ChatSessionView
+from journeys.chat_session.names import workflow_id
+from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.client.chat_sessions import ChatSessions
+from journeys.errors import JourneyError
+from journeys.messages import Record
+from starter.dev_stack import dev_stack
 
 
 class PromiseBroken(JourneyError):  # noqa: N818

@@ -1,16 +1,16 @@
 """The servers and stores that tests share, and a world of its own for each test of a journey."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
 
-from tests.journeys import Journeys
-from worker.embedded import EmbeddedPostgres, EmbeddedStack, embedded_stack
-from worker.migrate import migrate
-from worker.payloads import journey_data_converter
+from embedded import EmbeddedPostgres, EmbeddedStack, embedded_stack
+from stores.migrate import migrate
+from tests.support.journeys import PRODUCTION, Journeys, Mode
+from worker.plugin import JourneyPlugin
 
 
 @pytest.fixture(scope="session")
@@ -36,30 +36,32 @@ async def client(stack: EmbeddedStack) -> Client:
 
 
 @pytest.fixture(scope="session")
-async def worker_client(stack: EmbeddedStack) -> Client:
-    """A client as workers have it."""
-    return await Client.connect(stack.addresses.temporal_address, data_converter=journey_data_converter)
+async def worker_clients(stack: EmbeddedStack) -> Mapping[bool, Client]:
+    """Clients as workers have them, by whether these run workflow code in the sandbox."""
+    address = stack.addresses.temporal_address
+    return {
+        sandbox: await Client.connect(address, plugins=[JourneyPlugin(sandbox=sandbox)]) for sandbox in (False, True)
+    }
 
 
-@pytest.fixture(params=[1000, 0], ids=["cached", "replayed"])
-def max_cached_workflows(request: pytest.FixtureRequest) -> int:
-    """With 0, every workflow task replays its journey from the first event."""
-    cached: int = request.param
-    return cached
+@pytest.fixture
+def mode() -> Mode:
+    """How the test's workers run; `also_replayed` overrides it."""
+    return PRODUCTION
 
 
 @pytest.fixture
 async def journeys(
-    stack: EmbeddedStack, client: Client, worker_client: Client, max_cached_workflows: int
+    stack: EmbeddedStack, client: Client, worker_clients: Mapping[bool, Client], mode: Mode
 ) -> AsyncIterator[Journeys]:
     """A task queue, a tenant and connections of the test's own; it starts the workers that it wants."""
     name = uuid4().hex[:12]
     async with Journeys.on(
         stack.addresses,
         client,
-        worker_client,
+        worker_clients[mode.sandbox],
         task_queue=f"journeys-{name}",
         tenant_id=f"tenant-{name}",
-        max_cached_workflows=max_cached_workflows,
+        mode=mode,
     ) as world:
         yield world

@@ -1,1 +1,1 @@
-"""The process that runs journeys, and what it needs around it: settings, migrations, an embedded stack."""
+"""The process that runs workflows and activities, and the plugin that a worker of your own needs to run them."""

@@ -1,11 +1,22 @@
 """`python -m worker`: run a worker, as `journey worker` does."""
 
-import typer
+import argparse
+import sys
 
-from worker.cli import worker
-from worker.command import run_app
+from worker.process import exit_on_errors, run_and_exit, run_service
+from worker.serve import serve
 
-app = typer.Typer(add_completion=False)
-app.command(name="worker")(worker)
 
-run_app(app)
+def main() -> None:
+    """Run a worker until SIGTERM or Ctrl-C."""
+    argparse.ArgumentParser(
+        prog="python -m worker",
+        description="Run a worker until SIGTERM or Ctrl-C; it finishes what it has begun.",
+        epilog="The environment configures it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and so on, SUPABASE_DB_URL, "
+        "STATE_SURFACE_URL, JOURNEY_*; docs/settings.md lists all of them.",
+    ).parse_args()
+    with exit_on_errors(lambda error: print(error, file=sys.stderr)):
+        run_service(serve)
+
+
+run_and_exit(main)

@@ -3,15 +3,16 @@
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
-from contract.connection import connect as connect_with
-from contract.errors import InvalidParameter
-from worker.payloads import journey_data_converter
+from journeys.client.connection import connect as connect_client
+from journeys.errors import InvalidParameter
+from worker.plugin import JourneyPlugin
 
 
-async def connect(*, metrics_address: str | None = None) -> Client:
-    """Connect as the environment says, see `contract.connection`.
+async def connect(*, sandbox: bool = False, metrics_address: str | None = None) -> Client:
+    """Connect as the environment says; see `journeys.client.connection`.
 
     Args:
+        sandbox: See `JourneyPlugin`.
         metrics_address: `host:port` to serve Prometheus metrics on.
 
     Raises:
@@ -24,4 +25,4 @@ async def connect(*, metrics_address: str | None = None) -> Client:
             runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics_address)))
         except ValueError as error:
             raise InvalidParameter(f"JOURNEY_METRICS_ADDRESS: {error}") from error
-    return await connect_with(journey_data_converter, runtime=runtime)
+    return await connect_client(plugins=[JourneyPlugin(sandbox=sandbox)], runtime=runtime)

@@ -1,10 +1,12 @@
-"""How a worker reads payloads: JSON of the contract's types, and never an exception for what is not.
+"""How a worker reads payloads: as the type that a parameter declares, and without an exception if it declares none.
 
-A payload that cannot be read would fail the workflow task before any handler sees it, again and again. Here it
-becomes `Unreadable`, which the handlers refuse like any other message that does not fit.
+A payload that cannot be read fails the workflow task before any handler sees it, again and again. A handler that takes
+untrusted messages therefore declares no type (`*arguments: object`): it gets plain JSON, or `Unreadable`, which it
+refuses like any other message that does not fit.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from typing import ClassVar
 
@@ -14,16 +16,16 @@ from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter, PayloadConverter
 
-from contract.json_fidelity import Unreadable
+from journeys.i_json import Unreadable
 
 _JSON = b"json/plain"
 _NULL = b"binary/null"
 
 
 class JourneyPayloadConverter(PayloadConverter):
-    """Reads what others sent as plain JSON values, and the engine's own messages as their types."""
+    """Reads typed parameters as pydantic does, and untyped ones as plain JSON or `Unreadable`."""
 
-    # The SDK makes a converter anew for every activation: what it is made of is shared.
+    # The SDK makes a converter anew for every activation; its parts are shared.
     _pydantic: ClassVar[PayloadConverter] = PydanticPayloadConverter()
 
     def to_payloads(self, values: Sequence[object]) -> list[Payload]:
@@ -31,14 +33,25 @@ class JourneyPayloadConverter(PayloadConverter):
         return self._pydantic.to_payloads(values)
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[object]:
-        """Read payloads: where there is a type hint, as that type, else as plain JSON or `Unreadable`."""
-        return [_read(payload, hint) for payload, hint in zip_longest(payloads, type_hints or [])]
+        """Read payloads.
+
+        Raises:
+            Exception: A payload does not fit the type that its parameter declares; what it is depends on the type.
+        """
+        return [self._read(payload, hint) for payload, hint in zip_longest(payloads, type_hints or [])]
+
+    def _read(self, payload: Payload, hint: type | None) -> object:
+        if hint is None or hint is object:
+            return _read_untyped(payload)
+        # A model reads itself; pydantic's converter would make an adapter for it at every message.
+        if isinstance(hint, type) and issubclass(hint, BaseModel) and payload.metadata.get("encoding") == _JSON:
+            return hint.model_validate_json(payload.data)
+        (value,) = self._pydantic.from_payloads([payload], [hint])
+        return value
 
 
-def _read(payload: Payload, hint: type | None) -> object:
+def _read_untyped(payload: Payload) -> object:
     encoding = payload.metadata.get("encoding", b"")
-    if hint is not None and issubclass(hint, BaseModel) and encoding == _JSON:
-        return hint.model_validate_json(payload.data)
     if encoding == _NULL:
         return None
     if encoding != _JSON:
@@ -50,12 +63,36 @@ def _read(payload: Payload, hint: type | None) -> object:
         return Unreadable(f"it is not JSON that can be kept: {error}")
 
 
-class _JourneyDataConverter(DataConverter):
-    """Reads what activities are sent as it came; see `worker.untouched_payloads` for workflows."""
+class JourneyDataConverter(DataConverter):
+    """Reads what activities are sent as it came, unless a codec or storage outside of Temporal is configured.
+
+    `worker.sdk_patches.skip_payload_visitors` does the same for workflows.
+    """
 
     async def decode(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[object]:
+        """Read payloads; see `JourneyPayloadConverter.from_payloads`."""
+        if transforms_payloads(self):
+            return await super().decode(payloads, type_hints)
         return self.payload_converter.from_payloads(payloads, type_hints)
 
 
-journey_data_converter = _JourneyDataConverter(payload_converter_class=JourneyPayloadConverter)
-"""The data converter of a worker's client."""
+def transforms_payloads(data_converter: DataConverter) -> bool:
+    """Whether a converter does more to payloads than to read and write them."""
+    return data_converter.payload_codec is not None or data_converter.external_storage is not None
+
+
+def journey_data_converter(existing: DataConverter | None = None) -> DataConverter:
+    """The data converter of a worker's client.
+
+    Args:
+        existing: A converter whose codec, storage and failure converter are kept.
+    """
+    converter = JourneyDataConverter(payload_converter_class=JourneyPayloadConverter)
+    if existing is None:
+        return converter
+    return replace(
+        converter,
+        payload_codec=existing.payload_codec,
+        external_storage=existing.external_storage,
+        failure_converter_class=existing.failure_converter_class,
+    )

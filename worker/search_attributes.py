@@ -5,10 +5,11 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from contract.search_attributes import SEARCH_ATTRIBUTES
+from journeys.errors import EngineUnavailable
+from journeys.search_attributes import SEARCH_ATTRIBUTES
 
 
-class SearchAttributesMissing(Exception):  # noqa: N818
+class SearchAttributesMissing(EngineUnavailable):
     """The namespace lacks search attributes; a journey that sets one would be stuck."""
 
 

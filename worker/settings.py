@@ -1,52 +1,17 @@
 """The worker's settings, from the environment."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
-from contract.chat_session import DEFAULT_TASK_QUEUE
-from contract.chat_session_activities import Policy
-from contract.limits import KIB, MAX_CHANGE_BYTES, MAX_NESTING, MAX_STORED_CONTEXT_BYTES, Limits
+from journeys.chat_session.activities import SessionSettings
+from journeys.chat_session.limits import DEFAULT_LIMITS, ChangeBytes, ContextBytes, Limits, Nesting
+from journeys.chat_session.names import DEFAULT_TASK_QUEUE
+from stores.settings import StoreSettings
 
 LogFormat = Literal["json", "console"]
-
-
-def _postgres_url(url: SecretStr) -> SecretStr:
-    """Refuse what is no database URL, without a word of it: it may be a piece of the password."""
-    try:
-        parts = urlsplit(url.get_secret_value())
-        fits = parts.scheme in ("postgresql", "postgres") and (parts.port is None or parts.port > 0)
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            "is no URL as postgresql://user:password@host:port/database; in a password write # / ? @ as %23 %2F %3F %40"
-        )
-    return url
-
-
-PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
-
-
-class StoreSettings(BaseSettings):
-    """Where the stores are.
-
-    Attributes:
-        supabase_db_url: Supabase's Postgres, direct or through a pooler, as `postgresql://...`.
-        state_surface_url: The State Surface's Postgres; Supabase's where it is not set.
-    """
-
-    model_config = SettingsConfigDict(populate_by_name=True, frozen=True)
-
-    supabase_db_url: PostgresUrl = Field(
-        default=SecretStr("postgresql://postgres:postgres@127.0.0.1:54322/postgres"), validation_alias="SUPABASE_DB_URL"
-    )
-    state_surface_url: PostgresUrl = Field(
-        default_factory=lambda settings: settings["supabase_db_url"], validation_alias="STATE_SURFACE_URL"
-    )
 
 
 class WorkerSettings(StoreSettings):
@@ -54,7 +19,7 @@ class WorkerSettings(StoreSettings):
 
     Attributes:
         task_queue: The Temporal task queue that it polls.
-        activity_slots: Activities at once, of local and of durable ones each; also connections to each store.
+        activity_slots: Activities at once, of local and of regular ones each; also connections to each store.
         transaction_pooler: The stores' URLs lead to poolers in transaction mode. Port 6543 implies it.
         idle_seconds: A journey without messages completes after so long, or up to a quarter later; its session stays.
         rollover_messages: A run continues as new after so many messages; as many again for each 32 KiB that it began
@@ -65,7 +30,7 @@ class WorkerSettings(StoreSettings):
         graceful_shutdown_seconds: After SIGTERM, how long running activities may take to finish.
         sandbox: Run workflow code in the SDK's sandbox, as the tests and `journey dev` do. It notices code that is
             not deterministic, at about 40 % more CPU.
-        metrics_address: `host:port` to serve Prometheus metrics on; none where it is not set.
+        metrics_address: `host:port` to serve Prometheus metrics on; none by default.
         log_format: `json` for machines, `console` for people.
         log_level: As in Python's logging.
     """
@@ -77,9 +42,9 @@ class WorkerSettings(StoreSettings):
     transaction_pooler: bool = False
     idle_seconds: float = Field(default=3600, ge=0)
     rollover_messages: int = Field(default=40, ge=1, le=1500)
-    max_context_bytes: int = Field(default=256 * KIB, ge=1, le=MAX_STORED_CONTEXT_BYTES)
-    max_change_bytes: int = Field(default=64 * KIB, ge=1, le=MAX_CHANGE_BYTES)
-    max_nesting: int = Field(default=32, ge=2, le=MAX_NESTING)
+    max_context_bytes: ContextBytes = DEFAULT_LIMITS.context_bytes
+    max_change_bytes: ChangeBytes = DEFAULT_LIMITS.change_bytes
+    max_nesting: Nesting = DEFAULT_LIMITS.nesting
     graceful_shutdown_seconds: float = Field(default=10, ge=0)
     sandbox: bool = False
     metrics_address: str | None = None
@@ -87,9 +52,9 @@ class WorkerSettings(StoreSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property
-    def policy(self) -> Policy:
-        """What of these settings the journeys go by."""
-        return Policy(
+    def session_settings(self) -> SessionSettings:
+        """The part of these settings that a session's workflow goes by."""
+        return SessionSettings(
             limits=Limits(
                 context_bytes=self.max_context_bytes, change_bytes=self.max_change_bytes, nesting=self.max_nesting
             ),
@@ -99,5 +64,5 @@ class WorkerSettings(StoreSettings):
 
     @property
     def graceful_shutdown(self) -> timedelta:
-        """The same as a duration."""
+        """How long running activities may take to finish after SIGTERM."""
         return timedelta(seconds=self.graceful_shutdown_seconds)

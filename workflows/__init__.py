@@ -1,1 +1,1 @@
-"""The journeys as Temporal workflows, one file each, and how they run their activities."""
+"""The journeys as Temporal workflows, one file each, and what they share: inbox, idle timer, rollover, activities."""

@@ -1,88 +1,89 @@
 """The journey Chat Session Management: one long-lived workflow for each chat session.
 
-Handlers check what they are sent and put it in one inbox; `run` takes it from there in batches, judges each change
-in order, has the batch stored, and only then answers. So there is one order of changes, and the session in
-memory is never ahead of what both stores hold. The change that wakes a journey is stored along with the load.
+Handlers check what they are sent and put it into one inbox. `run` takes it from there in batches, decides each change
+in order, has the batch stored, and only then answers. So there is one order of changes, and the session in memory is
+never ahead of what both stores hold. The change that wakes a journey is stored along with the load.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from contract.canonical_json import canonical
-from contract.chat_session import (
-    GET,
-    INITIALIZE,
-    JOURNEY_ID,
-    LOAD,
-    UPDATE,
-    WORKFLOW_ID_PREFIX,
-    ChatSessionArtifact,
-    ChatSessionView,
-    GetChatSession,
-    InitializeChatSession,
-    JourneyArgument,
-    Refusal,
-    Refusals,
-    SignalChatContext,
-    UpdateChatContext,
-    UpdatedChatSession,
-    UpdateReceipt,
-    check_context,
-    is_session_id,
-    workflow_id,
-)
-from contract.chat_session_activities import (
+from journeys.canonical_json import canonical
+from journeys.chat_session.activities import (
     AcceptedChange,
     CreateSession,
     KnownChange,
     LoadedSession,
     LoadSession,
-    Policy,
+    SessionSettings,
     WriteChanges,
     WrittenChanges,
 )
-from contract.chat_session_continuation import CarriedState
-from contract.chat_session_judgement import Applied, Change, Duplicate, Refused, Unchanged, Verdict, as_known, judge
-from contract.errors import DatabaseUnavailable, InvalidParameter, JourneyError, SessionNotFound
-from contract.failures import as_failure, from_failure
-from contract.identifiers import timestamp
-from contract.limits import (
-    KIB,
+from journeys.chat_session.answers import (
+    ChatSessionView,
+    Refusal,
+    Refusals,
+    UpdatedChatSession,
+    UpdateReceipt,
+    answer_update,
+)
+from journeys.chat_session.continuation import CarriedState
+from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.keys import is_session_id
+from journeys.chat_session.limits import (
     MAX_BACKLOG_BYTES,
     MAX_BACKLOG_MESSAGES,
     MAX_BATCH_BYTES,
     MAX_BATCH_MESSAGES,
     MAX_CARRIED_CONTEXT_BYTES,
-    WIDEST,
+    UPPER_BOUNDS,
     Limits,
 )
-from contract.messages import Request, RequestType, parse_only
-from contract.search_attributes import ACTIVE_AGENT, TENANT_ID, USER_ID
-from workflows.local_then_durable import run_activity
+from journeys.chat_session.messages import (
+    GetChatSession,
+    InitializeChatSession,
+    JourneyArgument,
+    SignalChatContext,
+    UpdateChatContext,
+)
+from journeys.chat_session.names import GET, INITIALIZE, JOURNEY_ID, LOAD, UPDATE, WORKFLOW_ID_PREFIX, workflow_id
+from journeys.chat_session.rules import (
+    Applied,
+    Change,
+    Decision,
+    Refused,
+    Unchanged,
+    as_known,
+    check_context,
+    decide,
+)
+from journeys.chat_session.session import ChatSessionArtifact
+from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
+from journeys.failures import as_failure, from_failure
+from journeys.identifiers import timestamp
+from journeys.messages import Request, RequestType, parse_only
+from journeys.search_attributes import ACTIVE_AGENT, TENANT_ID, USER_ID
+from workflows.idle_timer import IdleTimer
+from workflows.inbox import Inbox
+from workflows.rollover import Rollover
+from workflows.run_activity import run_activity
 
-# A run begins with the context in its history. One that is large is worth a longer run.
-_LARGE_OPENING_BYTES: Final = 32 * KIB
 
-# How long a timer for idleness runs, as a multiple of the setting: the longer, the fewer of them.
-_WATCH: Final = 1.25
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _WaitingChange:
     """A change in the inbox; `answer` is where an update waits, None for a signal."""
 
     change: Change
-    answer: "asyncio.Future[Verdict] | None"
+    answer: "asyncio.Future[Decision] | None"
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _WaitingInitialization:
     """An initialize update in the inbox."""
 
@@ -104,53 +105,53 @@ class ChatSessionJourney:
 
     @workflow.init
     def __init__(self, *arguments: object) -> None:
-        """Take the argument (`contract.chat_session.JourneyArgument`) and what an earlier run carried over."""
+        """Take the argument (`journeys.chat_session.messages.JourneyArgument`) and what an earlier run carried over."""
         info = workflow.info()
-        self._opening_bytes = info.get_current_history_size()
+        self._rollover = Rollover()
+        self._idle_timer = IdleTimer()
+        self._inbox: Inbox[_Waiting] = Inbox(
+            max_messages=MAX_BACKLOG_MESSAGES,
+            max_bytes=MAX_BACKLOG_BYTES,
+            batch_messages=MAX_BATCH_MESSAGES,
+            batch_bytes=MAX_BATCH_BYTES,
+        )
         self._chat_session_id = info.workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
         self._session: ChatSessionArtifact | None = None  # never ahead of what both stores hold
-        self._policy: Policy | None = None
-        self._inbox: deque[_Waiting] = deque()
-        self._backlog_messages = 0
-        self._backlog_bytes = 0
-        self._singly = 0  # how many to apply one by one
-        self._taken_messages = 0
+        self._settings: SessionSettings | None = None
         self._signals_seen = 0
         self._refusals = Refusals()
-        self._last_message = workflow.time()
-        self._watched_until = 0.0
-        self._idle = False
         self._cancelled = False
         self._note = ""
-        # Only a run that continues another one was given its state by the journey itself. A schedule or a retry
-        # makes such runs as well, of whatever was sent.
-        if info.continued_run_id and not _repeats() and len(arguments) == 2:
+        # Trust carried state only after our own continue-as-new. Cron and retries also set `continued_run_id`, but with
+        # the caller's arguments.
+        if info.continued_run_id and not _is_repeated_by_temporal() and len(arguments) == 2:
             self._take_over(CarriedState.model_validate(arguments[1]))
             arguments = arguments[:1]
         self._initialization: InitializeChatSession | None = None
-        self._misfit: JourneyError | None = None
+        self._argument_error: JourneyError | None = None
         try:
-            self._initialization = self._checked(arguments)
+            self._initialization = self._read_argument(arguments)
         except JourneyError as error:
-            self._misfit = error
+            self._argument_error = error
 
     @workflow.run
-    async def run(self, *_: object) -> None:
+    async def run(self, *arguments: object) -> None:
         """Serve the session until it is idle or cancelled, or better continued as a new run.
 
         Raises:
             ApplicationError: The argument does not fit (`INVALID_PARAMETER`, once all that waited is served), or
-                there is no such session and nobody who initializes it (`SESSION_NOT_FOUND`).
+                there is no such session and nobody initializes it (`SESSION_NOT_FOUND`).
         """
+        del arguments  # `__init__` has read them; a live session need not keep its first context twice
         serving = asyncio.create_task(self._serve())
         try:
             await asyncio.shield(serving)
         except asyncio.CancelledError:
             self._cancelled = True
             await serving
-        if self._ends:
+        if self._has_ended:
             return
-        workflow.continue_as_new(args=self._carried_over())
+        workflow.continue_as_new(args=self._state_to_carry())
 
     @workflow.update(name=INITIALIZE)
     async def initialize_chat_session(self, *arguments: object) -> ChatSessionArtifact:
@@ -161,12 +162,12 @@ class ChatSessionJourney:
         return await answer
 
     @initialize_chat_session.validator
-    def _may_initialize(self, *arguments: object) -> None:
+    def _validate_initialize(self, *arguments: object) -> None:
         try:
             request = parse_only(InitializeChatSession, arguments)
             request.check(self._chat_session_id, workflow.now())
             check_context(request.context, self._limits)
-            self._check_backlog(_size(request))
+            self._inbox.check_room(_size(request))
         except JourneyError as error:
             raise as_failure(error) from None
 
@@ -177,18 +178,18 @@ class ChatSessionJourney:
         update = workflow.current_update_info()
         assert update is not None
         change = Change.of(request, request.key(self._chat_session_id, update.id))
-        answer: asyncio.Future[Verdict] = asyncio.Future()
+        answer: asyncio.Future[Decision] = asyncio.Future()
         self._enqueue(_WaitingChange(change, answer, _size(request)))
-        verdict = await answer
+        decision = await answer
         assert self._session is not None
-        return _reply(verdict, self._session, request)
+        return answer_update(decision, self._session, request)
 
     @update_chat_context.validator
-    def _may_update(self, *arguments: object) -> None:
+    def _validate_update(self, *arguments: object) -> None:
         try:
             request = parse_only(UpdateChatContext, arguments)
             Change.of(request, "").check(self._limits)
-            self._check_backlog(_size(request))
+            self._inbox.check_room(_size(request))
         except JourneyError as error:
             raise as_failure(error) from None
 
@@ -202,9 +203,9 @@ class ChatSessionJourney:
             change = Change.of(request, request.key(self._chat_session_id, message))
             change.check(self._limits)
             size = _size(request)
-            self._check_backlog(size)
+            self._inbox.check_room(size)
         except JourneyError as error:
-            self._taken_messages += 1
+            self._inbox.count_settled()
             self._refuse(error)
         else:
             self._enqueue(_WaitingChange(change, None, size))
@@ -227,9 +228,9 @@ class ChatSessionJourney:
 
     # How a run begins.
 
-    def _checked(self, arguments: Sequence[object]) -> InitializeChatSession | None:
+    def _read_argument(self, arguments: Sequence[object]) -> InitializeChatSession | None:
         argument = parse_only(JourneyArgument, arguments)
-        if _repeats():
+        if _is_repeated_by_temporal():
             raise InvalidParameter("a journey is started without a cron schedule and without a retry policy")
         if workflow.info().workflow_id != workflow_id(argument.chat_session_id):
             raise InvalidParameter(
@@ -243,47 +244,45 @@ class ChatSessionJourney:
 
     def _take_over(self, carried: CarriedState) -> None:
         self._session = carried.session
-        self._policy = carried.policy
+        self._settings = carried.settings
         self._signals_seen = carried.signals_seen
         self._refusals = carried.refusals
         for signal in carried.signals:
             self._enqueue(_WaitingChange(Change.of(signal.request, signal.key), None, _size(signal.request)))
 
     async def _open(self) -> None:
-        """Find the stored session or create it, before anything is judged."""
+        """Find the stored session or create it, before anything is decided."""
         if self._session is not None:  # carried over
-            self._show()
+            self._show_session()
             return
         if not is_session_id(self._chat_session_id):
             unnamed = InvalidParameter("the workflow ID names no session")
-            await self._fail(self._misfit or unnamed, told=unnamed)
+            await self._fail(self._argument_error or unnamed, told=unnamed)
         if self._initialization:
             try:
                 await self._create(self._initialization)
             except ApplicationError as failure:
-                self._misfit = from_failure(failure) or self._misfit
+                self._argument_error = from_failure(failure) or self._argument_error
         if self._session is None:
             await self._load()
         while self._session is None:
             asking = self._waiting_initialization()
             if asking is None:
-                await self._fail(self._misfit or SessionNotFound())
+                await self._fail(self._argument_error or SessionNotFound())
             try:
                 await self._create(asking.request)
             except ApplicationError as failure:
-                self._inbox.remove(asking)
-                self._leave(asking)
+                self._inbox.settle_early(asking)
                 asking.answer.set_exception(failure)
         while asking := self._waiting_initialization():  # the stores have just been asked
-            self._inbox.remove(asking)
-            self._leave(asking)
+            self._inbox.settle_early(asking)
             self._answer(asking)
         self._initialization = None  # its context is not needed any more
-        self._show()
+        self._show_session()
 
     async def _load(self) -> None:
-        """Load the session, and with it what is mostly the only message: the change that woke the journey."""
-        first = self._inbox[0] if self._inbox else None
+        """Load the session, and store the change that woke the journey with it; mostly it is the only message."""
+        first = next(iter(self._inbox), None)
         waking = first if isinstance(first, _WaitingChange) else None
         wanted = LoadSession(
             chat_session_id=self._chat_session_id, change=waking and _accepted_change(waking), at=workflow.now()
@@ -297,8 +296,7 @@ class ChatSessionJourney:
             await self._fail(error, told=error)
         self._adopt(loaded)
         if loaded.applied and loaded.session and waking:
-            self._inbox.popleft()
-            self._leave(waking)
+            self._inbox.settle_early(waking)
             if waking.answer:
                 waking.answer.set_result(Unchanged(loaded.session))  # it came with the change already
 
@@ -308,71 +306,52 @@ class ChatSessionJourney:
 
     def _adopt(self, loaded: LoadedSession) -> None:
         self._session = loaded.session
-        self._policy = loaded.policy
-        self._remark(loaded.raised_from)
+        self._settings = loaded.settings
+        self._note_advance(loaded.advanced_from)
 
     # How it goes on.
 
     async def _serve(self) -> None:
         await self._open()
         while True:
-            self._watch()
-            await workflow.wait_condition(lambda: bool(self._inbox) or self._may_leave)
-            if self._may_leave:
+            self._ensure_idle_timer()
+            await workflow.wait_condition(lambda: bool(self._inbox) or self._can_close)
+            if self._can_close:
                 break
-            await self._apply(self._next_batch())
-        if self._misfit:
-            raise as_failure(self._misfit)
+            await self._apply(self._inbox.take_batch())
+        if self._argument_error:
+            raise as_failure(self._argument_error)
 
     @property
-    def _ends(self) -> bool:
+    def _has_ended(self) -> bool:
         """Whether the journey is over for now, rather than to be continued as a new run."""
-        return not self._inbox and (self._idle or self._cancelled or self._misfit is not None)
+        return not self._inbox and (self._idle_timer.has_expired or self._cancelled or self._argument_error is not None)
 
     @property
-    def _may_leave(self) -> bool:
+    def _can_close(self) -> bool:
         """Whether this run can close: not before every accepted update is answered, since closing would fail it."""
-        return workflow.all_handlers_finished() and (self._ends or self._better_continued)
+        return workflow.all_handlers_finished() and (self._has_ended or self._is_rollover_due)
 
     @property
-    def _better_continued(self) -> bool:
-        if self._cancelled or self._misfit or not self._policy:
+    def _is_rollover_due(self) -> bool:
+        if self._cancelled or self._argument_error or not self._settings:
             return False
-        enough = self._policy.rollover_messages * (1 + self._opening_bytes // _LARGE_OPENING_BYTES)
-        return self._taken_messages >= enough or (
-            self._taken_messages > 0 and workflow.info().is_continue_as_new_suggested()
-        )
+        return self._rollover.is_due(self._inbox.settled, rollover_messages=self._settings.rollover_messages)
 
-    def _watch(self) -> None:
-        """See to it that idleness is noticed, at most a quarter later than the setting says.
+    def _ensure_idle_timer(self) -> None:
+        assert self._settings is not None
+        self._idle_timer.ensure_running(self._settings.idle_seconds)
 
-        A timer is started after a batch, where the one that runs would fire too soon, and never when one fires: an
-        update that comes at that moment may be told to a replay in another order than it was told at first.
-        """
-        assert self._policy is not None
-        idle_seconds = self._policy.idle_seconds
-        if not idle_seconds:
-            self._idle = True
-        elif self._watched_until < self._last_message + idle_seconds:
-            due = self._watched_until = workflow.time() + idle_seconds * _WATCH
-            asyncio.create_task(self._notice_idleness(idle_seconds, due))  # noqa: RUF006 - the SDK's loop keeps it
-
-    async def _notice_idleness(self, idle_seconds: float, due: float) -> None:
-        await workflow.sleep(idle_seconds * _WATCH, summary="until the session is idle")
-        # By when it was due, not when it fires: a replay may tell of that in a later task than it was told at first.
-        if self._last_message + idle_seconds <= due:
-            self._idle = True
-
-    def _carried_over(self) -> tuple[JourneyArgument, CarriedState]:
+    def _state_to_carry(self) -> tuple[JourneyArgument, CarriedState]:
         assert self._session is not None
-        assert self._policy is not None
+        assert self._settings is not None
         fits = len(canonical(self._session.context)) <= MAX_CARRIED_CONTEXT_BYTES
         argument = JourneyArgument(
             chat_session_id=self._chat_session_id, tenant_id=self._session.tenant_id, user_id=self._session.user_id
         )
         return argument, CarriedState(
             session=self._session if fits else None,
-            policy=self._policy,
+            settings=self._settings,
             signals=tuple(_accepted_change(waiting) for waiting in self._inbox if isinstance(waiting, _WaitingChange)),
             signals_seen=self._signals_seen,
             refusals=self._refusals,
@@ -382,33 +361,11 @@ class ChatSessionJourney:
 
     @property
     def _limits(self) -> Limits:
-        return self._policy.limits if self._policy else WIDEST
-
-    def _check_backlog(self, size: int) -> None:
-        if self._backlog_messages >= MAX_BACKLOG_MESSAGES or self._backlog_bytes + size > MAX_BACKLOG_BYTES:
-            raise DatabaseUnavailable("too many changes of this session wait to be stored; send it again later")
+        return self._settings.limits if self._settings else UPPER_BOUNDS
 
     def _enqueue(self, waiting: _Waiting) -> None:
-        self._inbox.append(waiting)
-        self._backlog_messages += 1
-        self._backlog_bytes += waiting.size
-        self._last_message = workflow.time()
-
-    def _leave(self, waiting: _Waiting) -> None:
-        self._backlog_messages -= 1
-        self._backlog_bytes -= waiting.size
-        self._taken_messages += 1
-
-    def _next_batch(self) -> list[_Waiting]:
-        batch = [self._inbox.popleft()]
-        if self._singly:
-            self._singly -= 1
-            return batch
-        size = batch[0].size
-        while self._inbox and len(batch) < MAX_BATCH_MESSAGES and size + self._inbox[0].size <= MAX_BATCH_BYTES:
-            batch.append(self._inbox.popleft())
-            size += batch[-1].size
-        return batch
+        self._inbox.put(waiting)
+        self._idle_timer.restart()
 
     def _waiting_initialization(self) -> _WaitingInitialization | None:
         return next((each for each in self._inbox if isinstance(each, _WaitingInitialization)), None)
@@ -423,34 +380,36 @@ class ChatSessionJourney:
     # Changes.
 
     async def _apply(self, batch: Sequence[_Waiting]) -> None:
-        """Judge a batch, have it stored, and answer it."""
+        """Decide a batch, have it stored, and answer it."""
         changes = [waiting for waiting in batch if isinstance(waiting, _WaitingChange)]
         error: JourneyError | None = None
         try:
-            verdicts = await self._stored([waiting.change for waiting in changes], look=len(changes) < len(batch))
+            decisions = await self._decide_and_store(
+                [waiting.change for waiting in changes], look=len(changes) < len(batch)
+            )
         except ApplicationError as failure:
             if failure.type == SessionNotFound.code:
-                self._inbox.extendleft(reversed(batch))
+                self._inbox.put_back(batch)
                 await self._fail(SessionNotFound())
             if len(batch) > 1:  # one of them holds what the database refuses: find out which
-                self._inbox.extendleft(reversed(batch))
-                self._singly = len(batch)
+                self._inbox.put_back(batch)
+                self._inbox.isolate_next(len(batch))
                 return
             error = from_failure(failure) or InvalidParameter("the database refuses the change")
-            verdicts = [Refused(error)] * len(changes)
-        for waiting, verdict in zip(changes, verdicts, strict=True):
+            decisions = [Refused(error)] * len(changes)
+        for waiting, decision in zip(changes, decisions, strict=True):
             if waiting.answer:
-                waiting.answer.set_result(verdict)
-            elif isinstance(verdict, Refused):
-                self._refuse(verdict.error)
+                waiting.answer.set_result(decision)
+            elif isinstance(decision, Refused):
+                self._refuse(decision.error)
         for each in batch:
-            self._leave(each)
+            self._inbox.settle(each)
             if isinstance(each, _WaitingInitialization):
                 self._answer(each, error)
-        self._show()
+        self._show_session()
 
-    async def _stored(self, changes: Sequence[Change], *, look: bool) -> Sequence[Verdict]:
-        """Judge changes until they are stored as judged: the stores may know more of them than this run does.
+    async def _decide_and_store(self, changes: Sequence[Change], *, look: bool) -> Sequence[Decision]:
+        """Decide changes and have them stored, again and again if the stores know more of them than this run does.
 
         Args:
             changes: In order.
@@ -459,38 +418,38 @@ class ChatSessionJourney:
         known: dict[str, KnownChange] = {}
         while True:
             assert self._session is not None
-            verdicts, after = self._judged(self._session, changes, known)
+            decisions, after = self._decide_all(self._session, changes, known)
             keys = tuple({change.key: None for change in changes if change.key not in known})
             if not keys and not look:
-                return verdicts
-            entries = tuple(verdict.entry for verdict in verdicts if isinstance(verdict, Applied))
-            self._describe()
+                return decisions
+            entries = tuple(decision.entry for decision in decisions if isinstance(decision, Applied))
+            self._set_details()
             written = await run_activity(
                 UPDATE,
                 WriteChanges(base_revision=self._session.revision, keys=keys, entries=entries, session=after),
                 WrittenChanges,
                 summary=_summary(self._session, after, stored=len(entries), asked=len(changes)),
             )
-            self._remark(written.raised_from)
+            self._note_advance(written.advanced_from)
             if written.outcome == "written":
                 self._session = written.session or after
-                return verdicts
+                return decisions
             look = False
             self._session = written.session or self._session
             known |= {change.idempotency_key: change for change in written.known}
 
-    def _judged(
+    def _decide_all(
         self, session: ChatSessionArtifact, changes: Sequence[Change], known: Mapping[str, KnownChange]
-    ) -> tuple[Sequence[Verdict], ChatSessionArtifact]:
+    ) -> tuple[Sequence[Decision], ChatSessionArtifact]:
         so_far = dict(known)
-        verdicts = []
+        decisions = []
         for change in changes:
-            verdict = judge(session, change, so_far, self._limits, workflow.now())
-            if isinstance(verdict, Applied):
-                session = verdict.session
-                so_far[change.key] = as_known(verdict.entry)
-            verdicts.append(verdict)
-        return verdicts, session
+            decision = decide(session, change, so_far, self._limits, workflow.now())
+            if isinstance(decision, Applied):
+                session = decision.session
+                so_far[change.key] = as_known(decision.entry)
+            decisions.append(decision)
+        return decisions, session
 
     def _refuse(self, error: JourneyError) -> None:
         self._refusals = self._refusals.with_one_more(Refusal(at=workflow.now(), code=error.code, field=error.field))
@@ -500,7 +459,12 @@ class ChatSessionJourney:
         )
 
     async def _fail(self, error: JourneyError, *, told: JourneyError | None = None) -> NoReturn:
-        """Close the run: there is nothing to serve. Whoever waits learns no more than that, unless told."""
+        """Close the run because there is nothing to serve.
+
+        Args:
+            error: What the run fails with.
+            told: What those who wait are told; by default no more than that there is no such session.
+        """
         told = told or SessionNotFound()
         for waiting in self._inbox:
             if waiting.answer:
@@ -512,15 +476,19 @@ class ChatSessionJourney:
 
     # What people see.
 
-    def _remark(self, raised_from: int | None) -> None:
-        if raised_from is not None:
+    def _note_advance(self, advanced_from: int | None) -> None:
+        if advanced_from is not None:
             self._note = (
-                f"The State Surface was ahead of revision {raised_from} in Supabase; the session went on above it."
+                f"The State Surface was ahead of revision {advanced_from} in Supabase; the session went on above it."
             )
-            workflow.logger.warning("went on above the State Surface", extra={"raised_from": raised_from})
+            workflow.logger.warning("went on above the State Surface", extra={"advanced_from": advanced_from})
 
-    def _show(self) -> None:
-        """Bring the search attributes and the Web UI's details up to the session."""
+    def _show_session(self) -> None:
+        """Bring what the Web UI lists and shows of this run up to the session."""
+        self._upsert_search_attributes()
+        self._set_details()
+
+    def _upsert_search_attributes(self) -> None:
         session = self._session
         assert session is not None
         shown = workflow.info().typed_search_attributes
@@ -528,9 +496,8 @@ class ChatSessionJourney:
         changed = [key.value_set(value) for key, value in wanted.items() if shown.get(key) != value]
         if changed:
             workflow.upsert_search_attributes(changed)
-        self._describe()
 
-    def _describe(self) -> None:
+    def _set_details(self) -> None:
         """Say in the Web UI's details how the session stands; it costs no event."""
         session = self._session
         if session is None:
@@ -538,9 +505,9 @@ class ChatSessionJourney:
         lines = [
             f"**{session.active_agent}** leads. Revision **{session.revision}** of {timestamp(session.updated_at)}."
         ]
-        if self._backlog_messages:
+        if self._inbox.waiting:
             lines.append(
-                f"At least **{self._backlog_messages}** messages wait to be stored; see Pending Activities if it lasts."
+                f"At least **{self._inbox.waiting}** messages wait to be stored; see Pending Activities if it lasts."
             )
         if self._refusals.count:
             last = self._refusals.last[-1]
@@ -556,7 +523,7 @@ def _accepted_change(waiting: _WaitingChange) -> AcceptedChange:
     return AcceptedChange(request=waiting.change.request, key=waiting.change.key)
 
 
-def _repeats() -> bool:
+def _is_repeated_by_temporal() -> bool:
     info = workflow.info()
     return info.cron_schedule is not None or info.retry_policy is not None
 
@@ -585,27 +552,3 @@ def _summary(before: ChatSessionArtifact, after: ChatSessionArtifact, *, stored:
 
 def _size(request: Request) -> int:
     return len(request.model_dump_json().encode())
-
-
-def _reply(
-    verdict: Verdict, current: ChatSessionArtifact, request: UpdateChatContext
-) -> UpdatedChatSession | UpdateReceipt:
-    if isinstance(verdict, Refused):
-        raise as_failure(verdict.error)
-    session = current if isinstance(verdict, Duplicate) else verdict.session
-    fields = dict(session)
-    fields["applied_revision"] = session.revision
-    fields["duplicate"] = False
-    if isinstance(verdict, Duplicate):
-        known = verdict.known
-        fields["applied_revision"] = known.revision
-        fields["duplicate"] = True
-        if request.returning == "receipt":
-            fields["revision"] = known.revision
-            fields["active_agent"] = known.active_agent
-            fields["context_hash"] = known.context_hash
-            fields["updated_at"] = known.applied_at
-    if request.returning == "artifact":
-        return UpdatedChatSession.model_construct(**fields)
-    del fields["context"]
-    return UpdateReceipt.model_construct(**fields)

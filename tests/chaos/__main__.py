@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from embedded import EmbeddedStackError
 from tests.chaos.checker import check
 from tests.chaos.plan import Plan, make_plan
 from tests.chaos.report import Report, report_of, shown
 from tests.chaos.run import RunFailed, run_plan
-from worker.embedded import EmbeddedStackError
 
 _out = Console()
 _err = Console(stderr=True)

@@ -16,11 +16,13 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 
-from contract.canonical_json import canonical_hash
-from contract.chat_session import ChatSessionArtifact, ChatSessionReceipt, SignalChatContext, UpdateReceipt
-from contract.errors import DatabaseUnavailable, EngineUnavailable, JourneyError
-from contract.messages import Record, parse
-from starter import ChatSessions
+from journeys import ChatSessions
+from journeys.canonical_json import canonical_hash
+from journeys.chat_session.answers import UpdateReceipt
+from journeys.chat_session.messages import SignalChatContext
+from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt
+from journeys.errors import DatabaseUnavailable, EngineUnavailable, JourneyError
+from journeys.messages import Record, parse
 from tests.chaos.evidence import Answer, Call, Outcome
 from tests.chaos.journal import Journal
 from tests.chaos.operations import Operation, initialization, operation, read

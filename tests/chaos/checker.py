@@ -1,4 +1,4 @@
-"""The judge: what was promised, looked for in what is known. Pure; the same evidence is judged the same.
+"""The decide: what was promised, looked for in what is known. Pure; the same evidence is judged the same.
 
 Everything is found by names that no two changes share: an operation is the `author` of its change, stands in the
 change itself and, where it has a key, in that.
@@ -11,10 +11,13 @@ from typing import Final, Literal
 
 from pydantic import JsonValue
 
-from contract.canonical_json import canonical, canonical_hash
-from contract.chat_session import LedgerEntry, update_key, workflow_id
-from contract.errors import IdempotencyConflict, RevisionConflict, SessionNotFound
-from contract.merge_patch import append_items, merge_patch
+from journeys.canonical_json import canonical, canonical_hash
+from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.keys import update_key
+from journeys.chat_session.names import workflow_id
+from journeys.chat_session.session import LedgerEntry
+from journeys.errors import IdempotencyConflict, RevisionConflict
+from journeys.merge_patch import append_items, merge_patch
 from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Opening, StoredSession
 from tests.chaos.owners import owners
 
@@ -95,7 +98,7 @@ class Session:
 
 
 def check(evidence: Evidence) -> list[Finding]:
-    """Judge a run.
+    """Decide a run.
 
     Returns:
         The promises that were not kept; none where all were.

@@ -5,10 +5,11 @@ from typing import Final, Literal
 
 from pydantic import JsonValue
 
-from contract.chat_session import ChatSessionView, LedgerEntry
-from contract.identifiers import Timestamp
-from contract.messages import Record
-from contract.state_surface import SurfaceArtifact
+from journeys.chat_session.answers import ChatSessionView
+from journeys.chat_session.session import LedgerEntry
+from journeys.identifiers import Timestamp
+from journeys.messages import Record
+from journeys.state_surface import SurfaceArtifact
 
 Kind = Literal["initialize", "update", "signal", "get", "history"]
 LAST_CALLER: Final = "end"

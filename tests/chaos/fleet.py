@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from worker.embedded import guardian
-from worker.embedded.guarded_process import GuardedProcess
+from embedded import supervisor
+from embedded.supervised_process import SupervisedProcess
 
 _POLL_SECONDS: Final = 0.05
 _GRACE_SECONDS: Final = 5.0
@@ -37,7 +37,7 @@ class Member:
         self.name: Final = name
         self.ended_by_itself = 0
         self.done: Final = asyncio.Event()
-        self._process: Final = GuardedProcess(name, folder, stop_signal=signal.SIGTERM, grace_seconds=_GRACE_SECONDS)
+        self._process: Final = SupervisedProcess(name, folder, stop_signal=signal.SIGTERM, grace_seconds=_GRACE_SECONDS)
         self._command = command
         self._environment = environment
         self._turn = asyncio.Lock()
@@ -90,6 +90,6 @@ class Member:
         """The process's number, unless it has ended and the number may be another's by now."""
         holder = (self._process.directory / "server.lock").read_text()
         process = int(holder.partition(" ")[0] or 0)
-        if not process or guardian.process_identity(process) != holder:
+        if not process or supervisor.process_identity(process) != holder:
             raise ProcessLookupError
         return process

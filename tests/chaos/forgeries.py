@@ -7,9 +7,10 @@ callers' journals knows better.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from contract.chat_session import ChatSessionView, LedgerEntry
-from contract.errors import SessionNotFound
-from contract.state_surface import SurfaceArtifact
+from journeys.chat_session.answers import ChatSessionView
+from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.session import LedgerEntry
+from journeys.state_surface import SurfaceArtifact
 from tests.chaos.checker import Flaw, replay
 from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Kind, Outcome, StoredSession
 

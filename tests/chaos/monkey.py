@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from embedded import EmbeddedStack
 from tests.chaos.fleet import Member
 from tests.chaos.plan import Plan, Strike
 from tests.chaos.slow_proxy import SlowProxy
-from worker.embedded import EmbeddedStack
 
 
 @dataclass(slots=True)

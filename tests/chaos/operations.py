@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 from pydantic import JsonValue
 
-from contract.errors import InvalidParameter, RevisionConflict, SessionNotFound
+from journeys.chat_session.errors import SessionNotFound
+from journeys.errors import InvalidParameter, RevisionConflict
 from tests.chaos.evidence import Kind
 from tests.chaos.owners import OWNER
 from tests.chaos.roster import SEATS, Seat, visitor

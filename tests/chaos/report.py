@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from contract.messages import Record
+from journeys.messages import Record
 from tests.chaos.checker import FLAWS, Finding
 from tests.chaos.evidence import Call
 from tests.chaos.plan import Plan

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from contract.chat_session import session_id, session_key
+from journeys.chat_session.keys import session_id, session_key
 from tests.chaos.evidence import Opening
 from tests.chaos.owners import OWNER
 

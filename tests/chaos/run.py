@@ -12,9 +12,12 @@ from typing import Final
 
 from temporalio.client import Client
 
-from contract.chat_session import ChatSessionView
-from contract.errors import JourneyError
-from starter import ChatSessions
+from embedded import EmbeddedStack, embedded_stack
+from embedded.ports import PortWish, choose_ports
+from journeys import ChatSessions
+from journeys.chat_session.answers import ChatSessionView
+from journeys.errors import JourneyError
+from stores.migrate import migrate
 from tests.chaos.caller import Caller, Charge
 from tests.chaos.evidence import LAST_CALLER, Call, Evidence
 from tests.chaos.fleet import Member
@@ -25,11 +28,8 @@ from tests.chaos.plan import Plan
 from tests.chaos.roster import SEATS, Seat, visitor
 from tests.chaos.slow_proxy import SlowProxy
 from tests.chaos.stores import registered_artifacts, runs, stored_sessions, unreplayable, until_quiet
-from worker.embedded import EmbeddedStack, embedded_stack
-from worker.embedded.ports import PortWish, choose_ports
-from worker.migrate import migrate
+from tests.support.paths import REPOSITORY
 
-_PROJECT: Final = Path(__file__).parents[2]
 _START_SECONDS: Final = 90.0
 _FINISH_SECONDS: Final = 60.0
 _AT_ONCE: Final = 6
@@ -113,7 +113,7 @@ def _fleet(plan: Plan, folder: Path, proxies: Mapping[str, SlowProxy]) -> dict[s
     own = ("TEMPORAL_", "JOURNEY_", "SUPABASE_", "STATE_SURFACE_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     environment |= {
-        "PYTHONPATH": str(_PROJECT),
+        "PYTHONPATH": str(REPOSITORY),
         "TEMPORAL_ADDRESS": _address(proxies["workers' link"]),
         "SUPABASE_DB_URL": proxies["Supabase"].url,
         "STATE_SURFACE_URL": proxies["State Surface"].url,

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.tcp_proxy import TcpProxy
+from tests.support.tcp_proxy import TcpProxy
 
 
 class SlowProxy(TcpProxy):

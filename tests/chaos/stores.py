@@ -11,11 +11,11 @@ from pydantic_core import from_json
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from contract.chat_session import LedgerEntry
-from contract.state_surface import SurfaceArtifact
+from embedded import StackAddresses
+from journeys.chat_session.session import LedgerEntry
+from journeys.state_surface import SurfaceArtifact
 from tests.chaos.evidence import StoredSession
-from tests.replaying import replayer
-from worker.embedded import StackAddresses
+from tests.support.replaying import replayer
 
 _QUIET_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 60.0

@@ -1,0 +1,152 @@
+"""The servers, databases and workers that a run of the benchmark has for itself."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from bench.arrivals import Arrivals
+from bench.bare import Bare, Step
+from bench.floor import Floor
+from bench.journey import Journey
+from bench.naive import Naive
+from bench.stores import STORING, StoreUrls
+from bench.variant import Variant
+from bench.worker_process import settings_from, supervised_pid, task_queue, workers
+from embedded import embedded_stack
+from journeys.client.chat_sessions import ChatSessions
+from journeys.client.connection import GRPC_COMPRESSION
+from stores.migrate import migrate
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Running servers with empty, migrated stores.
+
+    Attributes:
+        address: Temporal's.
+        client: Connected to it.
+        stores: By variant.
+        pids: Of `server` and `database`.
+        folder: Where all of it keeps its data.
+    """
+
+    address: str
+    client: Client
+    stores: Mapping[str, StoreUrls]
+    pids: Mapping[str, int]
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The variants, ready to run, with what it takes to measure them.
+
+    Attributes:
+        client: To look at workflows with.
+        variants: By name.
+        worker_pids: By variant.
+        arrivals: By variant that stores.
+        stores: Likewise.
+        server_pids: Of `server` and `database`.
+    """
+
+    client: Client
+    variants: Mapping[str, Variant]
+    worker_pids: Mapping[str, int]
+    arrivals: Mapping[str, Arrivals]
+    stores: Mapping[str, StoreUrls]
+    server_pids: Mapping[str, int]
+
+
+@asynccontextmanager
+async def bench_servers(
+    folder: Path, *, progress: Callable[[str], None], persistent: bool = True
+) -> AsyncIterator[Servers]:
+    """Run a Temporal server and a PostgreSQL with a pair of databases for each variant that stores.
+
+    Args:
+        folder: For their data.
+        progress: Told in a few words what is being done.
+        persistent: Whether Temporal keeps its state in a file, or in memory.
+
+    Raises:
+        EmbeddedStackError: They cannot be started.
+    """
+    async with embedded_stack(folder / "servers", persistent=persistent, progress=progress) as stack:
+        stores = {}
+        for variant in STORING:
+            databases = f"{variant}_supabase", f"{variant}_state_surface"
+            for database in databases:
+                await stack.postgres.create_database(database)
+            stores[variant] = StoreUrls(*map(stack.postgres.url, databases))
+            await migrate(stores[variant].supabase, stores[variant].state_surface, progress=lambda _: None)
+        address = stack.addresses.temporal_address
+        yield Servers(
+            address,
+            await Client.connect(
+                address, namespace=stack.addresses.temporal_namespace, grpc_compression=GRPC_COMPRESSION
+            ),
+            stores,
+            {
+                "server": supervised_pid(folder / "servers" / "temporal"),
+                "database": supervised_pid(folder / "servers" / "postgres"),
+            },
+            folder,
+        )
+
+
+@asynccontextmanager
+async def field(servers: Servers, *, name: str) -> AsyncIterator[Field]:
+    """Start a worker for each variant and connect a caller to it.
+
+    Args:
+        servers: Where.
+        name: Of these workers, as there may be others later.
+    """
+    async with AsyncExitStack() as stack:
+        pids = await stack.enter_async_context(
+            workers(servers.client, servers.folder / "workers", servers.stores, address=servers.address, name=name)
+        )
+        arrivals = {
+            variant: await stack.enter_async_context(Arrivals.at(servers.stores[variant].state_surface))
+            for variant in ("naive", "journey")
+        }
+        typed = await Client.connect(
+            servers.address, namespace=servers.client.namespace, data_converter=pydantic_data_converter
+        )
+        addresses = {"TEMPORAL_ADDRESS": servers.address, "TEMPORAL_NAMESPACE": servers.client.namespace}
+        with _environment(settings_from(addresses)):
+            sessions = await ChatSessions.connect(task_queue=task_queue("journey", name))
+        variants: list[Variant] = [
+            await stack.enter_async_context(Floor.on(servers.stores["floor"])),
+            Bare(servers.client, task_queue("bare", name)),
+            Step(servers.client, task_queue("step", name)),
+            Naive(typed, task_queue("naive", name), arrivals["naive"]),
+            Journey(sessions, servers.client, arrivals["journey"]),
+        ]
+        yield Field(
+            servers.client,
+            {variant.name: variant for variant in variants},
+            pids,
+            arrivals,
+            servers.stores,
+            servers.pids,
+        )
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Have this environment for a moment: the starter takes its settings from there, as it does in a service."""
+    inherited = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(inherited)

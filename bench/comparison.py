@@ -1,0 +1,162 @@
+"""The journey against the other variants, round by round, and against what it is to reach."""
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+from typing import Final
+
+from bench.results import Block, Goal, Ratio, Specials
+from journeys.chat_session.limits import KIB
+
+_Reached = Mapping[str, float]  # by variant
+
+_FIGURES: Final[dict[str, Callable[[Block], float]]] = {
+    "p50_ms": lambda block: block.p50_ms,
+    "per_second": lambda block: block.per_second,
+    "cpu_ms_ours": lambda block: block.cpu.ours if block.cpu else 0,
+    "cpu_ms_total": lambda block: block.cpu.total if block.cpu else 0,
+}
+_OTHERS: Final = ("bare", "step", "naive")
+_RESUME_AGAINST_START: Final = ("resume", "bare", "initialize")
+
+
+def ratios(blocks: Sequence[Block]) -> tuple[Ratio, ...]:
+    """The journey's figures divided by those of `bare`, `step` and `naive` of the same round."""
+    by_place = {(block.operation, block.callers, block.round, block.variant): block for block in blocks}
+    kinds = dict.fromkeys((block.operation, block.callers) for block in blocks)
+    pairs = [(operation, callers, other, operation) for operation, callers in kinds for other in _OTHERS]
+    resume, other, start = _RESUME_AGAINST_START
+    pairs += [(resume, callers, other, start) for operation, callers in kinds if operation == resume]
+    rounds = sorted({block.round for block in blocks})
+    found = []
+    for operation, callers, other, its_operation in pairs:
+        for figure, value in _FIGURES.items():
+            each = []
+            for number in rounds:
+                ours = by_place.get((operation, callers, number, "journey"))
+                theirs = by_place.get((its_operation, callers, number, other))
+                if ours and theirs and value(theirs):
+                    each.append(round(value(ours) / value(theirs), 3))
+            if each:
+                against = other if operation == its_operation else f"{other} {its_operation}"
+                found.append(
+                    Ratio(
+                        figure=figure,
+                        operation=operation,
+                        callers=callers,
+                        against=against,
+                        median=round(median(each), 3),
+                        min=min(each),
+                        max=max(each),
+                        rounds=tuple(each),
+                    )
+                )
+    return tuple(found)
+
+
+def goals(found: Sequence[Ratio], specials: Specials | None, *, busy: int) -> tuple[Goal, ...]:
+    """What is to be reached, what was, and what `step` reaches, which stores nothing.
+
+    Args:
+        found: The ratios.
+        specials: The measurements of their own.
+        busy: The larger number of callers.
+    """
+    known = {(each.figure, each.operation, each.callers, each.against): each for each in found}
+
+    def ratio(figure: str, operation: str, callers: int, against: str) -> _Reached:
+        ours = known.get((figure, operation, callers, against))
+        to_step = known.get((figure, operation, callers, "step"))
+        if not ours or not to_step:
+            return {}
+        # Of each round: journey / other, divided by journey / step.
+        of_step = [other / step for other, step in zip(ours.rounds, to_step.rounds, strict=True)]
+        return {"journey": ours.median, "step": median(of_step)}
+
+    judged = [
+        _at_most("initialize: p50 against bare", 1.25, ratio("p50_ms", "initialize", 1, "bare")),
+        _at_most("acknowledged update: p50 against bare", 1.25, ratio("p50_ms", "update", 1, "bare")),
+        _at_most("get, live: p50 against bare", 1.1, ratio("p50_ms", "get", 1, "bare")),
+        _at_most(
+            f"acknowledged update: CPU of worker and caller against bare, {busy} callers",
+            1.3,
+            ratio("cpu_ms_ours", "update", busy, "bare"),
+        ),
+        _at_most("acknowledged update: p50 against naive", 0.35, ratio("p50_ms", "update", 1, "naive")),
+        _at_least(
+            f"acknowledged updates per second against naive, {busy} callers",
+            3,
+            ratio("per_second", "update", busy, "naive"),
+        ),
+        _at_least(
+            f"initializations per second against naive, {busy} callers",
+            3,
+            ratio("per_second", "initialize", busy, "naive"),
+        ),
+        _at_least(
+            f"mixed calls per second against naive, {busy} callers", 3, ratio("per_second", "mixed", busy, "naive")
+        ),
+        _at_most(
+            "cold resume of a hibernated session: p50 against a bare start",
+            1.5,
+            ratio("p50_ms", "resume", 1, "bare initialize"),
+        ),
+    ]
+    if specials:
+        trips = {
+            operation: {variant: both / 2 for variant, both in by_variant.items()}
+            for operation, by_variant in specials.round_trips.items()
+        }
+        memory = specials.worker_bytes_per_live_session
+        judged += [
+            _at_most("history events of an acknowledged update", 6, specials.events_per_update),
+            _at_most("history events of an update with a hand-over", 7, specials.events_per_hand_over),
+            _at_most(
+                f"history events per signal in a burst of {specials.burst_signals}", 2, specials.events_per_burst_signal
+            ),
+            _at_most(
+                f"history bytes per update with a context of {specials.large_context_bytes // KIB} KiB, receipt",
+                2 * KIB,
+                specials.history_bytes_per_update_of_large_context,
+            ),
+            _at_most("database round trips per store, initialize", 1, trips.get("initialize", {})),
+            _at_most("database round trips per store, update", 1, trips.get("update", {})),
+            _at_most(
+                f"writes for a burst of {specials.burst_writes_signals} signals",
+                150,
+                {"journey": specials.burst_writes},
+            ),
+            _at_most(
+                f"p50 of update {specials.late_update} against the 20th, same context size",
+                1.1,
+                {"journey": specials.late_p50_ratio},
+            ),
+            _at_most(
+                "worker memory per live session with a 1 KiB context, KiB",
+                60,
+                {variant: size / KIB for variant, size in memory.items()},
+            ),
+        ]
+    return tuple(judged)
+
+
+# Counters have a little noise of their own: a vacuum, a connection that is opened anew.
+_NOISE: Final = 1.005
+
+
+def _at_most(figure: str, limit: float, reached: _Reached) -> Goal:
+    return _goal(figure, f"≤ {limit:g}", reached, lambda value: value <= limit * _NOISE)
+
+
+def _at_least(figure: str, limit: float, reached: _Reached) -> Goal:
+    return _goal(figure, f"≥ {limit:g}", reached, lambda value: value >= limit / _NOISE)
+
+
+def _goal(figure: str, goal: str, reached: _Reached, meets: Callable[[float], bool]) -> Goal:
+    ours, step = reached.get("journey"), reached.get("step")
+    return Goal(
+        figure=figure,
+        goal=goal,
+        reached=None if ours is None else round(ours, 3),
+        met=None if ours is None else meets(ours),
+        step=None if step is None else round(step, 3),
+    )

@@ -1,0 +1,42 @@
+"""The activities of the variant `naive`: one regular activity for each store and write."""
+
+from temporalio import activity
+
+from bench.surface_artifact import surface_artifact
+from journeys.chat_session.activities import CreateSession, WriteChanges
+from journeys.chat_session.session import ChatSessionArtifact
+from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.state_surface_postgres import StateSurfacePostgres
+
+
+class NaiveActivities:
+    """The same statements as the journey's, on the stores that the worker was given."""
+
+    def __init__(self, sessions: ChatSessionsSupabase, surface: StateSurfacePostgres) -> None:
+        self._sessions = sessions
+        self._surface = surface
+
+    @activity.defn
+    async def create_in_supabase(self, wanted: CreateSession) -> ChatSessionArtifact:
+        """Create a session unless it is there; answers the stored one."""
+        stored = await self._sessions.create(wanted)
+        if stored is None:
+            raise RuntimeError("the session's key stands for another session")
+        return stored
+
+    @activity.defn
+    async def register_in_state_surface(self, session: ChatSessionArtifact) -> None:
+        """Register a session's artifact."""
+        await self._surface.register(surface_artifact(session, activity.info().workflow_run_id or ""))
+
+    @activity.defn
+    async def write_to_supabase(self, batch: WriteChanges) -> None:
+        """Write a session and its ledger; an attempt that finds its own key there was a repeated one."""
+        outcome = await self._sessions.write(batch)
+        if not outcome.written and not outcome.known:
+            raise RuntimeError("the session was changed by others")
+
+    @activity.defn
+    async def update_in_state_surface(self, session: ChatSessionArtifact) -> None:
+        """Bring a session's artifact up to it."""
+        await self._surface.update(surface_artifact(session, activity.info().workflow_run_id or ""))

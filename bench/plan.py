@@ -1,0 +1,77 @@
+"""How much is measured."""
+
+from journeys.chat_session.limits import KIB
+from journeys.messages import Record
+
+
+class Counts(Record):
+    """Calls of each caller in a block.
+
+    Attributes:
+        initialize: Also how many sessions are later hibernated, read, and resumed.
+    """
+
+    callers: int
+    initialize: int
+    update: int
+    signal: int
+    get: int
+
+
+class Plan(Record):
+    """How much of everything; see `Specials` for the measurements of their own.
+
+    Attributes:
+        settle_seconds: A pause before and after each block, for what servers finish after they have answered.
+            Latencies and rates do not contain it; CPU does.
+        mixed_pairs: Updates, and gets, after each initialize of the mixed load.
+    """
+
+    rounds: int
+    counts: tuple[Counts, ...]
+    settle_seconds: float = 0.1
+    mixed_cycles: int = 1
+    mixed_pairs: int = 10
+    few_updates: int = 20
+    many_updates: int = 200
+    burst_signals: int = 100
+    large_context_bytes: int = 50 * KIB
+    burst_writes_signals: int = 1000
+    late_update: int = 2000
+    late_sessions: int = 4
+    kept_updates: int = 100
+    round_trip_calls: int = 40
+    memory_sessions: int = 300
+
+
+def full_plan(rounds: int) -> Plan:
+    """What the published figures are made with."""
+    return Plan(
+        rounds=rounds,
+        counts=(
+            Counts(callers=1, initialize=30, update=60, signal=40, get=60),
+            Counts(callers=32, initialize=5, update=10, signal=8, get=12),
+        ),
+    )
+
+
+def quick_plan(rounds: int) -> Plan:
+    """Just enough to see that everything works."""
+    return Plan(
+        rounds=rounds,
+        counts=(
+            Counts(callers=1, initialize=2, update=2, signal=2, get=2),
+            Counts(callers=4, initialize=1, update=2, signal=1, get=2),
+        ),
+        settle_seconds=0.01,
+        mixed_pairs=2,
+        few_updates=4,
+        many_updates=4,
+        burst_signals=20,
+        burst_writes_signals=40,
+        late_update=20,
+        late_sessions=1,
+        kept_updates=2,
+        round_trip_calls=0,
+        memory_sessions=0,
+    )

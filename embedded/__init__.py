@@ -1,0 +1,18 @@
+"""A real Temporal server and a real PostgreSQL on this machine: for development, demonstrations and tests.
+
+Both come as wheels with the extra `embedded` and run on loopback alone. Not for production.
+"""
+
+from embedded.errors import EmbeddedStackError
+from embedded.postgres import EmbeddedPostgres
+from embedded.stack import EmbeddedStack, StackAddresses, embedded_stack
+from embedded.temporal_server import EmbeddedTemporal
+
+__all__ = [
+    "EmbeddedPostgres",
+    "EmbeddedStack",
+    "EmbeddedStackError",
+    "EmbeddedTemporal",
+    "StackAddresses",
+    "embedded_stack",
+]

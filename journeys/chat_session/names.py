@@ -1,0 +1,23 @@
+"""The names of the journey Chat Session Management, the same in every language."""
+
+from typing import Final
+
+JOURNEY_ID: Final = "journey_coexistence_chat_session"
+"""The workflow type."""
+
+DEFAULT_TASK_QUEUE: Final = "coexistence-journeys"
+
+INITIALIZE: Final = "initialize_chat_session"
+GET: Final = "get_chat_session"
+UPDATE: Final = "update_chat_context"
+HISTORY: Final = "get_chat_session_history"
+LOAD: Final = "load_chat_session"
+
+ARTIFACT_TYPE: Final = "chat_session"
+DEFAULT_AGENT: Final = "guide"
+WORKFLOW_ID_PREFIX: Final = "chat-session/"
+
+
+def workflow_id(chat_session_id: str) -> str:
+    """The ID of the workflow that runs a session's journey."""
+    return WORKFLOW_ID_PREFIX + chat_session_id

@@ -1,0 +1,70 @@
+"""A chat session as it is stored, registered and read back, and the ledger of its changes."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+
+from journeys.i_json import MAX_SAFE_INTEGER
+from journeys.identifiers import Identifier, Sha256, Timestamp, Uuid, matching
+from journeys.messages import Record
+
+Agent = Annotated[
+    str,
+    StringConstraints(max_length=255),
+    AfterValidator(matching(r"guide|liaison_[a-z][a-z0-9_]*", "is guide or liaison_<pillar>")),
+]
+"""Who leads the conversation: `guide`, or `liaison_<pillar>`."""
+
+Context = dict[str, JsonValue]
+"""The conversation context that all agents of a session share."""
+
+Revision = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
+"""0 at creation, one more for each applied change."""
+
+
+class ChatSessionReceipt(Record):
+    """A session as it is, without its context.
+
+    Attributes:
+        context_hash: Hex SHA-256 of the canonical context.
+        revision: 0 at creation, one more for each applied change.
+    """
+
+    artifact_type: Literal["chat_session"] = "chat_session"
+    chat_session_id: Uuid
+    tenant_id: Identifier
+    user_id: Identifier
+    active_agent: Agent
+    lifecycle_state: Literal["ACTIVE"] = "ACTIVE"
+    revision: Revision
+    context_hash: Sha256
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class ChatSessionArtifact(ChatSessionReceipt):
+    """The chat session as an artifact: what is stored, registered and read back."""
+
+    context: Context
+
+    def is_for(self, tenant_id: str, user_id: str | None) -> bool:
+        """Whether a tenant's user, or without one a service of the tenant, may see and change this session."""
+        return self.tenant_id == tenant_id and user_id in (None, self.user_id)
+
+
+class LedgerEntry(Record):
+    """One applied change as the ledger keeps it, with the state of the session after it.
+
+    Attributes:
+        context_hash: Null after a change by hand that no journey has loaded since.
+        author: Who made it; `manual` for a hand on the database, `journey` for the engine's own repair.
+    """
+
+    revision: Revision
+    idempotency_key: str
+    change: dict[str, JsonValue]
+    change_hash: str
+    author: str | None
+    active_agent: str
+    context_hash: str | None
+    applied_at: Timestamp

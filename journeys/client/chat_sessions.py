@@ -1,0 +1,342 @@
+"""The client of the journey Chat Session Management."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final, Literal, Required, Self, TypedDict, Unpack, overload
+from uuid import uuid4
+
+from pydantic import JsonValue
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.service import RPCError
+
+from journeys.canonical_json import canonical_hash
+from journeys.chat_session.answers import ChatSessionHistory, ChatSessionView, UpdatedChatSession, UpdateReceipt
+from journeys.chat_session.keys import session_id
+from journeys.chat_session.messages import (
+    GetChatSession,
+    GetChatSessionHistory,
+    InitializeChatSession,
+    InitialState,
+    JourneyArgument,
+    SignalChatContext,
+    UpdateChatContext,
+)
+from journeys.chat_session.names import GET, HISTORY, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
+from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.client.connection import connect
+from journeys.client.deadline import Deadline
+from journeys.client.settings import ClientSettings, read_settings
+from journeys.client.transport import Json, Transport
+from journeys.errors import DatabaseUnavailable, EngineUnavailable
+from journeys.failures import from_query_failure
+from journeys.messages import RequestType, parse
+from journeys.retry_policies import QUERY_ATTEMPT
+from journeys.search_attributes import TENANT_ID, USER_ID
+
+_SUMMARY: Final = "Chat session"
+
+
+class ContextChange(TypedDict, total=False):
+    """A change of a session's context.
+
+    Attributes:
+        tenant_id: Whose session.
+        user_id: Which user's; None for a service that acts for the tenant.
+        context: A JSON Merge Patch (RFC 7396): deep merge, None removes a key, arrays are replaced.
+        append: Items to add to the end of top-level arrays; one with the `id` of another replaces it.
+        active_agent: Hands the conversation to `guide` or `liaison_<pillar>`.
+        merge_strategy: `replace` applies `context` to an empty one and needs the current `base_revision`.
+        base_revision: The revision that the change was written against.
+        idempotency_key: Names the change, so that it can be sent again and stands once.
+        author: Who makes the change; kept in the ledger.
+    """
+
+    tenant_id: Required[str]
+    user_id: str | None
+    context: Mapping[str, JsonValue] | None
+    append: Mapping[str, Sequence[JsonValue]] | None
+    active_agent: str | None
+    merge_strategy: Literal["merge", "replace"]
+    base_revision: int | None
+    idempotency_key: str | None
+    author: str | None
+
+
+class ChatSessions:
+    """Create, read and change chat sessions.
+
+    Each call has one deadline for all its retries. A retry carries the same update ID, so a call that is lost on the
+    way, or arrives twice, is done once. After `DatabaseUnavailable` or `EngineUnavailable` a change may still be
+    applied: send it again under the same `idempotency_key`.
+    """
+
+    def __init__(self, client: Client, *, task_queue: str | None = None, deadline: timedelta | None = None) -> None:
+        """Use a client, whatever its data converter, as long as it writes plain JSON.
+
+        Args:
+            client: Connected to the namespace of the journeys.
+            task_queue: Which their workers poll; by default the setting `JOURNEY_TASK_QUEUE`.
+            deadline: Of each call; by default the setting `JOURNEY_DEADLINE_SECONDS`.
+        """
+        settings = read_settings(ClientSettings)
+        self._transport = Transport(
+            client,
+            workflow_type=JOURNEY_ID,
+            summary=_SUMMARY,
+            task_queue=task_queue or settings.task_queue,
+            deadline=deadline or timedelta(seconds=settings.deadline_seconds),
+        )
+
+    @classmethod
+    async def connect(cls, *, task_queue: str | None = None, deadline: timedelta | None = None) -> Self:
+        """Connect as Temporal's environment configuration says (`TEMPORAL_ADDRESS` and so on).
+
+        Raises:
+            EngineUnavailable: Temporal cannot be reached.
+            InvalidParameter: The configuration makes no sense.
+        """
+        client = await connect()
+        return cls(client, task_queue=task_queue, deadline=deadline)
+
+    async def initialize(
+        self,
+        *,
+        tenant_id: str,
+        user_id: str,
+        requested_at: datetime | str | None = None,
+        active_agent: str | None = None,
+        context: Mapping[str, JsonValue] | None = None,
+    ) -> ChatSessionArtifact:
+        """Create the session of a user who opens the chat, or get it as it is now where it exists.
+
+        Args:
+            tenant_id: Whose platform.
+            user_id: Who opened the chat.
+            requested_at: When, with its time zone; now by default. Stamp it yourself and keep it if you retry
+                this call: the same tenant, user and UTC minute are the same session.
+            active_agent: Who leads; `guide` by default.
+            context: What the agents know at first.
+
+        Returns:
+            The session, stored in Supabase and registered in the State Surface.
+
+        Raises:
+            JourneyError: `InvalidParameter`, `ContextTooLarge`, `DatabaseUnavailable`, `EngineUnavailable`.
+        """
+        requested_at = requested_at or datetime.now(UTC)
+        request = _request(
+            InitializeChatSession,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            requested_at=requested_at.isoformat() if isinstance(requested_at, datetime) else requested_at,
+            active_agent=active_agent,
+            context=context,
+        )
+        chat_session_id = session_id(request.key)
+        argument = JourneyArgument(
+            chat_session_id=chat_session_id,
+            tenant_id=request.tenant_id,
+            user_id=request.user_id,
+            initialize=InitialState(
+                requested_at=request.requested_at, active_agent=request.active_agent, context=request.context
+            ),
+        )
+
+        async def send(deadline: Deadline) -> Json:
+            return await self._transport.update_with_start(
+                INITIALIZE,
+                request,
+                workflow_id=workflow_id(chat_session_id),
+                argument=argument,
+                update_id=f"{INITIALIZE}/{request.key}",
+                deadline=deadline,
+            )
+
+        began = datetime.now(UTC)
+        answer = await self._transport.call(send, workflow_id=workflow_id(chat_session_id))
+        session = ChatSessionArtifact.model_validate(answer)
+        if session.created_at >= began:
+            return session
+        # Temporal answers a repeated initialization from the first one's answer; the session may have moved on.
+        seen = await self.get(chat_session_id, tenant_id=request.tenant_id, user_id=request.user_id)
+        return ChatSessionArtifact.model_validate(seen.model_dump())
+
+    async def get(
+        self, chat_session_id: str | None = None, *, tenant_id: str, user_id: str | None = None
+    ) -> ChatSessionView:
+        """Read a session, or without an ID the user's most recent active one. Creates and changes nothing.
+
+        Args:
+            chat_session_id: Which one.
+            tenant_id: Whose.
+            user_id: Which user's; a service of the tenant that knows the ID may leave it out.
+
+        Raises:
+            JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
+        """
+        request = _request(GetChatSession, tenant_id=tenant_id, user_id=user_id, chat_session_id=chat_session_id)
+
+        async def ask(deadline: Deadline) -> Json:
+            if chat_session_id is None:
+                return await self._transport.read(GET, request, deadline)
+            try:
+                return await self._transport.query(
+                    GET, request, workflow_id=workflow_id(chat_session_id), timeout=min(deadline.left, QUERY_ATTEMPT)
+                )
+            except (WorkflowQueryRejectedError, RPCError, TimeoutError):
+                return await self._transport.read(GET, request, deadline)
+            except WorkflowQueryFailedError as failure:
+                error = from_query_failure(str(failure))
+                if isinstance(error, DatabaseUnavailable):  # it is only just starting; the store may answer
+                    return await self._transport.read(GET, request, deadline)
+                raise error or EngineUnavailable("the journey cannot be queried") from None
+
+        awaited = chat_session_id and workflow_id(chat_session_id)
+        return ChatSessionView.model_validate(await self._transport.call(ask, workflow_id=awaited))
+
+    @overload
+    async def update_context(
+        self, chat_session_id: str, *, returning: Literal["artifact"] = ..., **change: Unpack[ContextChange]
+    ) -> UpdatedChatSession: ...
+
+    @overload
+    async def update_context(
+        self, chat_session_id: str, *, returning: Literal["artifact", "receipt"], **change: Unpack[ContextChange]
+    ) -> UpdateReceipt: ...
+
+    async def update_context(
+        self,
+        chat_session_id: str,
+        *,
+        returning: Literal["artifact", "receipt"] = "artifact",
+        **change: Unpack[ContextChange],
+    ) -> UpdateReceipt:
+        """Change the shared context, and wait until both stores hold the change.
+
+        Args:
+            chat_session_id: Which session.
+            returning: `receipt` leaves the context out of the answer, for those who change it often.
+            **change: See `ContextChange`. Without a key and without a base every call is a change of its own.
+
+        Returns:
+            The session with this change, as an `UpdatedChatSession`, or as the `UpdateReceipt` alone.
+
+        Raises:
+            JourneyError: Any of its kinds.
+        """
+        request = _request(UpdateChatContext, **change, returning=returning)
+        argument = _resuming(chat_session_id, request)
+        named = request.model_dump(mode="json", exclude_none=True)
+        if request.idempotency_key is None and request.base_revision is None:
+            named["call"] = str(uuid4())
+        # It stands four times in the history of an update, so it is one hash in either case.
+        update_id = f"{UPDATE}/{canonical_hash(named)}"
+
+        to = workflow_id(chat_session_id)
+
+        async def send(deadline: Deadline) -> Json:
+            answer = await self._transport.update(
+                UPDATE, request, workflow_id=to, update_id=update_id, deadline=deadline
+            )
+            if answer is None:
+                await self._check_stored(argument, deadline)
+                answer = await self._transport.update_with_start(
+                    UPDATE, request, workflow_id=to, argument=argument, update_id=update_id, deadline=deadline
+                )
+            return answer
+
+        answer = await self._transport.call(send, workflow_id=to)
+        return (UpdatedChatSession if returning == "artifact" else UpdateReceipt).model_validate(answer)
+
+    async def signal_context(self, chat_session_id: str, **change: Unpack[ContextChange]) -> None:
+        """Change the shared context without waiting: Temporal holds the change until the journey applies it.
+
+        Args:
+            chat_session_id: Which session.
+            **change: See `ContextChange`. What the journey refuses of it shows in `get(...).refusals`.
+
+        Raises:
+            JourneyError: `InvalidParameter`, `SessionNotFound`, `EngineUnavailable`.
+        """
+        request = _request(SignalChatContext, **change)
+        if request.idempotency_key is None and request.base_revision is None:
+            # Sent again after a lost reply it would be another signal to a run that has begun meanwhile.
+            request = request.model_copy(update={"idempotency_key": f"signal/{uuid4()}"})
+        argument = _resuming(chat_session_id, request)
+
+        to = workflow_id(chat_session_id)
+
+        async def send(deadline: Deadline) -> None:
+            if not await self._transport.signal(UPDATE, request, workflow_id=to, deadline=deadline):
+                await self._check_stored(argument, deadline)
+                await self._transport.signal_with_start(
+                    UPDATE, request, workflow_id=to, argument=argument, deadline=deadline
+                )
+
+        await self._transport.call(send, workflow_id=to)
+
+    async def history(
+        self, chat_session_id: str, *, tenant_id: str, after_revision: int = 0, limit: int = 1000
+    ) -> list[LedgerEntry]:
+        """Read a session's ledger: one entry for each applied change, oldest first.
+
+        Args:
+            chat_session_id: Which session.
+            tenant_id: Whose.
+            after_revision: Leave out this revision and those before it.
+            limit: How many entries at most.
+
+        Raises:
+            JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
+        """
+        entries: list[LedgerEntry] = []
+        while True:
+            request = _request(
+                GetChatSessionHistory,
+                tenant_id=tenant_id,
+                chat_session_id=chat_session_id,
+                after_revision=entries[-1].revision if entries else after_revision,
+                limit=limit - len(entries),
+            )
+            read = partial(self._transport.read, HISTORY, request)
+            page = ChatSessionHistory.model_validate(await self._transport.call(read, workflow_id=None))
+            entries += page.entries
+            if page.complete or len(entries) >= limit:
+                return entries
+
+    async def _check_stored(self, argument: JourneyArgument, deadline: Deadline) -> None:
+        """Check that there is a session to resume, so that made-up IDs leave no runs behind.
+
+        Raises:
+            ActivityFailureError: There is none for this tenant and user, or the store cannot be read.
+        """
+        if await self._has_served(argument, deadline):
+            return
+        request = GetChatSession(
+            tenant_id=argument.tenant_id, user_id=argument.user_id, chat_session_id=argument.chat_session_id
+        )
+        await self._transport.read(GET, request, deadline)
+
+    async def _has_served(self, argument: JourneyArgument, deadline: Deadline) -> bool:
+        """Whether the last run served this tenant and user until it fell asleep; it costs much less than a read."""
+        last = await self._transport.describe_last_run(workflow_id(argument.chat_session_id), deadline)
+        if last is None:
+            return False
+        shown = last.typed_search_attributes
+        return (
+            last.status is WorkflowExecutionStatus.COMPLETED
+            and shown.get(TENANT_ID) == argument.tenant_id
+            and argument.user_id in (None, shown.get(USER_ID))
+        )
+
+
+def _resuming(chat_session_id: str, request: SignalChatContext) -> JourneyArgument:
+    return _request(
+        JourneyArgument, chat_session_id=chat_session_id, tenant_id=request.tenant_id, user_id=request.user_id
+    )
+
+
+def _request(model: type[RequestType], **fields: object) -> RequestType:
+    """Check a request before it is sent: what cannot be accepted need not travel."""
+    return parse(model, {name: value for name, value in fields.items() if value is not None})

@@ -1,0 +1,41 @@
+"""The client's settings, and how any program here reads its settings from the environment."""
+
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from journeys.chat_session.names import DEFAULT_TASK_QUEUE
+from journeys.errors import InvalidParameter
+
+SettingsType = TypeVar("SettingsType", bound=BaseSettings)
+
+
+class ClientSettings(BaseSettings):
+    """How a service reaches the journeys.
+
+    Attributes:
+        task_queue: The Temporal task queue that their workers poll.
+        deadline_seconds: How long a call may take in all, its retries included.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="JOURNEY_", frozen=True)
+
+    task_queue: str = DEFAULT_TASK_QUEUE
+    deadline_seconds: float = Field(default=10, gt=0)
+
+
+def read_settings(settings: type[SettingsType]) -> SettingsType:
+    """Read settings from the environment.
+
+    Raises:
+        InvalidParameter: One does not fit; the error names its variable and never shows its value.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        name = "".join(str(part) for part in first["loc"][:1])
+        variable = name if name.isupper() else f"{settings.model_config.get('env_prefix', '')}{name}".upper()
+        reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise InvalidParameter(f"{variable}: {reason}") from None

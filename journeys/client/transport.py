@@ -1,0 +1,203 @@
+"""The ways to send a journey's messages, and what an outcome means in the contract's terms."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final, TypeVar
+from uuid import uuid4
+
+from pydantic import JsonValue
+from temporalio.client import (
+    ActivityFailureError,
+    Client,
+    RPCTimeoutOrCancelledError,
+    WithStartWorkflowOperation,
+    WorkflowExecutionDescription,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import (
+    ActivityIDConflictPolicy,
+    QueryRejectCondition,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from journeys.client.deadline import Deadline, DeadlinePassed
+from journeys.errors import DatabaseUnavailable, EngineUnavailable, JourneyError
+from journeys.failures import from_failure
+from journeys.messages import Request
+from journeys.retry_policies import READ_ATTEMPT, READ_RETRIES, WORKFLOW_TASK_TIMEOUT
+
+Answer = TypeVar("Answer")
+Json = dict[str, JsonValue]
+
+_DIAGNOSIS: Final = timedelta(seconds=1)
+
+
+class Transport:
+    """Sends the messages of one journey. A deadline bounds each call and all its retries."""
+
+    def __init__(
+        self, client: Client, *, workflow_type: str, summary: str, task_queue: str, deadline: timedelta
+    ) -> None:
+        """Use a client, whatever its data converter, as long as it writes plain JSON.
+
+        Args:
+            client: Connected to the namespace of the journeys.
+            workflow_type: The journey's ID.
+            summary: What the Web UI calls the workflows that this client starts.
+            task_queue: Which the journey's workers poll.
+            deadline: Of each call.
+        """
+        self._client = client
+        self._workflow_type = workflow_type
+        self._summary = summary
+        self._task_queue = task_queue
+        self._deadline = deadline
+
+    async def call(self, call: Callable[[Deadline], Awaitable[Answer]], *, workflow_id: str | None) -> Answer:
+        """Make a call by its deadline, again and again while its refusals are passing ones.
+
+        Args:
+            call: Makes the call, with the same IDs at every attempt.
+            workflow_id: The workflow that it waits for, to say what that one waits for if the deadline passes.
+
+        Raises:
+            JourneyError: What became of it.
+        """
+        try:
+            return await Deadline(self._deadline).keep_trying(call)
+        except (WorkflowUpdateFailedError, ActivityFailureError) as failure:
+            error = from_failure(failure)
+            raise error or EngineUnavailable("no worker answered in time; is one running?") from None
+        except DeadlinePassed:
+            raise await self._explain_delay(workflow_id) from None
+
+    async def update(
+        self, name: str, request: Request, *, workflow_id: str, update_id: str, deadline: Deadline
+    ) -> Json | None:
+        """Send an update to an open run; None if there is none."""
+        try:
+            answer: Json = await self._handle(workflow_id).execute_update(
+                name, as_json(request), id=update_id, rpc_timeout=deadline.left
+            )
+        except RPCError as failure:
+            if failure.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+        return answer
+
+    async def update_with_start(
+        self, name: str, request: Request, *, workflow_id: str, argument: Request, update_id: str, deadline: Deadline
+    ) -> Json:
+        """Send an update, and start the workflow for it if no run is open."""
+        start = WithStartWorkflowOperation[object, object](
+            self._workflow_type,
+            as_json(argument),
+            id=workflow_id,
+            task_queue=self._task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
+            static_summary=self._summary,
+        )
+        # The SDK reports a failure here as well, and asyncio complains about one that nobody has looked at.
+        started = asyncio.ensure_future(start.workflow_handle())
+        started.add_done_callback(lambda done: done.cancelled() or done.exception())
+        answer: Json = await self._client.execute_update_with_start_workflow(
+            name, as_json(request), start_workflow_operation=start, id=update_id, rpc_timeout=deadline.left
+        )
+        return answer
+
+    async def signal(self, name: str, request: Request, *, workflow_id: str, deadline: Deadline) -> bool:
+        """Send a signal to an open run; False if there is none."""
+        try:
+            await self._handle(workflow_id).signal(name, as_json(request), rpc_timeout=deadline.left)
+        except RPCError as failure:
+            if failure.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        return True
+
+    async def signal_with_start(
+        self, name: str, request: Request, *, workflow_id: str, argument: Request, deadline: Deadline
+    ) -> None:
+        """Send a signal, and start the workflow for it if no run is open."""
+        await self._client.start_workflow(
+            self._workflow_type,
+            as_json(argument),
+            id=workflow_id,
+            task_queue=self._task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
+            static_summary=self._summary,
+            start_signal=name,
+            start_signal_args=[as_json(request)],
+            rpc_timeout=deadline.left,
+        )
+
+    async def query(self, name: str, request: Request, *, workflow_id: str, timeout: timedelta) -> Json:
+        """Query an open run.
+
+        Raises:
+            WorkflowQueryRejectedError: No run is open.
+            WorkflowQueryFailedError: The journey refuses it.
+            RPCError: Temporal does not answer, or there never was such a workflow.
+            TimeoutError: Nor did it in time.
+        """
+        async with asyncio.timeout(timeout.total_seconds()):  # the SDK's own retries included
+            answer: Json = await self._handle(workflow_id).query(
+                name, as_json(request), reject_condition=QueryRejectCondition.NOT_OPEN, rpc_timeout=timeout
+            )
+        return answer
+
+    async def describe_last_run(self, workflow_id: str, deadline: Deadline) -> WorkflowExecutionDescription | None:
+        """What Temporal knows of a workflow's last run; None if there never was one."""
+        try:
+            return await self._handle(workflow_id).describe(rpc_timeout=deadline.left)
+        except RPCError as failure:
+            if failure.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+
+    async def read(self, activity: str, request: Request, deadline: Deadline) -> Json:
+        """Run a reading activity by itself, without a workflow."""
+        answer: Json = await self._client.execute_activity(
+            activity,
+            as_json(request),
+            id=f"{activity}/{uuid4()}",
+            task_queue=self._task_queue,
+            schedule_to_close_timeout=max(deadline.left, timedelta(milliseconds=1)),
+            start_to_close_timeout=READ_ATTEMPT,
+            retry_policy=READ_RETRIES,
+            id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
+            rpc_timeout=deadline.left,
+        )
+        return answer
+
+    def _handle(self, workflow_id: str) -> WorkflowHandle[object, object]:
+        return self._client.get_workflow_handle(workflow_id)
+
+    async def _explain_delay(self, workflow_id: str | None) -> JourneyError:
+        late = EngineUnavailable("no answer in time; is Temporal reachable and a worker running?")
+        if workflow_id is None:
+            return late
+        try:
+            async with asyncio.timeout(_DIAGNOSIS.total_seconds()):
+                described = await self._handle(workflow_id).describe()
+        except (TimeoutError, RuntimeError, RPCError, RPCTimeoutOrCancelledError):
+            return late
+        for pending in described.raw_description.pending_activities:
+            if pending.last_failure.application_failure_info.type == DatabaseUnavailable.code:
+                return DatabaseUnavailable(
+                    "the journey waits for a store; what it has accepted is applied when the store is back"
+                )
+        return late
+
+
+def as_json(request: Request) -> Json:
+    """A request as JSON, without what is absent or default."""
+    return request.model_dump(mode="json", exclude_none=True, exclude_defaults=True)

@@ -1,0 +1,35 @@
+"""How the contract's errors travel through Temporal: as application errors whose type is the code."""
+
+from temporalio.exceptions import ApplicationError
+
+from journeys.errors import ERRORS, DatabaseUnavailable, JourneyError
+
+
+def as_failure(error: JourneyError) -> ApplicationError:
+    """Make the Temporal failure of an error; its only detail is `{"field": ...}`.
+
+    Only an unavailable store is worth an activity's retry: every other error is final.
+    """
+    return ApplicationError(
+        error.message,
+        {"field": error.field},
+        type=error.code,
+        non_retryable=not isinstance(error, DatabaseUnavailable),
+    )
+
+
+def from_failure(failure: BaseException | None) -> JourneyError | None:
+    """Find the contract's error in a Temporal failure or in its causes; None where there is none."""
+    while failure is not None:
+        if isinstance(failure, ApplicationError) and failure.type in ERRORS:
+            detail = failure.details[0] if failure.details else None
+            field = detail.get("field") if isinstance(detail, dict) else ""
+            return ERRORS[failure.type](failure.message, field=field if isinstance(field, str) else "")
+        failure = failure.__cause__
+    return None
+
+
+def from_query_failure(message: str) -> JourneyError | None:
+    """Find the contract's error in a failed query, of which only `CODE: message` arrives."""
+    code, _, text = message.partition(": ")
+    return ERRORS[code](text) if code in ERRORS else None

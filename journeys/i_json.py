@@ -1,0 +1,82 @@
+"""Which JSON survives the way through Temporal, Postgres and any other language's peers unchanged.
+
+What would come back altered is refused, not mangled: NaN and infinities, numbers of integral value that a double
+cannot hold exactly, NUL characters (Postgres text has none), lone surrogates (UTF-8 has none).
+"""
+
+import math
+import re
+from dataclasses import dataclass
+
+from journeys.errors import InvalidParameter
+
+MAX_SAFE_INTEGER = 2**53 - 1
+"""The largest integer that every JSON peer holds exactly (RFC 7493 section 2.2)."""
+
+_UNFAITHFUL = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands where a payload could not be read as JSON: it fits no message of the contract."""
+
+    reason: str
+
+
+def check_i_json(value: object, *, field: str, depth: int) -> None:
+    """Check that a JSON value comes back as it went in, and is nested no deeper than allowed.
+
+    Args:
+        value: JSON as Python objects.
+        field: The request's field it stands in, for the error.
+        depth: How many levels of objects and arrays the value may have.
+
+    Raises:
+        InvalidParameter: It does not.
+    """
+    if isinstance(value, str):
+        _check_text(value, field)
+    elif isinstance(value, dict):
+        _check_depth(depth, field)
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidParameter(f"{field}: the keys of an object are strings", field=field)
+            _check_text(key, field)
+            check_i_json(item, field=field, depth=depth - 1)
+    elif isinstance(value, list | tuple):
+        _check_depth(depth, field)
+        for item in value:
+            check_i_json(item, field=field, depth=depth - 1)
+    elif isinstance(value, float):
+        _check_float(value, field)
+    elif isinstance(value, int):
+        if abs(value) > MAX_SAFE_INTEGER:
+            raise InvalidParameter(
+                f"{field}: an integer beyond ±(2^53-1) does not survive JSON; send it as a string",
+                field=field,
+            )
+    elif value is not None:
+        raise InvalidParameter(f"{field}: is not JSON", field=field)
+
+
+def _check_text(text: str, field: str) -> None:
+    if not text.isascii() or "\x00" in text:
+        found = _UNFAITHFUL.search(text)
+        if found:
+            kind = "NUL characters" if found[0] == "\x00" else "lone surrogates"
+            raise InvalidParameter(f"{field}: {kind} cannot be stored; remove them", field=field)
+
+
+def _check_float(number: float, field: str) -> None:
+    if not math.isfinite(number):
+        raise InvalidParameter(f"{field}: NaN and infinities are not JSON", field=field)
+    if abs(number) > MAX_SAFE_INTEGER:  # every double of this size is integral
+        raise InvalidParameter(
+            f"{field}: a number of integral value beyond ±(2^53-1) does not survive JSON; send it as a string",
+            field=field,
+        )
+
+
+def _check_depth(depth: int, field: str) -> None:
+    if depth < 1:
+        raise InvalidParameter(f"{field}: nested too deeply; flatten it", field=field)

@@ -1,0 +1,87 @@
+"""Names and times as the contract's messages carry them, and how idempotency keys are made."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer, StringConstraints
+
+from journeys.canonical_json import canonical_hash
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
+
+
+def _without_control_characters(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("has control characters")
+    return text
+
+
+def _from_text(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not _RFC_3339.fullmatch(value):
+        raise ValueError("is a time with its zone, as 2026-01-27T10:05:12Z")
+    return datetime.fromisoformat(value.upper())
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is out of range") from None
+
+
+def matching(pattern: str, words: str) -> Callable[[str], str]:
+    """A check that a whole text matches a pattern; it says so in words that a caller understands."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(words)
+        return text
+
+    return check
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a time as artifacts show it: UTC, microseconds, `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+Identifier = Annotated[
+    str, StringConstraints(min_length=1, max_length=255), AfterValidator(_without_control_characters)
+]
+"""An ID that a caller names: 1-255 characters, no control characters."""
+
+Author = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_control_characters)]
+"""Who made a change: `user`, an agent, a service."""
+
+IdempotencyKey = Annotated[str, AfterValidator(matching(r"[\x20-\x7e]{1,128}", "is 1-128 printable ASCII characters"))]
+"""1-128 printable ASCII characters."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""A lower-case hex SHA-256."""
+
+UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+Uuid = Annotated[str, AfterValidator(matching(UUID_PATTERN, "is a UUID in lower case, with its dashes"))]
+"""A UUID in its canonical, lower-case form."""
+
+Timestamp = Annotated[
+    AwareDatetime,
+    BeforeValidator(_from_text),
+    AfterValidator(_in_utc),
+    PlainSerializer(timestamp, when_used="json"),
+]
+"""A moment: RFC 3339 with a zone when read, UTC with microseconds and `Z` when written."""
+
+
+def intent_key(intent: str, **scope: str) -> str:
+    """The idempotency key of an intent: the hash of its name and scope as canonical JSON.
+
+    Never plain concatenation, which would make tenant `a` with user `bc` the same as tenant `ab` with user `c`.
+    """
+    return canonical_hash({"intent": intent, **scope})

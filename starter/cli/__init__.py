@@ -1,0 +1,1 @@
+"""The `journey` command: `app` puts it together, one file for each command."""

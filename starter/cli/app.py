@@ -1,0 +1,53 @@
+"""The `journey` command line."""
+
+from typing import Final
+
+import typer
+
+from starter.cli import session
+from starter.cli.bench import bench
+from starter.cli.command import examples
+from starter.cli.demo import demo
+from starter.cli.dev import dev
+from starter.cli.migrate import migrate
+from starter.cli.worker import worker
+from worker.process import run_and_exit
+
+app: Final = typer.Typer(
+    name="journey",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    help="Chat sessions of the Coexistence Solution as durable journeys.",
+    epilog=examples(
+        "journey demo                      see the whole journey in a few seconds",
+        "journey dev                       have everything on this machine",
+        "journey session initialize --tenant acme --user ada",
+    ),
+)
+app.command(epilog=examples("journey demo", "journey demo --json | jq .checks"))(demo)
+app.command(
+    epilog=examples(
+        "journey dev",
+        "journey dev --data-dir /tmp/other --temporal-port 7300 --ui-port 7301",
+        "journey dev --json > addresses.json",
+    )
+)(dev)
+app.add_typer(session.app)
+app.command(
+    epilog=examples(
+        "journey worker",
+        "JOURNEY_IDLE_SECONDS=600 JOURNEY_LOG_FORMAT=console journey worker",
+    )
+)(worker)
+app.command(
+    epilog=examples(
+        "journey migrate",
+        "SUPABASE_DB_URL=postgresql://postgres:...@db.example.com/postgres journey migrate",
+    )
+)(migrate)
+app.command(epilog=examples("journey bench", "journey bench --callers 8 --json"))(bench)
+
+
+def main() -> None:
+    """The `journey` command."""
+    run_and_exit(lambda: app(prog_name="journey"))

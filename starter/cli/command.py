@@ -1,0 +1,91 @@
+"""How a command of the command line runs, and what it prints."""
+
+import asyncio
+import sys
+import warnings
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Final
+
+import typer
+from pydantic import BaseModel, JsonValue
+from pydantic_core import to_json
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from journeys.errors import EngineUnavailable
+from worker.process import exit_on_errors, run_until_signalled
+from worker.process import run_service as run_program
+
+out: Final = Console()
+"""Standard output, for people."""
+
+_err: Final = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\n".join(("Examples:", *(f"  {line}" for line in lines)))
+
+
+def tell(line: str) -> None:
+    """Show a line of progress, apart from the command's output."""
+    _err.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(answer: BaseModel | Mapping[str, JsonValue]) -> None:
+    """Print the one JSON object of a command, in UTF-8 whatever the terminal's encoding."""
+    sys.stdout.buffer.write(to_json(answer) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def facts(rows: Mapping[str, RenderableType]) -> Table:
+    """Names and what they stand for: nothing is cut off, and no border comes along when it is copied."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, Text(value) if isinstance(value, str) else value)
+    return table
+
+
+@contextmanager
+def embedded_servers_needed() -> Iterator[None]:
+    """Import what needs the embedded servers: an installation for production has none.
+
+    Raises:
+        EngineUnavailable: This one has none.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "embedded":
+            raise
+        raise EngineUnavailable(
+            "this installation has no servers of its own, as production has none: use a checkout, and `make setup`"
+        ) from None
+
+
+def run_command(main: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run a command to its end.
+
+    An error goes to standard error as `CODE: message`, with exit status 1. Ctrl-C and SIGTERM end the command in
+    order, with the exit status that a shell expects.
+    """
+    with exit_on_errors(_show_error), warnings.catch_warnings(action="ignore"):
+        received = asyncio.run(run_until_signalled(main()))
+    if received:
+        raise typer.Exit(128 + received)
+
+
+def run_service(main: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run a command until it is told to stop: Ctrl-C and SIGTERM end it in order, with exit status 0."""
+    with exit_on_errors(_show_error):
+        run_program(main)
+
+
+def _show_error(error: str) -> None:
+    _err.print(error, style="red", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,48 @@
+"""The command `journey demo`."""
+
+import tempfile
+from pathlib import Path
+
+from starter.cli.command import Json, embedded_servers_needed, facts, out, print_json, run_command, tell
+from starter.cli.tables import ledger_table, session_table
+
+
+def demo(*, json: Json = False) -> None:
+    """Run the whole journey on a stack of its own in a temporary directory, and check it against the stores.
+
+    It ends with exit status 1 and the promise that was broken, if one was. Nothing is left behind.
+    """
+
+    def kept(promise: str) -> None:
+        if json:
+            tell(f"✓ {promise}")
+        else:
+            out.print(f"[green]✓[/] {promise}", highlight=False)
+
+    async def main() -> None:
+        with embedded_servers_needed():
+            from starter.demo import run_demo  # noqa: PLC0415
+
+        with tempfile.TemporaryDirectory(prefix="journey-demo-") as folder:
+            report = await run_demo(Path(folder), progress=tell, kept=kept)
+        if json:
+            print_json(report)
+            return
+        out.print()
+        out.print(session_table(report.session))
+        out.print()
+        out.print(ledger_table(report.ledger))
+        out.print()
+        out.print(
+            facts(
+                {
+                    "Supabase": f"revision {report.session.revision}, {len(report.ledger)} rows in the ledger",
+                    "State Surface": f"revision {report.state_surface_revision}",
+                }
+            )
+        )
+        out.print("The trace was at", style="cyan", end=" ")
+        out.print(report.trace_url, highlight=False, soft_wrap=True)
+        out.print("`journey dev` keeps such a stack running, to look around in.", style="dim", markup=False)
+
+    run_command(main)

@@ -1,0 +1,52 @@
+"""The command `journey dev`."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from starter.cli.command import Json, embedded_servers_needed, out, print_json, run_service, tell
+from worker.logs import configure_logs
+
+
+def dev(
+    *,
+    data_dir: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(".journey"),
+    temporal_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, metavar="N", help="Temporal's port; 7233 if that is free.")
+    ] = None,
+    ui_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, metavar="N", help="The Web UI's port; 8233 if that is free.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run everything on this machine until Ctrl-C: Temporal, its Web UI, PostgreSQL, one worker.
+
+    All of it listens on loopback only and ends with this command, however that ends. The data stay.
+    """
+    run_service(lambda: _dev(data_dir, temporal_port, ui_port, json=json))
+
+
+async def _dev(data_dir: Path, temporal_port: int | None, ui_port: int | None, *, json: bool) -> None:
+    with embedded_servers_needed():
+        from starter.dev_stack import dev_stack  # noqa: PLC0415
+
+    configure_logs("console", "WARNING")
+    async with (
+        dev_stack(data_dir, temporal_port=temporal_port, ui_port=ui_port, progress=tell) as (addresses, journeys),
+        journeys,
+    ):
+        if json:
+            print_json(addresses)
+        else:
+            for name, value in addresses.model_dump(exclude_none=True).items():
+                out.print(Text.assemble((f"{name:<20}", "cyan"), value), soft_wrap=True)  # to be copied in one piece
+            out.print("Everything runs; Ctrl-C ends it. Try, in another terminal:", style="bold green")
+            out.print(
+                f"  TEMPORAL_ADDRESS={addresses.temporal_address} journey session initialize --tenant acme --user ada",
+                highlight=False,
+                soft_wrap=True,
+            )
+        await asyncio.Event().wait()

@@ -1,0 +1,36 @@
+"""The command `journey migrate`."""
+
+from journeys.client.settings import read_settings
+from starter.cli.command import Json, facts, out, print_json, run_command, tell
+from stores.migrate import migrate as migrate_stores
+from stores.settings import StoreSettings
+from worker.connection import connect
+from worker.search_attributes import register_search_attributes
+
+
+def migrate(*, json: Json = False) -> None:
+    """Bring both stores' schemas and Temporal's search attributes up to date.
+
+    Applies what is missing to SUPABASE_DB_URL and STATE_SURFACE_URL, and registers the search attributes in
+    TEMPORAL_NAMESPACE.
+
+    It is safe to run again, and takes turns with `supabase db push`.
+    """
+    run_command(lambda: _migrate(json=json))
+
+
+async def _migrate(*, json: bool) -> None:
+    stores = read_settings(StoreSettings)
+    report = await migrate_stores(
+        stores.supabase_db_url.get_secret_value(), stores.state_surface_url.get_secret_value(), progress=tell
+    )
+    registered = await register_search_attributes(await connect())
+    applied = {
+        "supabase": report.supabase,
+        "state_surface": report.state_surface,
+        "search_attributes": registered,
+    }
+    if json:
+        print_json({what: list(names) for what, names in applied.items()})
+    else:
+        out.print(facts({what: "\n".join(names) or "nothing to do, up to date" for what, names in applied.items()}))

@@ -1,0 +1,261 @@
+"""The commands `journey session ...`: a client of any deployment."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal
+
+import typer
+from pydantic import JsonValue
+from pydantic_core import from_json
+
+from journeys.chat_session.session import ChatSessionReceipt, LedgerEntry
+from journeys.client.chat_sessions import ChatSessions, ContextChange
+from starter.cli.command import Json, examples, out, print_json, run_command
+from starter.cli.tables import ledger_table, session_table
+
+app = typer.Typer(
+    name="session",
+    no_args_is_help=True,
+    help="Create, read and change chat sessions.\n\n"
+    "Temporal is found as its own environment says: TEMPORAL_ADDRESS (localhost:7233), TEMPORAL_NAMESPACE, "
+    "TEMPORAL_PROFILE and so on. JOURNEY_TASK_QUEUE names the workers' queue.",
+)
+
+JsonObject = dict[str, JsonValue]
+
+
+def _json_object(text: str) -> JsonObject:
+    try:
+        value: JsonValue = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise typer.BadParameter(f'is not JSON: {error}. Quote it for the shell: \'{{"topic": "rent"}}\'') from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter('is not a JSON object, as {"topic": "rent"} is one')
+    return value
+
+
+def _lists(text: str) -> dict[str, list[JsonValue]]:
+    additions = _json_object(text)
+    lists = {key: items for key, items in additions.items() if isinstance(items, list)}
+    if len(lists) < len(additions):
+        raise typer.BadParameter('holds a list for each key, as {"messages": [{"id": "m1"}]} does')
+    return lists
+
+
+_ID = "b99632c5-0f5c-5007-86a1-64f73f444388"
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The chat_session_id, a UUID.")]
+Tenant = Annotated[str, typer.Option(metavar="T", help="Whose platform.")]
+User = Annotated[
+    str | None, typer.Option(metavar="U", help="Which user's; left out by a service that acts for the tenant.")
+]
+Agent = Annotated[str | None, typer.Option(metavar="A", help="Who leads: guide or liaison_<pillar>.")]
+Patch = Annotated[
+    JsonObject | None,
+    typer.Option(parser=_json_object, metavar="JSON", help="A JSON Merge Patch: null removes a key."),
+]
+Append = Annotated[
+    dict[str, list[JsonValue]] | None,
+    typer.Option(parser=_lists, metavar="JSON", help='Items to add to arrays, as {"messages": [{"id": "m1"}]}.'),
+]
+Strategy = Annotated[Literal["merge", "replace"], typer.Option(help="replace needs --context and --base-revision.")]
+BaseRevision = Annotated[
+    int | None, typer.Option(metavar="N", help="The revision that the change was written against.")
+]
+Key = Annotated[str | None, typer.Option(metavar="K", help="Names the change: sent again with it, it stands once.")]
+Author = Annotated[str | None, typer.Option(metavar="W", help="Who makes the change; kept in the ledger.")]
+
+
+@app.command(
+    epilog=examples(
+        "journey session initialize --tenant acme --user ada",
+        """journey session initialize --tenant acme --user ada --context '{"topic": "rent"}'""",
+        "journey session initialize --tenant acme --user ada --json | jq -r .chat_session_id",
+    )
+)
+def initialize(
+    *,
+    tenant: Tenant,
+    user: Annotated[str, typer.Option(metavar="U", help="Who opens the chat.")],
+    agent: Agent = None,
+    context: Annotated[
+        JsonObject | None,
+        typer.Option(parser=_json_object, metavar="JSON", help="What the agents know at first."),
+    ] = None,
+    requested_at: Annotated[
+        str | None,
+        typer.Option(metavar="TS", help="When, as 2026-01-27T10:05:12Z; now by default. Keep it over retries."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Create a session, or show it where it exists: one per tenant, user and minute."""
+
+    async def main(sessions: ChatSessions) -> None:
+        created = await sessions.initialize(
+            tenant_id=tenant,
+            user_id=user,
+            requested_at=requested_at,
+            active_agent=agent,
+            context=context,
+        )
+        _show(created, json=json)
+
+    _run(main)
+
+
+@app.command(
+    epilog=examples(
+        f"journey session get {_ID} --tenant acme",
+        "journey session get --tenant acme --user ada",
+    )
+)
+def get(
+    chat_session_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Without it: the most recent session of --user.")
+    ] = None,
+    *,
+    tenant: Tenant,
+    user: User = None,
+    json: Json = False,
+) -> None:
+    """Show a session as it is now."""
+    if chat_session_id is None and user is None:
+        raise typer.BadParameter("is needed without an ID", param_hint="'--user'")
+
+    async def main(sessions: ChatSessions) -> None:
+        _show(await sessions.get(chat_session_id, tenant_id=tenant, user_id=user), json=json)
+
+    _run(main)
+
+
+@app.command(
+    epilog=examples(
+        f"ID={_ID}",
+        "journey session update $ID --tenant acme --user ada --agent liaison_finance",
+        """journey session update $ID --tenant acme --context '{"topic": null}'""",
+        """journey session update $ID --tenant acme --author guide \\""",
+        """    --append '{"messages": [{"id": "m1", "text": "Hello!"}]}'""",
+    )
+)
+def update(
+    chat_session_id: Id,
+    *,
+    tenant: Tenant,
+    user: User = None,
+    context: Patch = None,
+    append: Append = None,
+    agent: Agent = None,
+    strategy: Strategy = "merge",
+    base_revision: BaseRevision = None,
+    idempotency_key: Key = None,
+    author: Author = None,
+    returning: Annotated[
+        Literal["artifact", "receipt"], typer.Option(help="receipt leaves the context out of the answer.")
+    ] = "artifact",
+    json: Json = False,
+) -> None:
+    """Change a session's context and wait until both stores hold the change."""
+
+    async def main(sessions: ChatSessions) -> None:
+        change = _change(tenant, user, context, append, agent, strategy, base_revision, idempotency_key, author)
+        _show(await sessions.update_context(chat_session_id, returning=returning, **change), json=json)
+
+    _run(main)
+
+
+@app.command(
+    epilog=examples(
+        f"ID={_ID}",
+        """journey session signal $ID --tenant acme --context '{"topic": "rent"}'""",
+    )
+)
+def signal(
+    chat_session_id: Id,
+    *,
+    tenant: Tenant,
+    user: User = None,
+    context: Patch = None,
+    append: Append = None,
+    agent: Agent = None,
+    strategy: Strategy = "merge",
+    base_revision: BaseRevision = None,
+    idempotency_key: Key = None,
+    author: Author = None,
+    json: Json = False,
+) -> None:
+    """Change a session's context without waiting: the engine holds the change until it is applied.
+
+    What the journey then refuses of it shows in `journey session get`.
+    """
+
+    async def main(sessions: ChatSessions) -> None:
+        change = _change(tenant, user, context, append, agent, strategy, base_revision, idempotency_key, author)
+        await sessions.signal_context(chat_session_id, **change)
+        if json:
+            print_json({"chat_session_id": chat_session_id, "accepted": True})
+        else:
+            out.print(f"accepted for {chat_session_id}", highlight=False)
+
+    _run(main)
+
+
+@app.command(epilog=examples(f"journey session history {_ID} --tenant acme"))
+def history(chat_session_id: Id, *, tenant: Tenant, json: Json = False) -> None:
+    """Show every change that was applied to a session, oldest first."""
+
+    async def main(sessions: ChatSessions) -> None:
+        entries: list[LedgerEntry] = []
+        while page := await sessions.history(
+            chat_session_id, tenant_id=tenant, after_revision=entries[-1].revision if entries else 0
+        ):
+            entries += page
+        if json:
+            print_json(
+                {
+                    "chat_session_id": chat_session_id,
+                    "entries": [entry.model_dump(mode="json") for entry in entries],
+                }
+            )
+        elif entries:
+            out.print(ledger_table(entries))
+        else:
+            out.print("no changes yet", style="dim")
+
+    _run(main)
+
+
+def _show(message: ChatSessionReceipt, *, json: bool) -> None:
+    if json:
+        print_json(message)
+    else:
+        out.print(session_table(message))
+
+
+def _change(
+    tenant: str,
+    user: str | None,
+    context: JsonObject | None,
+    append: dict[str, list[JsonValue]] | None,
+    agent: str | None,
+    strategy: Literal["merge", "replace"],
+    base_revision: int | None,
+    idempotency_key: str | None,
+    author: str | None,
+) -> ContextChange:
+    return ContextChange(
+        tenant_id=tenant,
+        user_id=user,
+        context=context,
+        append=append,
+        active_agent=agent,
+        merge_strategy=strategy,
+        base_revision=base_revision,
+        idempotency_key=idempotency_key,
+        author=author,
+    )
+
+
+def _run(main: Callable[[ChatSessions], Awaitable[None]]) -> None:
+    async def command() -> None:
+        await main(await ChatSessions.connect())
+
+    run_command(command)

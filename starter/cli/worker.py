@@ -1,0 +1,15 @@
+"""The command `journey worker`."""
+
+from starter.cli.command import run_service
+from worker.serve import serve
+
+
+def worker() -> None:
+    """Run a worker until SIGTERM or Ctrl-C; it finishes what it has begun.
+
+    The environment configures it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and so on, SUPABASE_DB_URL,
+    STATE_SURFACE_URL, JOURNEY_*.
+
+    Run as many as you like on one task queue.
+    """
+    run_service(serve)

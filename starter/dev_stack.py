@@ -1,0 +1,78 @@
+"""The embedded stack with one worker: all that a journey needs, on one machine."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from embedded import embedded_stack
+from journeys.messages import Record
+from stores.migrate import migrate
+from worker.journey_worker import journey_worker
+from worker.plugin import JourneyPlugin
+from worker.settings import WorkerSettings
+
+
+class DevAddresses(Record):
+    """Where the stack is reached.
+
+    Attributes:
+        http_url: The HTTP gateway; null, since there is none yet.
+    """
+
+    temporal_address: str
+    temporal_namespace: str
+    temporal_ui_url: str
+    task_queue: str
+    supabase_db_url: str
+    state_surface_url: str
+    http_url: str | None = None
+
+
+@asynccontextmanager
+async def dev_stack(
+    data_dir: Path,
+    *,
+    temporal_port: int | None = None,
+    ui_port: int | None = None,
+    progress: Callable[[str], None],
+) -> AsyncIterator[tuple[DevAddresses, Worker]]:
+    """Start both servers, bring the schemas up to date and make a worker; the caller runs it.
+
+    Args:
+        data_dir: Where the servers keep their data.
+        temporal_port: Of Temporal's gRPC service; by default its usual one, or another if that is taken.
+        ui_port: Of the Web UI, likewise.
+        progress: Told in a line what is being done.
+
+    Raises:
+        EmbeddedStackError: A server cannot be started.
+        MigrationError: A schema cannot be brought up to date.
+    """
+    async with embedded_stack(data_dir, temporal_port=temporal_port, ui_port=ui_port, progress=progress) as stack:
+        addresses = stack.addresses
+        await migrate(addresses.supabase_db_url, addresses.state_surface_url, progress=progress)
+        settings = WorkerSettings(
+            supabase_db_url=SecretStr(addresses.supabase_db_url),
+            state_surface_url=SecretStr(addresses.state_surface_url),
+        )
+        client = await Client.connect(
+            addresses.temporal_address,
+            namespace=addresses.temporal_namespace,
+            plugins=[JourneyPlugin(sandbox=True)],
+        )
+        async with journey_worker(client, settings) as worker:
+            yield (
+                DevAddresses(
+                    temporal_address=addresses.temporal_address,
+                    temporal_namespace=addresses.temporal_namespace,
+                    temporal_ui_url=addresses.temporal_ui_url,
+                    task_queue=settings.task_queue,
+                    supabase_db_url=addresses.supabase_db_url,
+                    state_surface_url=addresses.state_surface_url,
+                ),
+                worker,
+            )

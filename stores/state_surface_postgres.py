@@ -1,0 +1,118 @@
+"""The State Surface on a Postgres: schema `state_surface`, table `artifacts`."""
+
+from typing import Final
+from uuid import UUID
+
+from pydantic_core import from_json, to_json
+
+from journeys.state_surface import SurfaceArtifact
+from stores.postgres import Pool, reported
+
+_STORE: Final = "the State Surface"
+
+# An equal revision is written again only where it says something else, so that a retry costs no new row version.
+_ADVANCES: Final = """
+  artifacts.revision < {new}.revision
+  or artifacts.revision = {new}.revision and artifacts.semantic_payload is distinct from {new}.semantic_payload
+"""
+
+_REGISTER: Final = f"""
+with registered as (
+  insert into state_surface.artifacts (
+    artifact_id, tenant_id, artifact_type, lifecycle_state, produced_by, semantic_descriptor, semantic_payload,
+    parent_artifacts, materializations, revision, created_at, updated_at
+  )
+  values ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb, $8::jsonb, $9::jsonb, $10, $11, $12)
+  on conflict (artifact_id) do update
+  set lifecycle_state = excluded.lifecycle_state, semantic_payload = excluded.semantic_payload,
+    revision = excluded.revision, updated_at = excluded.updated_at
+  where {_ADVANCES.format(new="excluded")}
+  returning revision
+)
+select revision from registered
+union all
+select revision from state_surface.artifacts where artifact_id = $1 and not exists (select from registered)
+"""
+
+_UPDATE: Final = f"""
+with updated as (
+  update state_surface.artifacts
+  set lifecycle_state = new.lifecycle_state, semantic_payload = new.semantic_payload, revision = new.revision,
+    updated_at = new.updated_at
+  from (
+    select
+      $2::text as lifecycle_state, $3::jsonb as semantic_payload, $4::bigint as revision, $5::timestamptz as updated_at
+  ) as new
+  where artifact_id = $1 and ({_ADVANCES.format(new="new")})
+  returning artifacts.revision
+)
+select revision from updated
+union all
+select revision from state_surface.artifacts where artifact_id = $1 and not exists (select from updated)
+"""
+
+_GET: Final = "select * from state_surface.artifacts where artifact_id = $1 and tenant_id = $2"
+
+
+class StateSurfacePostgres:
+    """The registry's table, on a pool of connections. Every method raises as `stores.postgres.reported` says."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def register(self, artifact: SurfaceArtifact) -> int:
+        """Register an artifact, or bring a registered one up to this revision; answers the revision it has then."""
+        with reported(_STORE, may_refuse=False):
+            held: int | None = None
+            while held is None:  # none: another transaction has just made the row, the next statement sees it
+                held = await self._pool.fetchval(
+                    _REGISTER,
+                    UUID(artifact.artifact_id),
+                    artifact.tenant_id,
+                    artifact.artifact_type,
+                    artifact.lifecycle_state,
+                    _json(artifact.produced_by),
+                    _json(artifact.semantic_descriptor),
+                    _json(artifact.semantic_payload),
+                    _json(artifact.parent_artifacts),
+                    _json(artifact.materializations),
+                    artifact.revision,
+                    artifact.created_at,
+                    artifact.updated_at,
+                )
+            return held
+
+    async def update(self, artifact: SurfaceArtifact) -> int | None:
+        """Bring an artifact up to this revision; answers the revision it has then, None if it is not registered."""
+        with reported(_STORE, may_refuse=False):
+            held: int | None = await self._pool.fetchval(
+                _UPDATE,
+                UUID(artifact.artifact_id),
+                artifact.lifecycle_state,
+                _json(artifact.semantic_payload),
+                artifact.revision,
+                artifact.updated_at,
+            )
+            return held
+
+    async def get(self, artifact_id: str, tenant_id: str) -> SurfaceArtifact | None:
+        """Read a tenant's artifact."""
+        with reported(_STORE):
+            row = await self._pool.fetchrow(_GET, UUID(artifact_id), tenant_id)
+        if row is None:
+            return None
+        return SurfaceArtifact.model_validate(
+            {
+                name: str(value) if name == "artifact_id" else from_json(value) if name in _JSON_COLUMNS else value
+                for name, value in row.items()
+            }
+        )
+
+
+_JSON_COLUMNS: Final = frozenset(
+    {"produced_by", "semantic_descriptor", "semantic_payload", "parent_artifacts", "materializations"}
+)
+
+
+def _json(value: object) -> str:
+    return to_json(value).decode()

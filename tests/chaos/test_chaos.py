@@ -1,0 +1,120 @@
+"""The chaos run keeps every promise, and its decide would see it if not."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.checker import check
+from tests.chaos.evidence import Evidence
+from tests.chaos.forgeries import FORGERIES, Forgery
+from tests.chaos.operations import operation
+from tests.chaos.plan import make_plan
+from tests.support.paths import REPOSITORY
+
+# Two sessions of `python -m tests.chaos --seed 1 --duration 20 --keep DIR`.
+RECORDED = REPOSITORY / "tests" / "chaos" / "recorded_run.json"
+CALLERS = ("caller0a", "caller0b", "caller1a", "caller1b")
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
+
+
+@pytest.fixture(scope="module")
+def good() -> Evidence:
+    return Evidence.model_validate_json(RECORDED.read_bytes())
+
+
+def test_a_recorded_run_kept_every_promise(good: Evidence) -> None:
+    assert check(good) == []
+
+
+@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.__name__)
+def test_a_broken_promise_is_found(good: Evidence, forgery: Forgery) -> None:
+    assert FORGERIES[forgery] in {finding.flaw for finding in check(forgery(good))}
+
+
+def test_a_seed_stands_for_one_plan() -> None:
+    assert make_plan(7, 60) == make_plan(7, 60)
+    assert make_plan(7, 60) != make_plan(8, 60)
+
+
+def test_every_harm_is_in_a_short_plan() -> None:
+    targets = {strike.target.rstrip("0123456789") for strike in make_plan(1, 60).strikes}
+    assert targets == {
+        "worker",
+        "caller",
+        "PostgreSQL",
+        "Temporal",
+        "Supabase",
+        "State Surface",
+        "workers' link",
+        "callers' link",
+    }
+
+
+def test_any_process_knows_what_another_one_sends() -> None:
+    sent = [operation(7, caller, step, CALLERS) for caller in CALLERS for step in range(300)]
+    again = {each.name: each for each in sent if each.repeatable}
+    repeats = [each for each in sent if each.repeatable and again[each.name] == each]
+    assert len(repeats) > len(again)
+    assert sent == [operation(7, caller, step, CALLERS) for caller in CALLERS for step in range(300)]
+
+
+@asynccontextmanager
+async def chaos(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.chaos", *arguments),
+        cwd=REPOSITORY,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.communicate()
+
+
+async def test_every_promise_is_kept_while_everything_dies() -> None:
+    async with chaos("--seed", "5", "--duration", "12", "--workers", "2", "--callers", "2", "--json") as process:
+        out, err = await process.communicate()
+    assert process.returncode == 0, out.decode() + err.decode()
+    report = json.loads(out)
+    assert report["findings"] == []
+    assert report["operations"]["update"]["done"] > 10
+    assert report["operations"]["signal"]["done"] > 0
+    assert report["runs"] > report["sessions"]
+    assert sum(report["harm"].values()) == len(report["plan"])
+
+
+@needs_proc
+async def test_a_run_that_is_interrupted_leaves_nothing_running(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    async with chaos("--seed", "5", "--duration", "60", "--keep", str(folder)) as process:
+        assert process.stderr is not None
+        while b"starting 3 workers" not in await process.stderr.readline():
+            assert process.returncode is None
+        await asyncio.sleep(2)
+        assert processes_in(folder)
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+    assert process.returncode == 130
+    assert not processes_in(folder)
+
+
+def processes_in(directory: Path) -> list[int]:
+    """The processes that work in a directory, as everything does that a run starts."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (entry / "cwd").readlink().is_relative_to(directory.resolve()):
+                found.append(int(entry.name))
+    return [each for each in found if each != os.getpid()]

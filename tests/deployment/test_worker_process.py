@@ -1,0 +1,148 @@
+"""What `journey worker` promises as a process: an end in order, a start only where it can work, logs for machines."""
+
+import asyncio
+import re
+import signal
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from pydantic_core import from_json
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from journeys import ChatSessions
+from journeys.search_attributes import SEARCH_ATTRIBUTES
+from tests.support.commands import JOURNEY, PATIENCE_SECONDS, end_of, journey, line, running, the_object
+from tests.support.journeys import Journeys
+
+WORKER = (JOURNEY, "worker")
+
+
+@pytest.fixture
+def environment(journeys: Journeys) -> dict[str, str]:
+    return {
+        "TEMPORAL_ADDRESS": journeys.addresses.temporal_address,
+        "SUPABASE_DB_URL": journeys.addresses.supabase_db_url,
+        "STATE_SURFACE_URL": journeys.addresses.state_surface_url,
+        "JOURNEY_TASK_QUEUE": journeys.task_queue,
+    }
+
+
+def log_lines(text: str) -> list[dict[str, Any]]:
+    """Log lines as a collector reads them: one JSON object each."""
+    return [from_json(line) for line in text.splitlines()]
+
+
+async def test_sigterm_under_load_drains_and_loses_nothing_acknowledged(
+    journeys: Journeys, environment: dict[str, str]
+) -> None:
+    acknowledged: dict[str, list[int]] = {}
+    enough, over = asyncio.Event(), asyncio.Event()
+
+    async def talk(identity: str) -> None:
+        while not over.is_set():
+            answer = await journeys.update(identity, {"context": {"n": len(acknowledged[identity])}})
+            acknowledged[identity].append(answer["applied_revision"])
+            if min(map(len, acknowledged.values())) >= 5:
+                enough.set()
+
+    async with running(*WORKER, **environment) as first:
+        await line(first.stderr, "polling")
+        for _ in range(6):
+            acknowledged[(await journeys.initialize())["chat_session_id"]] = []
+        async with asyncio.TaskGroup() as group:
+            talks = [group.create_task(talk(identity)) for identity in acknowledged]
+            await enough.wait()
+            first.send_signal(signal.SIGTERM)
+            status, said, complained = await end_of(first)
+            enough.clear()
+            before = {identity: len(revisions) for identity, revisions in acknowledged.items()}
+            async with running(*WORKER, **environment) as second:
+                await enough.wait()  # others have gone on
+                over.set()
+                await asyncio.wait(talks)
+                second.send_signal(signal.SIGTERM)
+                assert (await end_of(second))[0] == 0
+    assert (status, said) == (0, ""), complained
+    log_lines(complained)
+    for identity, revisions in acknowledged.items():
+        assert len(revisions) > before[identity]
+        assert revisions == list(range(1, len(revisions) + 1))
+        assert [entry["revision"] for entry in await journeys.ledger(identity)] == revisions
+
+
+async def test_a_namespace_without_the_search_attributes_is_refused_until_it_is_migrated(
+    journeys: Journeys, environment: dict[str, str]
+) -> None:
+    name = f"namespace-{uuid4().hex[:8]}"
+    await journeys.client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86400))
+    )
+    client = await Client.connect(journeys.addresses.temporal_address, namespace=name)
+    await known(client)
+    there = environment | {"TEMPORAL_NAMESPACE": name}
+
+    refused = await journey("worker", **there)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert re.fullmatch(r"ENGINE_UNAVAILABLE: .*TenantId, UserId, ActiveAgent.*`journey migrate`\n", refused.stderr)
+
+    first = await journey("migrate", "--json", **there)
+    assert (first.returncode, the_object(first.stdout)["search_attributes"]) == (0, list(SEARCH_ATTRIBUTES))
+    second = await journey("migrate", "--json", **there)
+    assert second.returncode == 0, second.stderr
+    assert the_object(second.stdout) == {"supabase": [], "state_surface": [], "search_attributes": []}
+
+    async with running(*WORKER, **there) as worker:
+        await line(worker.stderr, "polling")
+        session = await ChatSessions(client, task_queue=journeys.task_queue).initialize(tenant_id="t", user_id="u")
+        assert session.revision == 0
+
+
+async def known(client: Client) -> None:
+    """Wait until a new namespace has come to the server's notice."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                await client.operator_service.list_search_attributes(
+                    ListSearchAttributesRequest(namespace=client.namespace)
+                )
+                await client.count_workflows()
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+async def test_logs_are_json_and_never_hold_the_password(journeys: Journeys, environment: dict[str, str]) -> None:
+    parts = urlsplit(journeys.addresses.supabase_db_url)
+    assert parts.password
+    wrong = parts._replace(netloc=f"postgres:not-{parts.password}@{parts.hostname}:{parts.port}").geturl()
+    verbose = environment | {"SUPABASE_DB_URL": wrong, "JOURNEY_LOG_LEVEL": "DEBUG"}
+    async with running(*WORKER, **verbose) as worker:
+        polling = await line(worker.stderr, "polling")
+        request = journeys.asked(context={"secret": "a user's own words"})
+        waiting = asyncio.create_task(journeys.initialize(request))
+        failed = await line(worker.stderr, "Completing activity as failed")
+        worker.send_signal(signal.SIGTERM)
+        status, said, complained = await end_of(worker)
+    assert (status, said) == (0, "")
+    assert (
+        log_lines(polling)[0].items()
+        >= {"event": "polling", "level": "info", "task_queue": journeys.task_queue}.items()
+    )
+    for record in log_lines(failed + complained):
+        assert {"event", "level", "logger", "timestamp"} <= record.keys()
+    logged = polling + failed + complained
+    assert "DATABASE_UNAVAILABLE" in logged
+    assert parts.password not in logged
+    assert "own words" not in logged
+
+    async with running(*WORKER, **environment):  # with the right password
+        assert (await waiting)["revision"] == 0

@@ -1,0 +1,344 @@
+"""A long session goes on as a new run, with messages in flight, and nobody notices."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic_core import to_json
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.common import WorkflowIDReusePolicy
+
+from journeys import ChatSessions
+from journeys.canonical_json import canonical_hash
+from journeys.chat_session.limits import KIB, MAX_CARRIED_CONTEXT_BYTES
+from journeys.chat_session.names import JOURNEY_ID, UPDATE, workflow_id
+from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, also_replayed
+from tests.support.tcp_proxy import ProxiedStores
+from tests.support.watching import (
+    accepted,
+    assert_stored,
+    count,
+    eventually,
+    failed,
+    misbehaved,
+    runs,
+    until_revision,
+    until_status,
+    until_waiting,
+)
+
+
+def patient(journeys: Journeys) -> ChatSessions:
+    return ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=60))
+
+
+@pytest.mark.parametrize(("rollover", "mode"), [(1, PRODUCTION), (3, REPLAYED)], ids=str)
+async def test_messages_in_flight_are_applied_once_and_answered(journeys: Journeys, rollover: int) -> None:
+    sessions = patient(journeys)
+    async with journeys.worker(rollover_messages=rollover):
+        session = (await journeys.initialize())["chat_session_id"]
+
+        async def signals() -> None:
+            for number in range(30):
+                await sessions.signal_context(
+                    session, tenant_id=journeys.tenant_id, append={"notes": [f"signal {number}"]}
+                )
+
+        async def updates(caller: int) -> list[int]:
+            return [
+                (
+                    await sessions.update_context(
+                        session, tenant_id=journeys.tenant_id, append={"notes": [f"update {caller}/{number}"]}
+                    )
+                ).applied_revision
+                for number in range(5)
+            ]
+
+        answered, _ = await asyncio.gather(asyncio.gather(*(updates(caller) for caller in range(5))), signals())
+        await until_revision(journeys, session, 55)
+        row = await assert_stored(journeys, session, 55)
+        notes = row["context"]["notes"]
+        assert not [note for note, times in Counter(notes).items() if times > 1]
+        assert [note for note in notes if note.startswith("signal")] == [f"signal {number}" for number in range(30)]
+        for caller, revisions in enumerate(answered):
+            assert [notes[revision - 1] for revision in revisions] == [f"update {caller}/{n}" for n in range(5)]
+        histories = await runs(journeys, session)
+        assert len(histories) > 1
+        assert not [task for events in histories for task in misbehaved(events)]
+
+
+async def test_a_run_is_not_left_before_what_it_has_accepted_is_answered(journeys: Journeys) -> None:
+    async with ProxiedStores.of(journeys.addresses) as stores, journeys.worker(**stores.settings, rollover_messages=1):
+        session = (await journeys.initialize())["chat_session_id"]
+        await stores.supabase.refuse()
+        updates = [await accepted(journeys, session, {"append": {"notes": [number]}}) for number in range(5)]
+        await until_waiting(journeys, session)
+        await stores.supabase.mend()
+        answers = await asyncio.wait_for(asyncio.gather(*(update.result() for update in updates)), 30)
+        assert [answer["applied_revision"] for answer in answers] == [1, 2, 3, 4, 5]
+        await assert_stored(journeys, session, 5)
+        assert len(await runs(journeys, session)) > 1
+
+
+async def test_a_run_ends_even_while_callers_never_pause(journeys: Journeys) -> None:
+    sessions = patient(journeys)
+    async with journeys.worker(rollover_messages=10):
+        session = (await journeys.initialize())["chat_session_id"]
+
+        async def talk() -> None:
+            for number in range(25):
+                await sessions.update_context(
+                    session, tenant_id=journeys.tenant_id, context={"n": number}, returning="receipt"
+                )
+
+        await asyncio.gather(*(talk() for _ in range(6)))
+        per_run = [
+            count(events, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED)
+            for events in await runs(journeys, session)
+        ]
+        assert sum(per_run) == 151
+        assert max(per_run) <= 40, per_run
+
+
+async def test_a_run_that_began_with_a_large_context_serves_more_messages(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=1):
+        session = (await journeys.initialize(journeys.asked(context={"notes": "n" * 40 * 1024})))["chat_session_id"]
+        for number in range(4):
+            await journeys.update(session, {"context": {"n": number}, "returning": "receipt"})
+        per_run = [
+            count(events, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED)
+            for events in await runs(journeys, session)
+        ]
+    assert per_run[:2] == [2, 2], "the initialization counts as a message"
+
+
+async def test_signals_that_are_all_refused_do_not_make_an_endless_history(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=5):
+        session = (await journeys.initialize())["chat_session_id"]
+        for number in range(25):
+            await journeys.signal(session, {"no such field": number})
+
+        async def refusals() -> int:
+            found: int = (await journeys.get(session))["refusals"]["count"]
+            return found
+
+        await eventually(refusals, lambda found: found == 25)
+        assert len(await runs(journeys, session)) > 1
+
+
+@pytest.mark.parametrize(("rollover", "mode"), [(1, PRODUCTION), (3, REPLAYED)], ids=str)
+async def test_the_counter_of_refusals_survives(journeys: Journeys, rollover: int) -> None:
+    async with journeys.worker(rollover_messages=rollover):
+        session = (await journeys.initialize())["chat_session_id"]
+        for number in range(12):
+            await journeys.signal(session, {"append": {"notes": [number]}})
+            await journeys.signal(session, {"append": {"notes": "no list"}})
+        await journeys.update(session, {"context": {"done": True}})
+        shown = (await journeys.get(session))["refusals"]
+        assert shown["count"] == 12
+        assert [(each["code"], each["field"]) for each in shown["last"]] == [("INVALID_PARAMETER", "append")] * 10
+        assert len(await runs(journeys, session)) > 1
+        await assert_stored(journeys, session, 13)
+
+
+async def test_a_backlog_longer_than_a_run_is_carried_over_in_order(journeys: Journeys) -> None:
+    request = journeys.asked()
+    session = journeys.identity(request)
+    async with journeys.worker(rollover_messages=3, idle_seconds=0):
+        await journeys.initialize(request)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+    for number in range(250):
+        await journeys.signal(session, {"append": {"notes": [number]}})
+    async with journeys.worker(rollover_messages=3):
+        row = await until_revision(journeys, session, 250)
+        assert row["context"]["notes"] == list(range(250))
+        await assert_stored(journeys, session, 250)
+        histories = await runs(journeys, session)
+        assert len(histories) == 4, "a run for each batch of a hundred, and one that waits"
+        assert not [task for events in histories for task in misbehaved(events)]
+
+
+async def test_a_thousand_signals_with_one_in_twenty_bad(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=100):
+        session = (await journeys.initialize())["chat_session_id"]
+        handle = journeys.handle(session)
+        bad: list[Any] = [
+            {"tenant_id": journeys.tenant_id, "surprise": 1},
+            "no object",
+            {"tenant_id": "another", "context": {"stolen": True}},
+            {"tenant_id": journeys.tenant_id, "context": {"n": 2**53}},
+        ]
+
+        async def send(number: int) -> None:
+            good = {"tenant_id": journeys.tenant_id, "append": {"notes": [number]}}
+            await handle.signal(UPDATE, bad[number // 20 % len(bad)] if number % 20 == 0 else good)
+
+        for start in range(0, 1000, 20):
+            await asyncio.gather(*(send(number) for number in range(start, start + 20)))
+        row = await until_revision(journeys, session, 950)
+        assert sorted(row["context"]["notes"]) == [number for number in range(1000) if number % 20]
+        assert set(row["context"]) == {"notes"}
+
+        async def refusals() -> int:
+            found: int = (await journeys.get(session))["refusals"]["count"]
+            return found
+
+        await eventually(refusals, lambda found: found == 50)
+        await assert_stored(journeys, session, 950)
+        histories = await runs(journeys, session)
+        assert len(histories) > 1
+        assert not [task for events in histories for task in misbehaved(events)]
+
+
+async def forge(journeys: Journeys, session: str, **options: Any) -> None:
+    """Start a session's journey with a state that no run has carried over."""
+    now = "2026-01-27T10:05:12.000000Z"
+    context = {"forged": True}
+    carried = {
+        "session": {
+            "artifact_type": "chat_session",
+            "chat_session_id": session,
+            "tenant_id": "forger",
+            "user_id": "forger",
+            "active_agent": "liaison_forgery",
+            "lifecycle_state": "ACTIVE",
+            "revision": 7,
+            "context": context,
+            "context_hash": canonical_hash(context),
+            "created_at": now,
+            "updated_at": now,
+        },
+        "settings": {"idle_seconds": 60, "rollover_messages": 500},
+        "signals": [{"request": {"tenant_id": "forger", "context": {"forged": 2}}, "key": "forged"}],
+        "signals_seen": 3,
+        "refusals": {"count": 99, "last": []},
+    }
+    await journeys.client.start_workflow(
+        JOURNEY_ID,
+        args=[{"chat_session_id": session, "tenant_id": "forger"}, carried],
+        id=workflow_id(session),
+        task_queue=journeys.task_queue,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        **options,
+    )
+
+
+async def test_nobody_but_a_run_before_it_tells_a_run_its_state(journeys: Journeys) -> None:
+    request = journeys.asked()
+    session = journeys.identity(request)
+    async with journeys.worker(idle_seconds=0):
+        await forge(journeys, session)
+        assert await failed(journeys, session) == "INVALID_PARAMETER"
+        assert not (await journeys.handle(session).describe()).search_attributes.get("TenantId")
+        await journeys.initialize(request)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+
+        await forge(journeys, session, start_signal=UPDATE, start_signal_args=[{"tenant_id": "forger"}])
+        assert await failed(journeys, session) == "INVALID_PARAMETER"
+        described = await journeys.handle(session).describe()
+        assert described.search_attributes.get("TenantId") == [journeys.tenant_id]
+        row = await assert_stored(journeys, session, 0)
+        assert (row["context"], row["active_agent"]) == ({}, "guide")
+
+
+async def test_the_next_run_of_a_schedule_is_no_continuation(journeys: Journeys) -> None:
+    """Temporal starts it with the same arguments, and with the run before it as the one that it continues."""
+    request = journeys.asked()
+    session = journeys.identity(request)
+    async with journeys.worker(idle_seconds=0):
+        await journeys.initialize(request)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        await forge(journeys, session, cron_schedule="@every 1s")
+        handle = journeys.handle(session)
+        first = (await handle.describe()).run_id
+
+        async def later() -> str | None:
+            return (await handle.describe()).run_id
+
+        try:
+            second = await eventually(later, lambda run_id: run_id != first)
+            run = journeys.client.get_workflow_handle(workflow_id(session), run_id=second)
+
+            async def end() -> HistoryEvent:
+                return [event async for event in run.fetch_history_events()][-1]
+
+            last = await eventually(
+                end, lambda event: event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, within=20
+            )
+            failure = last.workflow_execution_failed_event_attributes.failure
+            assert failure.application_failure_info.type == "INVALID_PARAMETER"
+        finally:
+            await handle.terminate()
+
+
+async def test_a_context_too_large_to_carry_is_loaded_again(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=1):
+        session = (await journeys.initialize())["chat_session_id"]
+        context = {"text": "x" * (MAX_CARRIED_CONTEXT_BYTES + 16 * KIB)}
+        await journeys.supabase.execute(
+            "update public.chat_sessions set context = $2 where chat_session_id = $1",
+            session,
+            to_json(context).decode(),
+        )
+        for number in range(3):
+            answer = await journeys.update(
+                session, {"active_agent": f"liaison_{'abc'[number]}", "returning": "receipt"}
+            )
+            assert answer["applied_revision"] == number + 2
+        await journeys.signal(session, {"active_agent": "guide"})
+        row = await until_revision(journeys, session, 5)
+        assert row["context"] == context
+        await assert_stored(journeys, session, 5)
+        histories = await runs(journeys, session)
+        assert len(histories) >= 4
+        assert all(events[0].ByteSize() < MAX_CARRIED_CONTEXT_BYTES for events in histories), "it is not carried"
+
+
+@also_replayed
+async def test_a_cancel_drains_then_completes(journeys: Journeys) -> None:
+    request = journeys.asked()
+    session = journeys.identity(request)
+    async with journeys.worker():
+        await journeys.initialize(request)
+    for number in range(5):
+        await journeys.signal(session, {"append": {"notes": [number]}})
+    await journeys.handle(session).cancel()
+    for number in range(5, 10):
+        await journeys.signal(session, {"append": {"notes": [number]}})
+    async with journeys.worker():
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        row = await assert_stored(journeys, session, 10)
+        assert row["context"]["notes"] == list(range(10))
+        assert row["lifecycle_state"] == "ACTIVE"
+
+
+async def test_a_cancel_before_the_first_step_drains_as_well(journeys: Journeys) -> None:
+    async with journeys.worker(idle_seconds=0):
+        session = (await journeys.initialize())["chat_session_id"]
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+    await journeys.signal(session, {"append": {"notes": [1]}})
+    await journeys.handle(session).cancel()
+    async with journeys.worker():
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        await assert_stored(journeys, session, 1)
+
+
+async def test_a_cancel_during_an_outage_waits_for_the_store(journeys: Journeys) -> None:
+    async with ProxiedStores.of(journeys.addresses) as stores, journeys.worker(**stores.settings):
+        session = (await journeys.initialize())["chat_session_id"]
+        await stores.supabase.refuse()
+        update = await accepted(journeys, session, {"append": {"notes": [1]}})
+        await until_waiting(journeys, session)
+        await journeys.handle(session).cancel()
+        await journeys.signal(session, {"append": {"notes": [2]}})
+        await until_waiting(journeys, session, attempt=3)
+        assert (await journeys.handle(session).describe()).status is WorkflowExecutionStatus.RUNNING
+        await stores.supabase.mend()
+        answer = await asyncio.wait_for(update.result(), 30)
+        assert answer["applied_revision"] == 1
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        await assert_stored(journeys, session, 2)

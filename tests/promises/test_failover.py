@@ -1,0 +1,166 @@
+"""A worker is killed with callers waiting: another one answers them, and each change stands once."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest
+
+from journeys import ChatSessions
+from journeys.chat_session.answers import UpdateReceipt
+from tests.support.journeys import Journeys
+from tests.support.tcp_proxy import ProxiedStores
+from tests.support.watching import assert_stored, eventually, misbehaved, runs, until_waiting
+from tests.support.worker_processes import WorkerProcess, holder, worker_environment, worker_process
+
+PATIENCE = timedelta(seconds=60)
+AT_ONCE = 3
+
+Answers = list["asyncio.Task[UpdateReceipt]"]
+
+
+@pytest.fixture
+async def stores(journeys: Journeys) -> AsyncIterator[ProxiedStores]:
+    async with ProxiedStores.of(journeys.addresses) as proxied:
+        yield proxied
+
+
+async def until_given(journeys: Journeys, session: str) -> None:
+    """Wait until the server has a workflow task for the session, or has given it to a worker."""
+
+    async def pending() -> bool:
+        described = await journeys.handle(session).describe()
+        return described.raw_description.HasField("pending_workflow_task")
+
+    await eventually(pending)
+
+
+async def held_by_one(journeys: Journeys, count: int) -> tuple[int, list[str]]:
+    """So many sessions in the memory of one worker, whichever that is."""
+    held: dict[int, list[str]] = {}
+    while True:
+        session = (await journeys.initialize())["chat_session_id"]
+        of_one = held.setdefault(await holder(journeys, session), [])
+        of_one.append(session)
+        if len(of_one) == count:
+            return next(each for each in held.items() if each[1] is of_one)
+
+
+def sent(journeys: Journeys, session: str, word: str) -> Answers:
+    """Updates of one session by several callers, none of which names its change."""
+    sessions = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=PATIENCE)
+    return [
+        asyncio.create_task(
+            sessions.update_context(session, tenant_id=journeys.tenant_id, append={"notes": [f"{word} {number}"]})
+        )
+        for number in range(AT_ONCE)
+    ]
+
+
+async def killed_in_the_midst(
+    journeys: Journeys, victim: WorkerProcess, stores: ProxiedStores, sessions: list[str]
+) -> dict[str, Answers]:
+    """Kill a worker between the stores, with tasks that it was given, and before more are sent to it."""
+    between, given, after = sessions
+    stores.state_surface.stall()
+    waiting = {between: sent(journeys, between, "between")}
+    await eventually(lambda: journeys.row(between), lambda row: row is not None and row["revision"] > 0)
+    victim.process.send_signal(signal.SIGSTOP)
+    waiting[given] = sent(journeys, given, "given")
+    await until_given(journeys, given)
+    await victim.kill()
+    waiting[after] = sent(journeys, after, "after")
+    artifact = await journeys.artifact(between)
+    assert artifact is not None
+    assert artifact["revision"] == 0, "it was to die between the stores"
+    return waiting
+
+
+async def assert_answered_once(journeys: Journeys, session: str, answers: Answers) -> None:
+    receipts = await asyncio.gather(*answers)
+    row = await assert_stored(journeys, session, AT_ONCE)
+    notes = row["context"]["notes"]
+    assert len(set(notes)) == len(notes) == AT_ONCE
+    for number, receipt in enumerate(receipts):
+        assert notes[receipt.applied_revision - 1].endswith(f" {number}")
+    assert not [task for events in await runs(journeys, session) for task in misbehaved(events)]
+
+
+async def test_updates_of_a_killed_worker_are_answered_by_another_once(journeys: Journeys) -> None:
+    async with AsyncExitStack() as exits:
+        workers = {}
+        for _ in range(2):
+            stores = await exits.enter_async_context(ProxiedStores.of(journeys.addresses))
+            environment = worker_environment(journeys.addresses, journeys.task_queue, stores)
+            worker = await exits.enter_async_context(worker_process(environment))
+            workers[worker.pid] = worker, stores
+        pid, sessions = await held_by_one(journeys, 3)
+        victim, stores = workers.pop(pid)
+        waiting = await killed_in_the_midst(journeys, victim, stores, sessions)
+        for session, answers in waiting.items():
+            await assert_answered_once(journeys, session, answers)
+            assert [await holder(journeys, session)] == list(workers)
+
+
+async def test_updates_of_the_only_worker_are_answered_once_when_another_starts(
+    journeys: Journeys, stores: ProxiedStores
+) -> None:
+    async with worker_process(worker_environment(journeys.addresses, journeys.task_queue, stores)) as victim:
+        _, sessions = await held_by_one(journeys, 3)
+        waiting = await killed_in_the_midst(journeys, victim, stores, sessions)
+        assert not [answer for answers in waiting.values() for answer in answers if answer.done()]
+    async with worker_process(worker_environment(journeys.addresses, journeys.task_queue)) as other:
+        for session, answers in waiting.items():
+            await assert_answered_once(journeys, session, answers)
+            assert await holder(journeys, session) == other.pid
+
+
+async def test_a_worker_killed_while_it_retries_a_store_is_followed_by_another(
+    journeys: Journeys, stores: ProxiedStores
+) -> None:
+    async with worker_process(worker_environment(journeys.addresses, journeys.task_queue, stores)) as victim:
+        _, (session,) = await held_by_one(journeys, 1)
+        stores.supabase.stall()
+        answers = sent(journeys, session, "waiting")
+        await until_waiting(journeys, session, attempt=1)
+        await victim.kill()
+    async with worker_process(worker_environment(journeys.addresses, journeys.task_queue)):
+        await assert_answered_once(journeys, session, answers)
+
+
+async def test_all_workers_stop_at_once_under_load_and_nothing_is_lost_or_repeated(journeys: Journeys) -> None:
+    environment = worker_environment(journeys.addresses, journeys.task_queue)
+    sessions = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=PATIENCE)
+    answered: dict[str, list[int]] = {}
+    over = asyncio.Event()
+
+    async def talk(session: str) -> None:
+        while not over.is_set():
+            answer = await sessions.update_context(
+                session, tenant_id=journeys.tenant_id, append={"notes": [len(answered[session])]}
+            )
+            answered[session].append(answer.applied_revision)
+
+    async def answers() -> int:
+        return min(map(len, answered.values()))
+
+    async with worker_process(environment) as first, worker_process(environment) as second:
+        for _ in range(6):
+            answered[(await journeys.initialize())["chat_session_id"]] = []
+        talks = [asyncio.create_task(talk(session)) for session in answered]
+        await eventually(answers, lambda count: count >= 5)
+        for worker in (first, second):
+            worker.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            assert [await worker.process.wait() for worker in (first, second)] == [0, 0]
+    before = max(map(len, answered.values()))
+    async with worker_process(environment):
+        await eventually(answers, lambda count: count > before)
+        over.set()
+        await asyncio.gather(*talks)
+    for session, revisions in answered.items():
+        assert revisions == list(range(1, len(revisions) + 1))
+        row = await assert_stored(journeys, session, len(revisions))
+        assert row["context"]["notes"] == list(range(len(revisions)))

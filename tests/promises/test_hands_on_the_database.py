@@ -1,0 +1,246 @@
+"""Somebody edits the stores by hand: the journey notices, and goes on from what is stored."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic_core import to_json
+from temporalio.client import WorkflowExecutionStatus
+
+from journeys.canonical_json import canonical_hash
+from journeys.chat_session.limits import KIB
+from journeys.chat_session.names import ARTIFACT_TYPE
+from tests.support.journeys import Journeys, Json, also_replayed
+from tests.support.watching import assert_stored, failed, refused, until_revision, until_status
+
+awake_or_asleep = pytest.mark.parametrize("idle_seconds", [3600, 0], ids=["awake", "asleep"])
+
+
+async def edit(journeys: Journeys, session: str, **columns: Any) -> None:
+    """Change columns of a session's row, and nothing else."""
+    assignments = ", ".join(f"{name} = ${place}" for place, name in enumerate(columns, 2))
+    values = [to_json(value).decode() if isinstance(value, dict) else value for value in columns.values()]
+    await journeys.supabase.execute(
+        f"update public.chat_sessions set {assignments} where chat_session_id = $1", UUID(session), *values
+    )
+
+
+async def begun(journeys: Journeys, *, asleep: bool = False) -> str:
+    """A session at revision 1."""
+    session: str = (await journeys.initialize())["chat_session_id"]
+    await journeys.update(session, {"context": {"by": "journey"}})
+    if asleep:
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+    return session
+
+
+@awake_or_asleep
+@pytest.mark.parametrize(
+    ("edited", "agent", "context"),
+    [
+        ({"context": {"by": "hand"}}, "guide", {"by": "hand"}),
+        ({"active_agent": "liaison_manual"}, "liaison_manual", {"by": "journey"}),
+        ({"context": {"by": "hand"}, "active_agent": "liaison_manual"}, "liaison_manual", {"by": "hand"}),
+    ],
+    ids=["context", "agent", "both"],
+)
+async def test_an_edit_is_noticed_and_the_next_change_is_made_to_it(
+    journeys: Journeys, idle_seconds: int, edited: Json, agent: str, context: Json
+) -> None:
+    async with journeys.worker(idle_seconds=idle_seconds):
+        session = await begun(journeys, asleep=not idle_seconds)
+        await edit(journeys, session, **edited)
+        answer = await journeys.update(session, {"append": {"notes": [1]}, "base_revision": 1})
+        after = context | {"notes": [1]}
+        assert (answer["applied_revision"], answer["active_agent"], answer["context"]) == (3, agent, after)
+        assert answer["context_hash"] == canonical_hash(after)
+        await assert_stored(journeys, session, 3)
+        ledger = await journeys.ledger(session)
+        assert [entry["author"] for entry in ledger] == [None, "manual", None]
+        assert ledger[1]["context_hash"] == canonical_hash(context)
+        assert ledger[1]["change"] == {
+            "context": edited.get("context"),
+            "append": None,
+            "active_agent": edited.get("active_agent"),
+            "merge_strategy": "replace" if "context" in edited else "merge",
+        }
+
+
+@also_replayed
+@awake_or_asleep
+async def test_a_signal_finds_an_edit_as_well(journeys: Journeys, idle_seconds: int) -> None:
+    async with journeys.worker(idle_seconds=idle_seconds):
+        session = await begun(journeys, asleep=not idle_seconds)
+        await edit(journeys, session, context={"by": "hand"})
+        await edit(journeys, session, context={"by": "hand", "again": True})
+        await journeys.signal(session, {"append": {"notes": [1]}})
+        row = await until_revision(journeys, session, 4)
+        assert row["context"] == {"by": "hand", "again": True, "notes": [1]}
+        await assert_stored(journeys, session, 4)
+        assert [entry["author"] for entry in await journeys.ledger(session)] == [None, "manual", "manual", None]
+
+
+async def test_the_hash_of_an_edit_is_mended_by_the_load(journeys: Journeys) -> None:
+    request = journeys.asked()
+    async with journeys.worker(idle_seconds=0):
+        session = (await journeys.initialize(request))["chat_session_id"]
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        await edit(journeys, session, context={"by": "hand"})
+        assert (await journeys.row(session) or {})["context_hash"] is None
+        again = await journeys.initialize(request)
+        assert (again["revision"], again["context"]) == (1, {"by": "hand"})
+        row = await assert_stored(journeys, session, 1)
+        assert row["context_hash"] == again["context_hash"] == canonical_hash({"by": "hand"})
+
+
+async def test_a_no_op_and_a_duplicate_answer_what_is_stored(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = (await journeys.initialize())["chat_session_id"]
+        await journeys.update(session, {"context": {"by": "journey"}, "idempotency_key": "k"})
+        await edit(journeys, session, context={"by": "hand"})
+        no_op = await journeys.update(session, {"context": {"by": "hand"}})
+        assert (no_op["revision"], no_op["applied_revision"], no_op["duplicate"]) == (2, 2, False)
+        await edit(journeys, session, context={"by": "hand", "again": True})
+        duplicate = await journeys.update(session, {"context": {"by": "journey"}, "idempotency_key": "k"})
+        assert (duplicate["revision"], duplicate["applied_revision"], duplicate["duplicate"]) == (3, 1, True)
+        assert duplicate["context"] == {"by": "hand", "again": True}
+        await assert_stored(journeys, session, 3)
+
+
+async def test_initializing_a_session_that_lives_answers_it_as_it_is_stored(journeys: Journeys) -> None:
+    request = journeys.asked()
+    async with journeys.worker():
+        session = (await journeys.initialize(request))["chat_session_id"]
+        await edit(journeys, session, context={"by": "hand"})
+        again = await journeys.initialize(request)
+        assert (again["revision"], again["context"]) == (1, {"by": "hand"})
+        await assert_stored(journeys, session, 1)
+
+
+@also_replayed
+@pytest.mark.parametrize("message", ["update", "signal"])
+async def test_a_row_that_is_gone_ends_the_journey_and_stays_gone(journeys: Journeys, message: str) -> None:
+    async with journeys.worker():
+        session = await begun(journeys)
+        await journeys.supabase.execute("delete from public.chat_sessions where chat_session_id = $1", UUID(session))
+        if message == "update":
+            assert await refused(journeys.update(session, {"context": {"a": 1}})) == "SESSION_NOT_FOUND"
+        else:
+            await journeys.signal(session, {"context": {"a": 1}})
+        assert await failed(journeys, session) == "SESSION_NOT_FOUND"
+        assert await journeys.row(session) is None
+        assert await journeys.ledger(session) == []
+        assert await refused(journeys.update(session, {"context": {"a": 1}})) == "SESSION_NOT_FOUND"
+        assert await journeys.row(session) is None
+
+
+async def test_a_row_that_is_gone_is_not_answered_for(journeys: Journeys) -> None:
+    """What is acknowledged, both stores hold: whatever an initialization gets, it is no artifact of nothing."""
+    request = journeys.asked()
+    async with journeys.worker():
+        session = (await journeys.initialize(request))["chat_session_id"]
+        await journeys.supabase.execute("delete from public.chat_sessions where chat_session_id = $1", UUID(session))
+        assert await refused(journeys.initialize(request)) == "SESSION_NOT_FOUND"
+        assert await journeys.row(session) is None
+
+
+@awake_or_asleep
+async def test_a_state_surface_that_is_ahead_is_gone_on_above(journeys: Journeys, idle_seconds: int) -> None:
+    """As after a backup of Supabase was restored."""
+    async with journeys.worker(idle_seconds=idle_seconds):
+        session = await begun(journeys)
+        for number in range(2, 5):
+            await journeys.update(session, {"append": {"notes": [number]}})
+        if not idle_seconds:
+            await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        context = {"by": "journey", "notes": [2]}
+        async with journeys.supabase.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "delete from public.chat_context_updates where chat_session_id = $1 and revision > 2", UUID(session)
+            )
+            await connection.execute(
+                "update public.chat_sessions set revision = 2, context = $2, context_hash = $3 "
+                "where chat_session_id = $1",
+                UUID(session),
+                to_json(context).decode(),
+                canonical_hash(context),
+            )
+        answer = await journeys.update(session, {"append": {"notes": ["after"]}, "author": "user"})
+        assert (answer["applied_revision"], answer["context"]) == (6, {"by": "journey", "notes": [2, "after"]})
+        ledger = await journeys.ledger(session)
+        assert [(entry["revision"], entry["author"]) for entry in ledger] == [
+            (1, None),
+            (2, None),
+            (5, "journey"),
+            (6, "user"),
+        ]
+        row, artifact = await journeys.row(session), await journeys.artifact(session)
+        assert row is not None
+        assert artifact is not None
+        assert row["revision"] == artifact["revision"] == 6
+        assert artifact["semantic_payload"]["context"] == row["context"] == answer["context"]
+        if idle_seconds:
+            described = await journeys.handle(session).describe()
+            assert described.status is WorkflowExecutionStatus.RUNNING
+            assert "ahead" in await details(journeys, session)
+
+
+async def details(journeys: Journeys, session: str) -> str:
+    """What the Web UI shows of the running journey."""
+    metadata = await journeys.handle(session).query("__temporal_workflow_metadata")
+    shown: str = metadata["currentDetails"] if isinstance(metadata, dict) else metadata.current_details
+    return shown
+
+
+@awake_or_asleep
+async def test_an_artifact_that_is_missing_is_registered_again(journeys: Journeys, idle_seconds: int) -> None:
+    async with journeys.worker(idle_seconds=idle_seconds):
+        session = await begun(journeys, asleep=not idle_seconds)
+        await journeys.state_surface.execute(
+            "delete from state_surface.artifacts where artifact_id = $1", UUID(session)
+        )
+        await journeys.update(session, {"append": {"notes": [1]}})
+        await assert_stored(journeys, session, 2)
+        artifact = await journeys.artifact(session)
+        assert artifact is not None
+        assert (artifact["artifact_type"], artifact["tenant_id"]) == (ARTIFACT_TYPE, journeys.tenant_id)
+
+
+def nested(depth: int) -> Json:
+    context: Json = {}
+    for _ in range(depth):
+        context = {"deeper": context}
+    return context
+
+
+@awake_or_asleep
+@pytest.mark.parametrize(
+    "context",
+    ['{"n": 1e22}', to_json(nested(40)).decode(), to_json({"text": "x" * 300 * KIB}).decode()],
+    ids=["1e22", "nesting", "size"],
+)
+async def test_a_stored_context_outside_the_limits_loads_and_can_be_changed(
+    journeys: Journeys, idle_seconds: int, context: str
+) -> None:
+    async with journeys.worker(idle_seconds=idle_seconds):
+        session = await begun(journeys, asleep=not idle_seconds)
+        await edit(journeys, session, context=context)
+        row = await journeys.row(session)
+        assert row is not None
+        answer = await journeys.update(session, {"active_agent": "liaison_finance"})
+        assert (answer["applied_revision"], answer["context"]) == (3, row["context"])
+        shorter = dict.fromkeys(row["context"]) | {"short": True}
+        answer = await journeys.update(session, {"context": shorter})
+        assert (answer["applied_revision"], answer["context"]) == (4, {"short": True})
+        await assert_stored(journeys, session, 4)
+
+
+async def test_a_change_beside_a_number_outside_the_limits_leaves_it_alone(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await begun(journeys)
+        await edit(journeys, session, context='{"n": 1e22, "m": -1e300, "k": 0.5}')
+        answer = await journeys.update(session, {"append": {"notes": [1]}})
+        assert answer["applied_revision"] == 3
+        row = await assert_stored(journeys, session, 3)
+        assert row["context"] == {"n": 10**22, "m": -(10**300), "k": 0.5, "notes": [1]}
+        assert await refused(journeys.update(session, {"context": {"n": 1e22}})) == "INVALID_PARAMETER"

@@ -1,0 +1,165 @@
+"""What a journey's history costs: few events for a message, and no context where none is needed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowExecutionStatus
+
+from tests.support.journeys import Journeys, Json
+from tests.support.watching import until_status
+
+KIB = 1024
+
+
+def kinds(events: Sequence[HistoryEvent]) -> Counter[str]:
+    return Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in events)
+
+
+async def started(journeys: Journeys, **more: Any) -> tuple[str, int]:
+    """A session, and how many events its history has so far."""
+    chat_session_id: str = (await journeys.initialize(journeys.asked(**more)))["chat_session_id"]
+    return chat_session_id, len(await journeys.events(chat_session_id))
+
+
+async def test_initializing_costs_eight_events_and_the_idle_timer(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id, _ = await started(journeys, context={"a": 1})
+        events = await journeys.events(chat_session_id)
+    assert kinds(events) == {
+        "WORKFLOW_EXECUTION_STARTED": 1,
+        "WORKFLOW_TASK_SCHEDULED": 1,
+        "WORKFLOW_TASK_STARTED": 1,
+        "WORKFLOW_TASK_COMPLETED": 1,
+        "WORKFLOW_EXECUTION_UPDATE_ACCEPTED": 1,
+        "MARKER_RECORDED": 1,
+        "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES": 1,
+        "WORKFLOW_EXECUTION_UPDATE_COMPLETED": 1,
+        "TIMER_STARTED": 1,
+    }
+
+
+async def test_an_update_that_wakes_a_session_costs_no_more_than_creating_it(journeys: Journeys) -> None:
+    async with journeys.worker(idle_seconds=0):
+        chat_session_id, _ = await started(journeys, context={"a": 1})
+        await until_status(journeys, chat_session_id, WorkflowExecutionStatus.COMPLETED)
+    async with journeys.worker():
+        await journeys.update(chat_session_id, {"context": {"a": 2}})
+        woken = kinds(await journeys.events(chat_session_id))
+    assert woken["MARKER_RECORDED"] == 1
+    assert sum(woken.values()) == 9, woken
+
+
+async def test_an_acknowledged_update_costs_six_events(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id, before = await started(journeys)
+        for each in range(20):
+            await journeys.update(chat_session_id, {"context": {"n": each}})
+        events = await journeys.events(chat_session_id)
+    added = kinds(events[before:])
+    assert added["WORKFLOW_EXECUTION_UPDATE_COMPLETED"] == 20
+    assert sum(added.values()) <= 6 * 20, added
+
+
+async def test_a_hand_over_costs_one_event_more(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id, before = await started(journeys)
+        for agent in ("liaison_hr", "guide") * 5:
+            await journeys.update(chat_session_id, {"active_agent": agent, "context": {"by": agent}})
+        events = await journeys.events(chat_session_id)
+    added = kinds(events[before:])
+    assert added["UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"] == 10
+    assert sum(added.values()) <= 7 * 10, added
+
+
+async def test_an_update_that_changes_nothing_costs_no_more_than_one_that_does(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id, before = await started(journeys)
+        for _ in range(5):
+            await journeys.update(chat_session_id, {"context": {"a": 1}, "idempotency_key": "one"})
+            await journeys.update(chat_session_id, {})
+        events = await journeys.events(chat_session_id)
+    assert len(events) - before <= 6 * 10, kinds(events[before:])
+
+
+async def test_a_refused_update_and_a_query_cost_nothing(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id, before = await started(journeys)
+        for _ in range(5):
+            with pytest.raises(Exception, match="Workflow update failed"):
+                await journeys.update(chat_session_id, {"active_agent": "boss"})
+            await journeys.get(chat_session_id)
+        assert len(await journeys.events(chat_session_id)) == before
+
+
+async def test_a_burst_of_a_hundred_signals_costs_at_most_two_events_each(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=500):
+        chat_session_id, before = await started(journeys)
+    signals: list[Json] = [{"append": {"list": [each]}} for each in range(100)]
+    await asyncio.gather(*(journeys.signal(chat_session_id, signal) for signal in signals))
+    async with journeys.worker(rollover_messages=500):
+        answer = await journeys.update(chat_session_id, {})
+        events = await journeys.events(chat_session_id)
+    added = kinds(events[before:])
+    assert added["WORKFLOW_EXECUTION_SIGNALED"] == 100
+    assert answer["revision"] == 100
+    assert sorted(answer["context"]["list"]) == list(range(100))
+    assert sum(added.values()) <= 2 * 100, added
+
+
+async def test_one_idle_timer_runs_however_many_messages_come(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id, _ = await started(journeys)
+        for each in range(10):
+            await journeys.signal(chat_session_id, {"context": {"signal": each}})
+            await journeys.update(chat_session_id, {"context": {"update": each}})
+        events = await journeys.events(chat_session_id)
+    counted = kinds(events)
+    assert counted["TIMER_STARTED"] == 1
+    assert counted["TIMER_CANCELED"] == 0
+
+
+async def test_a_receipt_keeps_the_context_out_of_the_history(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id, before = await started(journeys, context={"large": "x" * 50 * KIB})
+        for each in range(20):
+            await journeys.update(chat_session_id, {"context": {"n": each}, "returning": "receipt"})
+        events = await journeys.events(chat_session_id)
+    assert sum(event.ByteSize() for event in events[before:]) <= 20 * 2 * KIB
+
+
+async def test_an_update_costs_no_more_after_many_than_before(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id, before = await started(journeys)
+        sizes = []
+        for _ in range(2):
+            for each in range(30):
+                sent = {"append": {"messages": [{"n": each + 100, "text": "x" * 500}]}, "returning": "receipt"}
+                await journeys.update(chat_session_id, sent)
+            events = await journeys.events(chat_session_id)
+            sizes.append(sum(event.ByteSize() for event in events[before:]))
+            before = len(events)
+    assert sizes[1] <= sizes[0] * 1.05
+
+
+async def test_a_large_context_stands_in_the_history_only_where_it_was_sent(journeys: Journeys) -> None:
+    """Once in the argument, once in the update, once in its answer; not in what the activities are told."""
+    text = "y" * 50 * KIB
+    async with journeys.worker():
+        chat_session_id, before = await started(journeys, context={"large": text})
+        await journeys.signal(chat_session_id, {"context": {"n": 1}})
+        await journeys.update(chat_session_id, {"returning": "receipt"})
+        events = await journeys.events(chat_session_id)
+    holding = kinds([event for event in events if text.encode() in event.SerializeToString()])
+    assert set(holding) <= {
+        "WORKFLOW_EXECUTION_STARTED",
+        "WORKFLOW_EXECUTION_UPDATE_ACCEPTED",
+        "WORKFLOW_EXECUTION_UPDATE_COMPLETED",
+        "MARKER_RECORDED",
+    }
+    assert all(holding[kind] == 1 for kind in holding)
+    assert sum(event.ByteSize() for event in events[before:]) <= 4 * KIB

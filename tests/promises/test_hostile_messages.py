@@ -1,0 +1,443 @@
+"""Whatever anybody sends, however it is encoded: an error of the contract, and a journey that goes on."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.client import (
+    ActivityFailureError,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from tests.support.journeys import Journeys, Json, also_replayed, code_of, failed_tasks
+
+SECRET = "s3cret"
+NEARLY_TWO_MIB = 2 * 1024 * 1024 - 4096
+
+
+def raw(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
+    """A payload exactly as it is here, past the client's converter."""
+    return RawValue(Payload(metadata={"encoding": encoding}, data=data))
+
+
+def marked(mark: str) -> RawValue:
+    """A payload that the SDK takes for one of its own."""
+    return RawValue(Payload(metadata={mark: b"true"}))
+
+
+def with_text(fitting: Json, field: str, text: str) -> RawValue:
+    """A message with one field's JSON written by hand."""
+    written = [f"{json.dumps(name)}:{json.dumps(value)}" for name, value in fitting.items() if name != field]
+    return raw(("{" + ",".join([*written, f"{json.dumps(field)}:{text}"]) + "}").encode())
+
+
+def nested(levels: int) -> str:
+    return '{"n":' * (levels - 1) + "{}" + "}" * (levels - 1)
+
+
+def misfits(fitting: Json) -> dict[str, Sequence[Any]]:
+    """Arguments that no message of the contract has; `fitting` is one that it does have."""
+    as_json = json.dumps(fitting).encode()
+    return {
+        "no argument": [],
+        "two arguments": [fitting, fitting],
+        "an argument and null": [fitting, None],
+        "five arguments": [fitting, 1, "two", None, raw(b"{")],
+        "null": [None],
+        "a boolean": [True],
+        "a number": [1],
+        "a text": [SECRET],
+        "a list": [[fitting]],
+        "an empty object": [{}],
+        "bytes": [SECRET.encode()],
+        "no bytes": [b""],
+        "an empty payload": [RawValue(Payload())],
+        "a payload without encoding": [RawValue(Payload(data=as_json))],
+        "encrypted": [raw(as_json, b"binary/encrypted")],
+        "protobuf": [raw(as_json, b"json/protobuf")],
+        "binary protobuf": [raw(as_json, b"binary/protobuf")],
+        "kept in another place": [raw(as_json, b"json/external-storage-reference")],
+        "kept in another place, with a mark": [marked("__temporal_external_storage_reference")],
+        "an envelope of the SDK's own": [marked("__temporal_system_payload")],
+        "an encoding that is no text": [raw(as_json, b"\xff\xfe")],
+        "no JSON at all": [raw(b"")],
+        "half of it": [raw(as_json[:-1])],
+        "more than it": [raw(as_json + b"}")],
+        "not UTF-8": [raw(b'{"tenant_id":"\xff"}')],
+        "UTF-16": [raw(as_json.decode().encode("utf-16"))],
+        "a hundred thousand brackets": [raw(b"[" * 100_000)],
+        "an unknown field": [fitting | {SECRET: SECRET}],
+        "an unknown field that no text can hold": [raw(as_json[:-1] + b',"\\ud800":1}')],
+        "an unknown field with control characters": [fitting | {"\x00\n": 1}],
+        "a field twice, once wrong": [raw(as_json[:-1] + b',"tenant_id":1}')],
+        "a tenant of another type": [fitting | {"tenant_id": {"tenant_id": SECRET}}],
+        "a tenant that is NaN": [with_text(fitting, "tenant_id", "NaN")],
+        "a tenant beyond all doubles": [with_text(fitting, "tenant_id", "1e400")],
+        "a tenant of 5,000 digits": [with_text(fitting, "tenant_id", "9" * 5000)],
+        "a tenant with a lone surrogate": [with_text(fitting, "tenant_id", '"\\udfff"')],
+        "a tenant with NUL": [with_text(fitting, "tenant_id", '"\\u0000"')],
+        "a tenant of nearly 2 MiB": [fitting | {"tenant_id": "x" * NEARLY_TWO_MIB}],
+    }
+
+
+UNFAITHFUL = {
+    "NaN": '{"a":NaN}',
+    "infinity": '{"a":[-Infinity]}',
+    "a number beyond all doubles": '{"a":1e400}',
+    "NUL": '{"a":"\\u0000"}',
+    "NUL in a key": '{"a":{"\\u0000":1}}',
+    "a lone high surrogate": '{"a":"\\ud800"}',
+    "a lone low surrogate": '{"a":["\\udc00x"]}',
+    "a lone surrogate in a key": '{"\\ud800":1}',
+    "surrogates the wrong way round": '{"a":"\\udc00\\ud800"}',
+    "an integer beyond 2^53": '{"a":9007199254740992}',
+    "an integer below -2^53": '{"a":-9007199254740992}',
+    "an integer of 64 bits": '{"a":18446744073709551615}',
+    "an integer of 5,000 digits": '{"a":' + "9" * 5000 + "}",
+    "an integral double": '{"a":1e22}',
+    "the largest double": '{"a":1.7976931348623157e308}',
+    "33 levels": nested(33),
+    "150 levels": nested(150),
+    "250 levels": nested(250),
+    "20,000 levels": nested(20_000),
+    "a list for an object": '["s3cret"]',
+    "a text for an object": '"s3cret"',
+}
+TOO_LARGE = {
+    "64 KiB": '{"a":"' + "x" * 65536 + '"}',
+    "64 KiB in many parts": json.dumps({str(each): each for each in range(8000)}),
+    "nearly 2 MiB": '{"a":"' + "x" * NEARLY_TWO_MIB + '"}',
+}
+LARGE = {*TOO_LARGE, "a hundred thousand brackets", "a tenant of nearly 2 MiB"}
+
+
+def changes(fitting: Json) -> tuple[dict[str, Sequence[Any]], dict[str, str]]:
+    """What is sent as a change that none can be, and the code of each."""
+    sent = misfits(fitting)
+    codes = dict.fromkeys(sent, "INVALID_PARAMETER")
+    for name, text in (UNFAITHFUL | TOO_LARGE).items():
+        sent[name] = [with_text(fitting, "context", text)]
+        codes[name] = "INVALID_PARAMETER" if name in UNFAITHFUL else "CONTEXT_TOO_LARGE"
+    for name in ("NaN", "NUL", "a lone high surrogate", "an integral double", "150 levels"):
+        sent[f"{name}, appended"] = [with_text(fitting, "append", '{"list":[' + UNFAITHFUL[name] + "]}")]
+        codes[f"{name}, appended"] = "INVALID_PARAMETER"
+    return sent, codes
+
+
+async def refused(update: Any) -> str | None:
+    """The code of an update that is refused."""
+    try:
+        answer = await update
+    except WorkflowUpdateFailedError as error:
+        cause = error.__cause__
+        assert isinstance(cause, ApplicationError)
+        assert isinstance(cause.details[0]["field"], str)
+        return cause.type
+    return f"answered {answer}"[:200]
+
+
+async def check_it_goes_on(journeys: Journeys, chat_session_id: str, kept: Json) -> None:
+    """Nothing was changed, no workflow task has failed, and the next change is applied."""
+    assert await journeys.kept(chat_session_id) == kept
+    before = await journeys.get(chat_session_id)
+    answer = await journeys.update(chat_session_id, {"context": {"good": before["revision"]}})
+    assert answer["applied_revision"] == before["revision"] + 1
+    assert answer["context"] == before["context"] | {"good": before["revision"]}
+    assert failed_tasks(await journeys.events(chat_session_id)) == []
+    description = await journeys.handle(chat_session_id).describe()
+    assert description.status is WorkflowExecutionStatus.RUNNING
+
+
+def check_nothing_is_told(refusals: Json, count: int) -> None:
+    """Refusals are counted, and the last ten shown, with nothing of what was sent."""
+    assert refusals["count"] == count
+    assert len(refusals["last"]) == min(count, 10)
+    known = {"", "tenant_id", "user_id", "context", "append", "active_agent", "merge_strategy", "base_revision"}
+    for refusal in refusals["last"]:
+        assert set(refusal) == {"at", "code", "field"}
+        assert refusal["code"] in {"INVALID_PARAMETER", "CONTEXT_TOO_LARGE", "SESSION_NOT_FOUND"}
+        assert refusal["field"] in known
+    assert SECRET not in json.dumps(refusals)
+
+
+@also_replayed
+async def test_no_update_harms_the_journey(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=1000):
+        chat_session_id = (await journeys.initialize(journeys.asked(context={"a": 0})))["chat_session_id"]
+        kept = await journeys.kept(chat_session_id)
+        handle = journeys.handle(chat_session_id)
+        sent, codes = changes({"tenant_id": journeys.tenant_id})
+        outcomes = {
+            name: await refused(handle.execute_update("update_chat_context", args=arguments))
+            for name, arguments in sent.items()
+        }
+        assert outcomes == codes
+        await check_it_goes_on(journeys, chat_session_id, kept)
+
+
+async def test_no_initialize_harms_the_journey(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=1000):
+        request = journeys.asked(context={"a": 0})
+        chat_session_id = (await journeys.initialize(request))["chat_session_id"]
+        kept = await journeys.kept(chat_session_id)
+        handle = journeys.handle(chat_session_id)
+        sent = misfits(request)
+        for name, text in UNFAITHFUL.items():
+            sent[f"context: {name}"] = [with_text(request, "context", text)]
+            sent[f"requested_at: {name}"] = [with_text(request, "requested_at", text)]
+        codes = dict.fromkeys(sent, "INVALID_PARAMETER")
+        sent["nearly 2 MiB"] = [with_text(request, "context", TOO_LARGE["nearly 2 MiB"])]
+        codes["nearly 2 MiB"] = "CONTEXT_TOO_LARGE"
+        outcomes = {
+            name: await refused(handle.execute_update("initialize_chat_session", args=arguments))
+            for name, arguments in sent.items()
+        }
+        assert outcomes == codes
+        await check_it_goes_on(journeys, chat_session_id, kept)
+
+
+@also_replayed
+async def test_no_signal_harms_the_journey(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=1000):
+        chat_session_id = (await journeys.initialize(journeys.asked(context={"a": 0})))["chat_session_id"]
+        kept = await journeys.kept(chat_session_id)
+        handle = journeys.handle(chat_session_id)
+        sent, _ = changes({"tenant_id": journeys.tenant_id})
+        for count, (name, arguments) in enumerate(sent.items(), 1):
+            # The server itself fails a task during which more than 2 MiB of signals arrive: let large ones find none.
+            if name in LARGE:
+                await journeys.update(chat_session_id, {})
+            await handle.signal("update_chat_context", args=arguments)
+            if name in LARGE or count % 10 == 0:
+                await journeys.update(chat_session_id, {})  # by now the signals are judged
+            if count % 10 == 0:
+                check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], count)
+        await journeys.update(chat_session_id, {})
+        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], len(sent))
+        await check_it_goes_on(journeys, chat_session_id, kept)
+
+
+async def test_no_query_harms_the_journey(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=1000):
+        chat_session_id = (await journeys.initialize(journeys.asked(context={"a": 0})))["chat_session_id"]
+        kept = await journeys.kept(chat_session_id)
+        handle = journeys.handle(chat_session_id)
+        events = await journeys.events(chat_session_id)
+        for name, arguments in misfits({"tenant_id": journeys.tenant_id}).items():
+            with pytest.raises(WorkflowQueryFailedError) as caught:
+                await handle.query("get_chat_session", args=arguments)
+            assert str(caught.value).startswith("INVALID_PARAMETER: "), name
+        assert await journeys.events(chat_session_id) == events
+        await check_it_goes_on(journeys, chat_session_id, kept)
+
+
+@pytest.mark.parametrize("activity", ["get_chat_session", "get_chat_session_history"])
+async def test_no_message_harms_a_reading_activity(journeys: Journeys, activity: str) -> None:
+    async with journeys.worker(rollover_messages=1000):
+        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        kept = await journeys.kept(chat_session_id)
+        fitting = {"tenant_id": journeys.tenant_id, "chat_session_id": chat_session_id}
+        outcomes = {}
+        for name, arguments in misfits(fitting).items():
+            with pytest.raises(ActivityFailureError) as caught:
+                await journeys.client.execute_activity(
+                    activity,
+                    args=arguments,
+                    id=str(uuid4()),
+                    task_queue=journeys.task_queue,
+                    schedule_to_close_timeout=timedelta(seconds=10),
+                )
+            outcomes[name] = code_of(caught.value)
+        assert outcomes == dict.fromkeys(outcomes, "INVALID_PARAMETER")
+        await check_it_goes_on(journeys, chat_session_id, kept)
+
+
+async def fate(journeys: Journeys, chat_session_id: str, arguments: Sequence[Any]) -> str | None:
+    """Start a session's journey so; the code that its run fails with."""
+    handle = await journeys.client.start_workflow(
+        "journey_coexistence_chat_session",
+        args=arguments,
+        id=f"chat-session/{chat_session_id}",
+        task_queue=journeys.task_queue,
+        task_timeout=timedelta(seconds=2),
+    )
+    try:
+        await handle.result()
+    except WorkflowFailureError as error:
+        assert failed_tasks([event async for event in handle.fetch_history_events()]) == []
+        return code_of(error)
+    return None
+
+
+async def fates(journeys: Journeys, sent: Mapping[str, tuple[str, Sequence[Any]]]) -> dict[str, str | None]:
+    return {name: await fate(journeys, *each) for name, each in sent.items()}
+
+
+async def test_no_argument_wedges_a_run(journeys: Journeys) -> None:
+    def argument(request: Json) -> Json:
+        return {
+            "chat_session_id": journeys.identity(request),
+            "tenant_id": journeys.tenant_id,
+            "user_id": request["user_id"],
+            "initialize": {"requested_at": request["requested_at"]},
+        }
+
+    sent: dict[str, tuple[str, Sequence[Any]]] = {}
+    for name in misfits({}):
+        request = journeys.asked()
+        sent[name] = journeys.identity(request), misfits(argument(request))[name]
+    codes = dict.fromkeys(sent, "INVALID_PARAMETER")
+    for name, text in (UNFAITHFUL | TOO_LARGE).items():
+        if name.startswith("64 KiB"):  # a session may begin with more than one change may bring
+            continue
+        request = journeys.asked()
+        initialize = '{"requested_at":' + json.dumps(request["requested_at"]) + ',"context":' + text + "}"
+        sent[f"context: {name}"] = (
+            journeys.identity(request),
+            [with_text(argument(request), "initialize", initialize)],
+        )
+        codes[f"context: {name}"] = "INVALID_PARAMETER" if name in UNFAITHFUL else "CONTEXT_TOO_LARGE"
+    async with journeys.worker(rollover_messages=1000):
+        assert await fates(journeys, sent) == codes
+    count = "select count(*) from public.chat_sessions where tenant_id = $1"
+    assert await journeys.supabase.fetchval(count, journeys.tenant_id) == 0
+
+
+async def test_state_that_a_caller_makes_up_is_refused(journeys: Journeys) -> None:
+    request = journeys.asked()
+    chat_session_id = journeys.identity(request)
+    async with journeys.worker(rollover_messages=1000):
+        session = await journeys.initialize(request)
+        kept = await journeys.kept(chat_session_id)
+        await journeys.handle(chat_session_id).terminate()
+        made_up = {
+            "session": session | {"tenant_id": "another", "context": {"made": "up"}},
+            "settings": {"idle_seconds": 0, "rollover_messages": 1},
+            "signals": [],
+            "signals_seen": 0,
+            "refusals": {"count": 0, "last": []},
+        }
+        argument = {"chat_session_id": chat_session_id, "tenant_id": "another"}
+        assert await fate(journeys, chat_session_id, [argument, made_up]) == "INVALID_PARAMETER"
+        assert await journeys.kept(chat_session_id) == kept
+
+
+@also_replayed
+async def test_a_stored_session_is_served_whatever_the_argument(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=1000):
+        chat_session_id = (await journeys.initialize(journeys.asked(context={"a": 0})))["chat_session_id"]
+        kept = await journeys.kept(chat_session_id)
+        await journeys.handle(chat_session_id).terminate()
+        await fate(journeys, chat_session_id, [raw(b"{", b"binary/encrypted")])
+        assert await journeys.kept(chat_session_id) == kept
+        assert (await journeys.update(chat_session_id, {"context": {"b": 1}}))["context"] == {"a": 0, "b": 1}
+
+
+async def test_names_that_the_journey_does_not_have_do_no_harm(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=1000):
+        chat_session_id = (await journeys.initialize(journeys.asked(context={"a": 0})))["chat_session_id"]
+        kept = await journeys.kept(chat_session_id)
+        handle = journeys.handle(chat_session_id)
+        for name in ("get_chat_session", "no such name", "x" * 500):
+            await handle.signal(name, raw(b"{"))
+            with pytest.raises(WorkflowUpdateFailedError):
+                await handle.execute_update(name, raw(b"{"))
+        for name in ("update_chat_context", "no such name"):
+            with pytest.raises(WorkflowQueryFailedError):
+                await handle.query(name, raw(b"{"))
+        await check_it_goes_on(journeys, chat_session_id, kept)
+
+
+@also_replayed
+async def test_a_burst_of_good_and_bad_signals_applies_the_good_in_order(journeys: Journeys) -> None:
+    tenant: Json = {"tenant_id": journeys.tenant_id}
+    bad = [arguments for name, arguments in misfits(tenant).items() if name not in LARGE]
+    bad += [[{"tenant_id": SECRET}], [tenant | {"context": {SECRET: "x" * 65536}}], [tenant | {"append": {"list": {}}}]]
+    async with journeys.worker(rollover_messages=1000):
+        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        handle = journeys.handle(chat_session_id)
+        for each, arguments in enumerate(bad):
+            await handle.signal("update_chat_context", tenant | {"append": {"list": [each]}})
+            await handle.signal("update_chat_context", args=arguments)
+        answer = await journeys.update(chat_session_id, {})
+        assert answer["context"] == {"list": list(range(len(bad)))}
+        assert answer["revision"] == len(bad)
+        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], len(bad))
+        await check_it_goes_on(journeys, chat_session_id, await journeys.kept(chat_session_id))
+
+
+@also_replayed
+async def test_a_burst_of_good_and_bad_updates_answers_each(journeys: Journeys) -> None:
+    async with journeys.worker(rollover_messages=1000):
+        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        handle = journeys.handle(chat_session_id)
+        bad: list[Sequence[Any]] = [
+            [raw(b"{")],
+            [],
+            [{"tenant_id": SECRET}],
+            [{"tenant_id": journeys.tenant_id, "x": 1}],
+        ]
+        good = [{"tenant_id": journeys.tenant_id, "context": {str(each): each}} for each in range(4)]
+        outcomes, answers = await asyncio.gather(
+            asyncio.gather(*(refused(handle.execute_update("update_chat_context", args=each)) for each in bad)),
+            asyncio.gather(*(handle.execute_update("update_chat_context", each) for each in good)),
+        )
+        assert outcomes == ["INVALID_PARAMETER", "INVALID_PARAMETER", "SESSION_NOT_FOUND", "INVALID_PARAMETER"]
+        assert sorted(each["applied_revision"] for each in answers) == [1, 2, 3, 4]
+        await check_it_goes_on(journeys, chat_session_id, await journeys.kept(chat_session_id))
+
+
+@also_replayed
+async def test_what_waits_when_a_worker_comes_does_no_harm(journeys: Journeys) -> None:
+    """Everything arrives in the run's first workflow task, before anything is loaded."""
+    request = journeys.asked()
+    chat_session_id = journeys.identity(request)
+    handle = await journeys.client.start_workflow(
+        "journey_coexistence_chat_session",
+        {
+            "chat_session_id": chat_session_id,
+            "tenant_id": journeys.tenant_id,
+            "user_id": request["user_id"],
+            "initialize": {"requested_at": request["requested_at"], "context": {"a": 0}},
+        },
+        id=f"chat-session/{chat_session_id}",
+        task_queue=journeys.task_queue,
+        task_timeout=timedelta(seconds=2),
+    )
+    sent, _ = changes({"tenant_id": journeys.tenant_id})
+    for arguments in sent.values():
+        await handle.signal("update_chat_context", args=arguments)
+    await handle.signal("update_chat_context", {"tenant_id": journeys.tenant_id, "context": {"b": 1}})
+    texts = [UNFAITHFUL["NaN"], UNFAITHFUL["33 levels"], TOO_LARGE["64 KiB"], TOO_LARGE["nearly 2 MiB"]]
+    updates = [
+        asyncio.create_task(
+            refused(
+                handle.execute_update(
+                    "update_chat_context", with_text({"tenant_id": journeys.tenant_id}, "context", text)
+                )
+            )
+        )
+        for text in texts
+    ]
+    async with journeys.worker(rollover_messages=1000):
+        assert await asyncio.gather(*updates) == [
+            "INVALID_PARAMETER",
+            "INVALID_PARAMETER",
+            "CONTEXT_TOO_LARGE",
+            "CONTEXT_TOO_LARGE",
+        ]
+        answer = await journeys.update(chat_session_id, {})
+        assert answer["context"] == {"a": 0, "b": 1}
+        assert answer["revision"] == 1
+        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], len(sent))
+        await check_it_goes_on(journeys, chat_session_id, await journeys.kept(chat_session_id))

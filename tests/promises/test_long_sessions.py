@@ -1,0 +1,70 @@
+"""A change costs no more the longer its session is."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from journeys.chat_session.activities import WriteChanges
+from journeys.chat_session.session import LedgerEntry
+from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.migrate import migrate
+from stores.postgres import open_pool
+
+if TYPE_CHECKING:
+    from embedded import EmbeddedPostgres
+
+LONG = UUID(int=1)
+CHANGES = 2000
+# Statistics by which a session has few changes: then PostgreSQL thinks little of reading them all.
+FILL = f"""
+insert into public.chat_sessions
+select
+  lpad(to_hex(number), 32, '0')::uuid, 'acme', 'ada', 'guide', '{{}}', null, {CHANGES}, 'ACTIVE', number::text,
+  now(), now()
+from generate_series(1, 3000) as number;
+
+insert into public.chat_context_updates
+select chat_session_id, change, 'key ' || change, '{{}}', '', null, 'guide', null, now()
+from
+  public.chat_sessions,
+  generate_series(1, case when chat_session_id = '{LONG}' then {CHANGES} else 6 end) as change;
+
+analyze;
+"""
+
+
+async def test_a_key_is_looked_up_without_reading_the_ledger_of_its_session(postgres: "EmbeddedPostgres") -> None:
+    name = f"long_sessions_{uuid4().hex}"
+    await postgres.create_database(name)
+    url = postgres.url(name)
+    await migrate(url, url, progress=lambda _line: None)
+    async with await open_pool(url, connections=1) as pool:
+        await pool.execute(FILL)
+        sessions = ChatSessionsSupabase(pool)
+        session = await sessions.load(str(LONG))
+        assert session is not None
+        entry = LedgerEntry(
+            revision=CHANGES + 1,
+            idempotency_key="new",
+            change={},
+            change_hash="",
+            author=None,
+            active_agent="guide",
+            context_hash=session.context_hash,
+            applied_at=session.updated_at,
+        )
+        after = session.model_copy(update={"revision": entry.revision})
+        for entries in ((), (entry,)):
+            batch = WriteChanges(base_revision=CHANGES, keys=("new",), entries=entries, session=after)
+            assert not (await sessions.write(batch)).known
+        # As they are planned once they have been used a few times.
+        await pool.execute("set plan_cache_mode = force_generic_plan")
+        looking_up = await pool.fetch(
+            "select name, cardinality(parameter_types) as parameters from pg_prepared_statements "
+            "where statement like '%with known as%' and statement not like '%pg_prepared_statements%'"
+        )
+        assert len(looking_up) == 2
+        for name, parameters in looking_up:
+            plan = await pool.fetch(f'explain execute "{name}" ({", ".join(["null"] * parameters)})')
+            lines = [line for (line,) in plan if "on chat_context_updates" in line and "Scan" in line]
+            assert lines
+            assert all("chat_context_updates_chat_session_id_idempotency_key_key" in line for line in lines), plan

@@ -1,0 +1,477 @@
+"""A store that is down: what is accepted waits and is applied in order, and what waits shows."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError, WorkflowUpdateStage
+
+from embedded import EmbeddedPostgres, EmbeddedStack
+from journeys import ChatSessions
+from journeys.canonical_json import canonical_hash
+from journeys.chat_session.limits import KIB, MAX_BACKLOG_BYTES, MAX_BACKLOG_MESSAGES
+from journeys.chat_session.names import INITIALIZE, UPDATE
+from journeys.errors import DatabaseUnavailable
+from stores.migrate import migrate
+from tests.support.journeys import PRODUCTION, Journeys, Json, also_replayed
+from tests.support.tcp_proxy import ProxiedStores, TcpProxy
+from tests.support.watching import (
+    accepted,
+    assert_stored,
+    count,
+    eventually,
+    misbehaved,
+    refused,
+    until_revision,
+    until_status,
+    until_waiting,
+)
+
+
+@pytest.fixture
+async def stores(journeys: Journeys) -> AsyncIterator[ProxiedStores]:
+    async with ProxiedStores.of(journeys.addresses) as proxied:
+        yield proxied
+
+
+@pytest.fixture
+def down(stores: ProxiedStores, request: pytest.FixtureRequest) -> TcpProxy:
+    """The store that is going to be down; Supabase unless a test names another."""
+    proxy: TcpProxy = getattr(stores, getattr(request, "param", "supabase"))
+    return proxy
+
+
+either_store = pytest.mark.parametrize("down", ["supabase", "state_surface"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+async def own_database(postgres: EmbeddedPostgres) -> str:
+    """A database that tests may damage: both stores, and nobody else's."""
+    name = f"damaged_{uuid4().hex}"
+    await postgres.create_database(name)
+    url = postgres.url(name)
+    await migrate(url, url, progress=lambda _: None)
+    return url
+
+
+@pytest.fixture
+async def damaged(
+    stack: EmbeddedStack, client: Client, worker_clients: Mapping[bool, Client], own_database: str
+) -> AsyncIterator[Journeys]:
+    """Journeys on that database."""
+    name = uuid4().hex[:12]
+    addresses = replace(stack.addresses, supabase_db_url=own_database, state_surface_url=own_database)
+    async with Journeys.on(
+        addresses, client, worker_clients[PRODUCTION.sandbox], task_queue=f"journeys-{name}", tenant_id=f"tenant-{name}"
+    ) as world:
+        yield world
+
+
+async def created(journeys: Journeys) -> str:
+    session: str = (await journeys.initialize())["chat_session_id"]
+    return session
+
+
+def note(number: int, **more: Any) -> Json:
+    return {"append": {"notes": [number]}} | more
+
+
+@also_replayed
+@either_store
+async def test_signals_and_updates_wait_for_the_store_and_are_applied_in_order(
+    journeys: Journeys, stores: ProxiedStores, down: TcpProxy
+) -> None:
+    async with journeys.worker(**stores.settings):
+        session = await created(journeys)
+        before = len(await journeys.events(session))
+        await down.refuse()
+        updates = []
+        for number in range(10):
+            if number % 2:
+                await journeys.signal(session, note(number))
+            else:
+                updates.append(await accepted(journeys, session, note(number)))
+        await until_waiting(journeys, session)
+        await down.mend()
+        answers = [await asyncio.wait_for(update.result(), 30) for update in updates]
+
+        row = await until_revision(journeys, session, 10)
+        assert row["context"] == {"notes": list(range(10))}
+        assert [answer["applied_revision"] for answer in answers] == [1, 3, 5, 7, 9]
+        await assert_stored(journeys, session, 10)
+
+        events = (await journeys.events(session))[before:]
+        assert not misbehaved(events)
+        # Of its own each message has itself, an update its completion as well, and one workflow task of three events.
+        own = 3 * 10 + count(
+            events,
+            EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
+            EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+            EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
+        )
+        assert len(events) - own <= 10
+
+
+@either_store
+async def test_waiting_costs_no_history_and_shows_what_it_waits_for(
+    journeys: Journeys, stores: ProxiedStores, down: TcpProxy
+) -> None:
+    async with journeys.worker(**stores.settings):
+        session = await created(journeys)
+        await down.refuse()
+        await journeys.signal(session, note(1))
+        waiting = await until_waiting(journeys, session)
+        before = len(await journeys.events(session))
+        assert waiting.last_failure.application_failure_info.type == "DATABASE_UNAVAILABLE"
+        store = "Supabase" if down is stores.supabase else "State Surface"
+        assert store in waiting.last_failure.message
+        assert "refused" in waiting.last_failure.message or "Connect call failed" in waiting.last_failure.message
+
+        await until_waiting(journeys, session, attempt=waiting.attempt + 2)
+        assert len(await journeys.events(session)) == before
+
+        await down.mend()
+        await until_revision(journeys, session, 1)
+
+
+async def test_what_is_down_from_the_first_is_created_when_it_is_back(
+    journeys: Journeys, stores: ProxiedStores
+) -> None:
+    request = journeys.asked(context={"topic": "taxes"})
+    session = journeys.identity(request)
+    await stores.supabase.refuse()
+    async with journeys.worker(**stores.settings):
+        argument = {
+            "chat_session_id": session,
+            "tenant_id": request["tenant_id"],
+            "user_id": request["user_id"],
+            "initialize": {"requested_at": request["requested_at"]},
+        }
+        initializing = await journeys.client.start_update_with_start_workflow(
+            INITIALIZE,
+            request,
+            start_workflow_operation=journeys.start(argument),
+            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+        )
+        await journeys.signal(session, note(1))
+        await until_waiting(journeys, session)
+        with pytest.raises(WorkflowQueryFailedError) as failure:
+            await journeys.get(session)
+        assert str(failure.value).startswith("DATABASE_UNAVAILABLE")
+
+        await stores.supabase.mend()
+        assert (await asyncio.wait_for(initializing.result(), 30))["chat_session_id"] == session
+        row = await until_revision(journeys, session, 1)
+        assert row["context"]["notes"] == [1]
+
+
+async def test_a_query_answers_what_both_stores_hold(journeys: Journeys, stores: ProxiedStores) -> None:
+    async with journeys.worker(**stores.settings):
+        session = await created(journeys)
+        await journeys.update(session, note(1))
+        await stores.state_surface.refuse()  # Supabase goes ahead, and the answer must not
+        update = await accepted(journeys, session, note(2))
+        await until_waiting(journeys, session)
+        assert (await journeys.row(session) or {})["revision"] == 2
+        shown = await journeys.get(session)
+        assert (shown["revision"], shown["context"]) == (1, {"notes": [1]})
+
+        await stores.state_surface.mend()
+        await asyncio.wait_for(update.result(), 30)
+        assert (await journeys.get(session))["revision"] == 2
+
+
+@either_store
+async def test_a_caller_who_cannot_wait_is_told_and_the_change_is_applied_after(
+    journeys: Journeys, stores: ProxiedStores, down: TcpProxy
+) -> None:
+    hasty = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=2))
+    async with journeys.worker(**stores.settings):
+        session = await created(journeys)
+        await down.refuse()
+        with pytest.raises(DatabaseUnavailable):
+            await hasty.update_context(
+                session, tenant_id=journeys.tenant_id, append={"notes": [1]}, idempotency_key="once"
+            )
+        await down.mend()
+        await until_revision(journeys, session, 1)
+        again = await journeys.sessions.update_context(
+            session, tenant_id=journeys.tenant_id, append={"notes": [1]}, idempotency_key="once"
+        )
+        assert again.applied_revision == 1
+        row = await assert_stored(journeys, session, 1)
+        assert row["context"] == {"notes": [1]}
+
+
+@either_store
+async def test_a_sleeping_session_accepts_messages_while_a_store_is_down(
+    journeys: Journeys, stores: ProxiedStores, down: TcpProxy
+) -> None:
+    async with journeys.worker(**stores.settings, idle_seconds=0):
+        session = await created(journeys)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        await down.refuse()
+        await journeys.sessions.signal_context(session, tenant_id=journeys.tenant_id, append={"notes": [1]})
+        await until_waiting(journeys, session)
+        await down.mend()
+        row = await until_revision(journeys, session, 1)
+        assert row["context"] == {"notes": [1]}
+
+
+async def test_connections_that_break_under_load_lose_nothing_and_repeat_nothing(
+    journeys: Journeys, stores: ProxiedStores
+) -> None:
+    sessions = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=60))
+    async with journeys.worker(**stores.settings):
+        session = await created(journeys)
+
+        async def talk(speaker: int) -> list[int]:
+            revisions = []
+            for number in range(12):
+                answer = await sessions.update_context(
+                    session, tenant_id=journeys.tenant_id, append={"notes": [[speaker, number]]}, returning="receipt"
+                )
+                revisions.append(answer.applied_revision)
+                if number % 3 == speaker:
+                    stores.supabase.cut()
+                elif number % 4 == speaker:
+                    stores.state_surface.cut()
+            return revisions
+
+        revisions = await asyncio.gather(*(talk(speaker) for speaker in range(4)))
+        row = await assert_stored(journeys, session, 48)
+        notes = row["context"]["notes"]
+        assert sorted(notes) == [[speaker, number] for speaker in range(4) for number in range(12)]
+        for speaker, answered in enumerate(revisions):
+            assert [notes[revision - 1] for revision in answered] == [[speaker, number] for number in range(12)]
+
+
+@either_store
+async def test_a_lost_reply_is_found_out_and_not_written_again(
+    journeys: Journeys, stores: ProxiedStores, down: TcpProxy
+) -> None:
+    async with journeys.worker(**stores.settings):
+        session = await created(journeys)
+        await journeys.update(session, note(1))
+        down.lose_replies()
+        update = await accepted(journeys, session, note(2))
+        await until_waiting(journeys, session)
+        assert (await journeys.row(session) or {})["revision"] == 2, "the request itself has arrived"
+        await down.mend()
+        answer = await asyncio.wait_for(update.result(), 30)
+        assert (answer["applied_revision"], answer["duplicate"]) == (2, False)
+        row = await assert_stored(journeys, session, 2)
+        assert row["context"] == {"notes": [1, 2]}
+
+
+@either_store
+async def test_connections_that_fall_silent_hold_up_nothing_once_the_store_answers_others(
+    journeys: Journeys, stores: ProxiedStores, down: TcpProxy
+) -> None:
+    """As behind a firewall that forgets its connections, or a database that has moved to another host."""
+    async with journeys.worker(**stores.settings, activity_slots=2):
+        session = await created(journeys)
+        down.stall()
+        update = await accepted(journeys, session, note(1))
+        waiting = await until_waiting(journeys, session, attempt=2)
+        assert waiting.last_failure.application_failure_info.type == "DATABASE_UNAVAILABLE"
+        await down.mend()
+        answer = await asyncio.wait_for(update.result(), 30)
+        assert answer["applied_revision"] == 1
+        for number in range(2, 5):
+            await asyncio.wait_for(journeys.update(session, note(number)), 30)
+        await assert_stored(journeys, session, 4)
+
+
+async def test_a_full_backlog_of_messages_refuses_more_and_loses_none_of_its_own(
+    journeys: Journeys, stores: ProxiedStores
+) -> None:
+    async with journeys.worker(**stores.settings):
+        session = await created(journeys)
+    await stores.supabase.refuse()
+    handle = journeys.handle(session)
+    for number in range(MAX_BACKLOG_MESSAGES - 1):
+        await handle.signal(UPDATE, {"tenant_id": journeys.tenant_id} | note(number))
+    async with journeys.worker(**stores.settings):
+        last = await accepted(journeys, session, note(MAX_BACKLOG_MESSAGES - 1))
+        assert await refused(journeys.update(session, note(-1))) == "DATABASE_UNAVAILABLE"
+        for _ in range(5):
+            await journeys.signal(session, note(-1))
+
+        async def refusals() -> Json:
+            shown: Json = (await journeys.get(session))["refusals"]
+            return shown
+
+        shown = await eventually(refusals, lambda found: found["count"] == 5)
+        assert {each["code"] for each in shown["last"]} == {"DATABASE_UNAVAILABLE"}
+
+        await stores.supabase.mend()
+        assert (await asyncio.wait_for(last.result(), 60))["applied_revision"] == MAX_BACKLOG_MESSAGES
+        row = await until_revision(journeys, session, MAX_BACKLOG_MESSAGES)
+        assert row["context"]["notes"] == list(range(MAX_BACKLOG_MESSAGES))
+        assert (await journeys.update(session, note(-2)))["revision"] == MAX_BACKLOG_MESSAGES + 1
+        await assert_stored(journeys, session, MAX_BACKLOG_MESSAGES + 1)
+        assert (await journeys.get(session))["refusals"]["count"] == 5
+        assert not misbehaved(await journeys.events(session))
+
+
+@pytest.mark.parametrize("letter", ["x", "\N{GRINNING FACE}"], ids=["ascii", "astral"])
+@pytest.mark.parametrize("rollover", [500, 1], ids=["one run", "rolling over"])
+async def test_a_backlog_is_full_at_its_limit_in_bytes_whatever_the_script(
+    journeys: Journeys, stores: ProxiedStores, letter: str, rollover: int
+) -> None:
+    """What is over the limit would not fit into an activity's or the next run's argument."""
+    text = letter * (62 * KIB // len(letter.encode()))
+    fits = MAX_BACKLOG_BYTES // (62 * KIB + 200)
+    async with journeys.worker(**stores.settings, rollover_messages=rollover):
+        session = await created(journeys)
+        large = {"filler": "f" * 60 * KIB}
+        for part in range(3):
+            await journeys.update(session, {"context": {f"part {part}": large}})
+        stored = 3
+        await stores.supabase.refuse()
+        for number in range(fits):
+            await journeys.signal(session, {"context": {"text": text}, "append": {"notes": [number]}})
+        code = await refused(journeys.update(session, {"context": {"text": text + letter}}))
+        assert code == "DATABASE_UNAVAILABLE"
+        for _ in range(50):
+            await journeys.signal(session, {"context": {"text": text}, "append": {"notes": [-1]}})
+        await until_waiting(journeys, session)
+        await stores.supabase.mend()
+
+        row = await until_revision(journeys, session, stored + fits)
+        assert row["context"]["notes"] == list(range(fits))
+        await assert_stored(journeys, session, stored + fits)
+        answer = await journeys.update(session, {"append": {"notes": ["after"]}})
+        assert answer["revision"] == stored + fits + 1
+        assert (await journeys.get(session))["refusals"]["count"] == 50
+        assert not misbehaved(await journeys.events(session))
+
+
+@asynccontextmanager
+async def renamed_table(url: str, role: str) -> AsyncIterator[None]:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("alter table public.chat_sessions rename to chat_sessions_elsewhere")
+        yield
+        await connection.execute("alter table public.chat_sessions_elsewhere rename to chat_sessions")
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def revoked_grant(url: str, role: str) -> AsyncIterator[None]:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"revoke update on public.chat_sessions from {role}")
+        yield
+        await connection.execute(f"grant update on public.chat_sessions to {role}")
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def worker_role(url: str) -> AsyncIterator[tuple[str, str]]:
+    """A role that may do what a worker must, and the URL to come as it."""
+    role = f"worker_{uuid4().hex}"
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"create role {role} login bypassrls password 'secret'")
+        await connection.execute(f"grant usage on schema public, state_surface to {role}")
+        await connection.execute(f"grant all on all tables in schema public, state_surface to {role}")
+        target = urlsplit(url)
+        yield role, target._replace(netloc=f"{role}:secret@{target.hostname}:{target.port}").geturl()
+        await connection.execute(f"drop owned by {role}; drop role {role}")
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(("damage", "state"), [(renamed_table, "42P01"), (revoked_grant, "42501")])
+async def test_a_missing_table_or_permission_waits_and_shows_until_somebody_mends_it(
+    damaged: Journeys, own_database: str, damage: Any, state: str
+) -> None:
+    async with worker_role(own_database) as (role, url), damaged.worker(supabase_db_url=SecretStr(url)):
+        session = await created(damaged)
+        async with damage(own_database, role):
+            update = await accepted(damaged, session, note(1))
+            waiting = await until_waiting(damaged, session)
+            assert waiting.last_failure.application_failure_info.type == "DATABASE_UNAVAILABLE"
+            assert state in waiting.last_failure.message
+        assert (await asyncio.wait_for(update.result(), 30))["applied_revision"] == 1
+        await assert_stored(damaged, session, 1)
+
+
+@asynccontextmanager
+async def constraint(url: str, table: str, condition: str) -> AsyncIterator[None]:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"alter table {table} add constraint unwanted check ({condition}) not valid")
+        yield
+        await connection.execute(f"alter table {table} drop constraint if exists unwanted")
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "condition"),
+    [
+        ("public.chat_context_updates", "author is distinct from 'mallory'"),
+        ("public.chat_sessions", "not context ? 'mallory'"),
+    ],
+    ids=["author", "content"],
+)
+async def test_a_data_error_refuses_the_change_that_causes_it_and_no_other(
+    damaged: Journeys, own_database: str, table: str, condition: str
+) -> None:
+    async with damaged.worker():
+        session = await created(damaged)
+    mallory = {"author": "mallory", "context": {"mallory": True}}
+    async with constraint(own_database, table, condition):
+        for number in range(12):  # while no worker is up, so that they come as one batch
+            await damaged.signal(session, note(number) | (mallory if number in (3, 7) else {}))
+        async with damaged.worker():
+            answer = await asyncio.wait_for(damaged.update(session, note(12)), 30)
+            assert (answer["applied_revision"], answer["duplicate"]) == (11, False)
+            assert await refused(damaged.update(session, note(13) | mallory)) == "INVALID_PARAMETER"
+            row = await assert_stored(damaged, session, 11)
+            assert row["context"] == {"notes": [0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12]}
+            shown = (await damaged.get(session))["refusals"]
+            assert [each["code"] for each in shown["last"]] == ["INVALID_PARAMETER"] * 2
+            assert shown["count"] == 2
+            assert not misbehaved(await damaged.events(session))
+
+
+async def test_a_data_error_refuses_the_change_that_woke_the_session_and_not_the_session(
+    damaged: Journeys, own_database: str
+) -> None:
+    async with damaged.worker(idle_seconds=0):
+        session = await created(damaged)
+        await until_status(damaged, session, WorkflowExecutionStatus.COMPLETED)
+        async with constraint(own_database, "public.chat_context_updates", "author is distinct from 'mallory'"):
+            assert await refused(damaged.update(session, note(0) | {"author": "mallory"})) == "INVALID_PARAMETER"
+        await until_status(damaged, session, WorkflowExecutionStatus.COMPLETED)
+        assert (await damaged.update(session, note(1)))["context"] == {"notes": [1]}
+        await assert_stored(damaged, session, 1)
+
+
+async def test_what_supabase_holds_is_not_refused_afterwards(damaged: Journeys, own_database: str) -> None:
+    """A refused change has changed nothing, so what only the State Surface objects to has to wait for it."""
+    async with damaged.worker():
+        session = await created(damaged)
+        async with constraint(own_database, "state_surface.artifacts", "not semantic_payload -> 'context' ? 'mallory'"):
+            update = await accepted(damaged, session, {"context": {"mallory": True}})
+            waiting = await until_waiting(damaged, session)
+            assert waiting.last_failure.application_failure_info.type == "DATABASE_UNAVAILABLE"
+            assert "23514" in waiting.last_failure.message
+        assert (await asyncio.wait_for(update.result(), 30))["applied_revision"] == 1
+        row = await assert_stored(damaged, session, 1)
+        assert row["context_hash"] == canonical_hash({"mallory": True})

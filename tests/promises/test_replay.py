@@ -1,0 +1,96 @@
+"""Journeys that already run go on under this release: their recorded histories replay without a difference."""
+
+import base64
+import getpass
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHistory
+
+from tests.support.paths import HISTORIES, REPOSITORY
+from tests.support.record_histories import IDENTITY, KINDS
+from tests.support.reordered_journey import ReorderedJourney
+from tests.support.replaying import replayer
+
+RECORDED = sorted(HISTORIES.glob("*.json"))
+recorded = pytest.mark.parametrize("file", RECORDED, ids=[file.stem for file in RECORDED])
+
+
+def histories(file: Path) -> list[WorkflowHistory]:
+    """The runs of a file, oldest first."""
+    runs = json.loads(file.read_text("utf-8"))["runs"]
+    return [WorkflowHistory.from_json(run["workflow_id"], run["history"]) for run in runs]
+
+
+def test_every_kind_of_run_is_recorded() -> None:
+    assert [file.stem for file in RECORDED] == sorted(KINDS)
+
+
+@recorded
+@pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no sandbox"])
+async def test_a_recorded_journey_replays(file: Path, sandbox: bool) -> None:
+    runs = histories(file)
+    assert runs
+    for history in runs:
+        await replayer(sandbox=sandbox).replay_workflow(history)
+
+
+@recorded
+async def test_another_order_of_commands_does_not_go_unnoticed(file: Path) -> None:
+    for history in histories(file):
+        result = await replayer(ReorderedJourney).replay_workflow(history, raise_on_replay_failure=False)
+        assert "Nondeterminism" in str(result.replay_failure)
+
+
+def event_types(file: Path) -> set[str]:
+    runs = json.loads(file.read_text("utf-8"))["runs"]
+    return {event["eventType"].removeprefix("EVENT_TYPE_") for run in runs for event in run["history"]["events"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "events"),
+    {
+        "create_update_signal": {"WORKFLOW_EXECUTION_UPDATE_COMPLETED", "WORKFLOW_EXECUTION_SIGNALED"},
+        "hand_over": {"UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"},
+        "outage": {"ACTIVITY_TASK_COMPLETED"},
+        "continue_as_new": {"WORKFLOW_EXECUTION_CONTINUED_AS_NEW"},
+        "refused_signals": {"WORKFLOW_EXECUTION_SIGNALED"},
+        "resume": {"WORKFLOW_EXECUTION_COMPLETED"},
+        "wake": {"WORKFLOW_EXECUTION_SIGNALED", "WORKFLOW_EXECUTION_COMPLETED"},
+        "cancel": {"WORKFLOW_EXECUTION_CANCEL_REQUESTED", "WORKFLOW_EXECUTION_COMPLETED"},
+        "session_not_found": {"WORKFLOW_EXECUTION_FAILED"},
+    }.items(),
+)
+def test_a_history_is_of_its_kind(kind: str, events: set[str]) -> None:
+    assert events <= event_types(HISTORIES / f"{kind}.json")
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a recorded history, payloads decoded."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield name
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+    elif isinstance(value, str):
+        yield value
+        if re.fullmatch(r"[A-Za-z0-9+/]{8,}={0,2}", value) and len(value) % 4 == 0:
+            yield base64.b64decode(value).decode(errors="replace")
+
+
+@recorded
+def test_a_history_says_nothing_about_the_machine_that_recorded_it(file: Path) -> None:
+    found = set(texts(json.loads(file.read_text("utf-8"))))
+    assert IDENTITY in found
+    private = [str(Path.home()), str(REPOSITORY), socket.gethostname(), f"{getpass.getuser()}@"]
+    path = re.compile(r"(?:^|[\s\"'])/(?:home|root|tmp|usr|work|Users|private|opt|var)\b|\.py\b|site-packages")
+    assert not [text for text in found if path.search(text) or any(name in text for name in private if len(name) > 3)]
+    identities = set(re.findall(r'"identity": "([^"]*)"', file.read_text("utf-8")))
+    assert identities <= {IDENTITY}

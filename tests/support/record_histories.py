@@ -1,0 +1,195 @@
+"""Record what each kind of run leaves in Temporal, for `tests/test_replay.py` to replay.
+
+    python -m tests.support.record_histories
+
+It starts the embedded servers in a temporary directory, lets the journey as it is now live through each kind of run,
+and writes `tests/histories/<kind>.json`. A journey that already runs must be able to go on under a new release, so
+record again only after a change of the workflow that is meant to leave running journeys behind, or to add a kind:
+then name the kinds (`python -m tests.support.record_histories cancel resume`), and the others stay as they were.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from embedded import embedded_stack
+from journeys.chat_session.names import workflow_id
+from stores.migrate import migrate
+from tests.support.journeys import Journeys, Json
+from tests.support.paths import HISTORIES
+from tests.support.tcp_proxy import ProxiedStores
+from tests.support.watching import accepted, runs, until_revision, until_status, until_waiting
+from worker.plugin import JourneyPlugin
+
+IDENTITY = "journey"
+
+# What a machine would give away: stack traces have its paths. Replay looks at none of it.
+_LEFT_OUT = frozenset({"stackTrace"})
+
+Recorded = Mapping[str, Json]
+Kind = Callable[[Journeys], Awaitable[str]]
+
+
+async def create_update_signal(journeys: Journeys) -> str:
+    async with journeys.worker():
+        session = await _created(journeys)
+        await journeys.update(session, {"append": {"messages": [{"id": "1", "text": "hello"}]}, "author": "user"})
+        await journeys.signal(session, {"context": {"topic": "taxes"}, "author": "guide"})
+        await until_revision(journeys, session, 2)
+        await journeys.update(session, {"context": {"topic": "taxes"}, "returning": "receipt"})
+    return session
+
+
+async def hand_over(journeys: Journeys) -> str:
+    async with journeys.worker():
+        session = await _created(journeys)
+        for agent in ("liaison_finance", "guide", "liaison_finance"):
+            await journeys.update(session, {"active_agent": agent, "context": {"led by": agent}})
+    return session
+
+
+async def outage(journeys: Journeys) -> str:
+    async with ProxiedStores.of(journeys.addresses) as stores, journeys.worker(**stores.settings):
+        session = await _created(journeys)
+        await stores.supabase.refuse()
+        update = await accepted(journeys, session, {"append": {"notes": [1]}})
+        await journeys.signal(session, {"append": {"notes": [2]}})
+        await until_waiting(journeys, session)
+        await stores.supabase.mend()
+        await update.result()
+        await until_revision(journeys, session, 2)
+    return session
+
+
+async def continue_as_new(journeys: Journeys) -> str:
+    async with journeys.worker(rollover_messages=2):
+        session = await _created(journeys)
+        for number in range(6):
+            await journeys.update(session, {"append": {"notes": [number]}})
+    return session
+
+
+async def refused_signals(journeys: Journeys) -> str:
+    async with journeys.worker():
+        session = await _created(journeys)
+        await journeys.signal(session, {"surprise": True})
+        await journeys.signal(session, {"tenant_id": "another", "context": {"a": 1}})
+        await journeys.signal(session, {"append": {"notes": [1]}})
+        await until_revision(journeys, session, 1)
+        await journeys.update(session, {"context": {"a": 1}, "idempotency_key": "k"})
+    return session
+
+
+async def resume(journeys: Journeys) -> str:
+    async with journeys.worker(idle_seconds=0):
+        session = await _created(journeys)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        await journeys.update(session, {"append": {"notes": [1]}})
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+    return session
+
+
+async def wake(journeys: Journeys) -> str:
+    async with journeys.worker(idle_seconds=0):
+        session = await _created(journeys)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        await journeys.signal(session, {"append": {"notes": [1]}})
+        await until_revision(journeys, session, 1)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+    return session
+
+
+async def cancel(journeys: Journeys) -> str:
+    async with journeys.worker():
+        session = await _created(journeys)
+    await journeys.signal(session, {"append": {"notes": [1]}})
+    await journeys.handle(session).cancel()
+    async with journeys.worker():
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+    return session
+
+
+async def session_not_found(journeys: Journeys) -> str:
+    session = journeys.identity(journeys.asked())
+    async with journeys.worker():
+        await journeys.signal(session, {"context": {"a": 1}})
+        await until_status(journeys, session, WorkflowExecutionStatus.FAILED)
+    return session
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.__name__: kind
+    for kind in (
+        create_update_signal,
+        hand_over,
+        outage,
+        continue_as_new,
+        refused_signals,
+        resume,
+        wake,
+        cancel,
+        session_not_found,
+    )
+}
+
+
+async def record(kinds: Mapping[str, Kind]) -> dict[str, list[Json]]:
+    """Live through each kind of run; the histories of its runs, as JSON that says nothing about this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with embedded_stack(Path(folder)) as stack:
+            addresses = stack.addresses
+            await migrate(addresses.supabase_db_url, addresses.state_surface_url, progress=lambda _: None)
+            client = await Client.connect(addresses.temporal_address, identity=IDENTITY)
+            worker_client = await Client.connect(
+                addresses.temporal_address, identity=IDENTITY, plugins=[JourneyPlugin()]
+            )
+            recorded = {}
+            for name, kind in kinds.items():
+                async with Journeys.on(
+                    addresses, client, worker_client, task_queue="coexistence-journeys", tenant_id="acme"
+                ) as journeys:
+                    recorded[name] = await _histories(journeys, await kind(journeys))
+            return recorded
+
+
+async def _created(journeys: Journeys) -> str:
+    request = journeys.asked(context={"topic": "none yet"})
+    session: str = (await journeys.initialize(request))["chat_session_id"]
+    return session
+
+
+async def _histories(journeys: Journeys, session: str) -> list[Json]:
+    found = []
+    for events in await runs(journeys, session):
+        run_id = events[0].workflow_execution_started_event_attributes.original_execution_run_id
+        handle = journeys.client.get_workflow_handle(workflow_id(session), run_id=run_id)
+        history = (await handle.fetch_history()).to_json_dict()
+        found.append({"workflow_id": workflow_id(session), "history": _cleaned(history)})
+        if (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
+            await handle.terminate()
+    return found
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _cleaned(item) for name, item in value.items() if name not in _LEFT_OUT}
+    return [_cleaned(item) for item in value] if isinstance(value, list) else value
+
+
+async def main(names: list[str]) -> None:
+    """Record the kinds that are named, or all of them."""
+    HISTORIES.mkdir(exist_ok=True)
+    for name, histories in (await record({name: KINDS[name] for name in names or KINDS})).items():
+        text = json.dumps({"recorded_at": datetime.now(UTC).date().isoformat(), "runs": histories}, indent=1)
+        (HISTORIES / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

@@ -1,0 +1,150 @@
+"""What tests of the journey watch for, without ever guessing how long it takes."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import pytest
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import (
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateHandle,
+    WorkflowUpdateStage,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from journeys.chat_session.names import UPDATE, workflow_id
+from tests.support.journeys import Journeys, Json, code_of, failed_tasks
+
+Found = TypeVar("Found")
+
+
+async def eventually(
+    probe: Callable[[], Awaitable[Found]], wanted: Callable[[Found], object] = bool, *, within: float = 60
+) -> Found:
+    """Look again and again until what is found is what is wanted."""
+    end = time.monotonic() + within
+    while not wanted(found := await probe()):
+        assert time.monotonic() < end, f"not within {within} s; at last: {found!r}"
+        await asyncio.sleep(0.05)
+    return found
+
+
+async def until_revision(journeys: Journeys, session: str, revision: int) -> Json:
+    """The session's row, once Supabase and the State Surface are at a revision."""
+
+    async def both() -> tuple[Json | None, Json | None]:
+        return await journeys.row(session), await journeys.artifact(session)
+
+    row, _ = await eventually(
+        both, lambda found: all(each is not None and each["revision"] >= revision for each in found)
+    )
+    assert row is not None
+    return row
+
+
+async def until_status(journeys: Journeys, session: str, status: WorkflowExecutionStatus) -> str:
+    """The newest run's ID, once it has a status."""
+
+    async def described() -> tuple[WorkflowExecutionStatus | None, str | None]:
+        found = await journeys.handle(session).describe()
+        return found.status, found.run_id
+
+    _, run_id = await eventually(described, lambda found: found[0] is status)
+    assert run_id is not None
+    return run_id
+
+
+async def until_waiting(journeys: Journeys, session: str, *, attempt: int = 2) -> PendingActivityInfo:
+    """What the journey shows that it waits for, once the server has tried it so often."""
+
+    async def pending() -> Sequence[PendingActivityInfo]:
+        return (await journeys.handle(session).describe()).raw_description.pending_activities
+
+    (waiting,) = await eventually(pending, lambda found: found and found[0].attempt >= attempt)
+    return waiting
+
+
+async def accepted(journeys: Journeys, session: str, request: Json) -> WorkflowUpdateHandle[Any]:
+    """Send an update to the live journey and wait no longer than until it is accepted."""
+    return await journeys.handle(session).start_update(
+        UPDATE, {"tenant_id": journeys.tenant_id} | request, wait_for_stage=WorkflowUpdateStage.ACCEPTED
+    )
+
+
+async def refused(call: Awaitable[object]) -> str | None:
+    """The contract's code that an update is refused with."""
+    with pytest.raises(WorkflowUpdateFailedError) as refusal:
+        await asyncio.wait_for(call, 30)
+    return code_of(refusal.value)
+
+
+async def has_run(journeys: Journeys, chat_session_id: str) -> bool:
+    """Whether Temporal knows any run of a session."""
+    try:
+        await journeys.handle(chat_session_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+async def failed(journeys: Journeys, session: str) -> str | None:
+    """The contract's code that the newest run fails with."""
+    with pytest.raises(WorkflowFailureError) as failure:
+        await asyncio.wait_for(journeys.handle(session).result(), 30)
+    return code_of(failure.value)
+
+
+async def runs(journeys: Journeys, session: str) -> list[list[HistoryEvent]]:
+    """The histories of the newest run and all those that it continues, oldest first."""
+    newest = await journeys.events(session)
+    run_id = newest[0].workflow_execution_started_event_attributes.first_execution_run_id
+    found = []
+    while run_id:
+        handle = journeys.client.get_workflow_handle(workflow_id(session), run_id=run_id)
+        found.append([event async for event in handle.fetch_history_events()])
+        run_id = found[-1][-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+    return found
+
+
+# What the server itself does when a message comes while a run is about to close, or a hundred of them during one task.
+_OF_THE_SERVER = (
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+)
+
+
+def misbehaved(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
+    """Workflow tasks that failed, but for those that the server ended to hand over more messages."""
+    return [
+        event
+        for event in failed_tasks(events)
+        if event.workflow_task_failed_event_attributes.cause not in _OF_THE_SERVER
+    ]
+
+
+def count(events: Sequence[HistoryEvent], *kinds: "EventType.ValueType") -> int:
+    """How many events are of these kinds."""
+    return sum(event.event_type in kinds for event in events)
+
+
+async def assert_stored(journeys: Journeys, session: str, revision: int) -> Json:
+    """Check that both stores hold one session, at a revision that its ledger leads up to without a gap; its row."""
+    row, artifact = await journeys.row(session), await journeys.artifact(session)
+    ledger = await journeys.ledger(session)
+    assert row is not None
+    assert artifact is not None
+    assert row["revision"] == artifact["revision"] == revision
+    assert artifact["semantic_payload"] == {"active_agent": row["active_agent"], "context": row["context"]}
+    assert [entry["revision"] for entry in ledger] == list(range(1, revision + 1))
+    if ledger:
+        assert ledger[-1]["context_hash"] == row["context_hash"]
+        assert ledger[-1]["active_agent"] == row["active_agent"]
+    return row

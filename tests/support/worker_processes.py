@@ -1,0 +1,77 @@
+"""Workers as processes of their own, as `journey worker` runs them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from temporalio.api.enums.v1 import EventType
+
+from embedded import StackAddresses
+from tests.support.commands import JOURNEY, line, running
+from tests.support.journeys import Journeys
+from tests.support.tcp_proxy import ProxiedStores
+from tests.support.watching import eventually
+
+
+def worker_environment(
+    addresses: StackAddresses, task_queue: str, stores: ProxiedStores | None = None, **more: str
+) -> dict[str, str]:
+    """The environment of a worker; it reaches its stores through proxies where there are some."""
+    return {
+        "TEMPORAL_ADDRESS": addresses.temporal_address,
+        "SUPABASE_DB_URL": stores.supabase.url if stores else addresses.supabase_db_url,
+        "STATE_SURFACE_URL": stores.state_surface.url if stores else addresses.state_surface_url,
+        "JOURNEY_TASK_QUEUE": task_queue,
+    } | more
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    """A worker that runs; `logged` is what it has said since it began to poll."""
+
+    process: asyncio.subprocess.Process
+    logged: list[str] = field(default_factory=list)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    async def kill(self) -> None:
+        """End it as a crash would (SIGKILL)."""
+        self.process.kill()
+        await self.process.wait()
+
+
+@asynccontextmanager
+async def worker_process(environment: Mapping[str, str]) -> AsyncIterator[WorkerProcess]:
+    """A worker that polls; it is killed in the end."""
+    async with running(JOURNEY, "worker", **environment) as process:
+        await line(process.stderr, "polling")
+        worker = WorkerProcess(process)
+        listening = asyncio.create_task(_listen(worker))
+        try:
+            yield worker
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
+
+
+async def _listen(worker: WorkerProcess) -> None:
+    assert worker.process.stderr is not None
+    while said := await worker.process.stderr.readline():
+        worker.logged.append(said.decode())
+
+
+async def holder(journeys: Journeys, session: str) -> int:
+    """The process that has the session in its memory: the server brings it the session's next task."""
+
+    async def identities() -> list[str]:  # none where a new run has just begun
+        return [
+            event.workflow_task_completed_event_attributes.identity
+            for event in await journeys.events(session)
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        ]
+
+    return int((await eventually(identities))[-1].partition("@")[0])

@@ -1,0 +1,128 @@
+"""The benchmark runs, measures what it says, and compares variants that do the same work."""
+
+import json
+import os
+import sys
+from asyncio import create_subprocess_exec
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from bench.results import Results
+from embedded import EmbeddedStack
+
+_OPERATIONS = {"initialize", "update", "signal", "get", "hibernated_get", "resume", "mixed"}
+_VARIANTS = {"floor", "bare", "step", "naive", "journey"}
+
+
+async def _bench(*arguments: str, **environment: str) -> Any:
+    process = await create_subprocess_exec(
+        sys.executable, "-m", "bench", "--rounds", "1", "--quick", "--json", *arguments,
+        stdout=PIPE, stderr=PIPE, env=os.environ | environment,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+async def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    docs = tmp_path_factory.mktemp("docs")
+    return await _bench("--docs", str(docs)), docs
+
+
+async def test_every_variant_is_measured_at_every_operation_by_one_and_by_many(run: tuple[Any, Path]) -> None:
+    results = Results.model_validate(run[0])
+    assert results.quick
+    for callers in (1, 4):
+        seen = {(each.operation, each.variant) for each in results.figures if each.callers == callers}
+        assert seen == {(operation, variant) for operation in _OPERATIONS for variant in _VARIANTS}
+    in_memory = {(each.operation, each.variant, each.callers) for each in results.in_memory}
+    assert in_memory == {
+        (operation, variant, callers)
+        for operation in ("initialize", "update", "get")
+        for variant in _VARIANTS
+        for callers in (1, 4)
+    }
+    for figure in (*results.figures, *results.in_memory):
+        assert 0 < figure.p50_ms <= figure.p95_ms <= figure.p99_ms
+        assert figure.per_second > 0
+        assert figure.cpu_ms is not None
+        assert figure.cpu_ms.caller is not None
+        assert (figure.cpu_ms.worker is None) == (figure.variant == "floor")
+
+
+async def test_the_variants_do_the_same_work(run: tuple[Any, Path]) -> None:
+    results = Results.model_validate(run[0])
+    assert results.stores is not None
+    assert results.stores["floor"] == results.stores["naive"] == results.stores["journey"]
+    assert results.stores["journey"].sessions == results.stores["journey"].artifacts > 0
+    assert results.same_work
+
+
+async def test_what_history_is_counted_is_what_temporal_writes(run: tuple[Any, Path]) -> None:
+    results = Results.model_validate(run[0])
+    special = results.specials
+    assert special is not None
+    # Scheduled, started, completed, accepted, completed: less than that an update cannot have.
+    assert special.events_per_update["bare"] == 5
+    assert special.events_per_update["bare"] < special.events_per_update["journey"]
+    assert special.events_per_update["journey"] < special.events_per_update["naive"]
+    for figure in results.figures:
+        if figure.operation == "update" and figure.variant in special.events_per_update:
+            assert figure.history_events == special.events_per_update[figure.variant]
+        if figure.operation == "get" and figure.variant != "floor":
+            assert figure.history_events == 0
+    assert 0 < special.burst_writes <= special.burst_writes_signals
+
+
+async def test_ratios_are_shown_with_their_spread_and_goals_with_what_was_reached(run: tuple[Any, Path]) -> None:
+    results = Results.model_validate(run[0])
+    for ratio in results.ratios:
+        assert ratio.min <= ratio.median <= ratio.max
+        assert len(ratio.rounds) == results.rounds
+    assert {ratio.against for ratio in results.ratios} == {"bare", "step", "naive", "bare initialize"}
+    assert results.goals
+    assert all(goal.met is None or goal.reached is not None for goal in results.goals)
+
+
+async def test_the_page_and_its_plots_are_made_from_the_results(run: tuple[Any, Path]) -> None:
+    found, docs = run
+    assert json.loads((docs / "performance.json").read_text()) == found
+    page = (docs / "performance.md").read_text()
+    plots = list(docs.glob("*.svg"))
+    assert len(plots) == 4
+    for plot in plots:
+        assert f"({plot.name})" in page
+        assert ElementTree.fromstring(plot.read_text()).tag.endswith("svg")
+    for goal in found["goals"]:
+        assert goal["figure"] in page
+
+
+async def test_a_deployment_that_is_there_is_measured_with_nothing_else(
+    stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    addresses = stack.addresses
+    environment = {
+        "TEMPORAL_ADDRESS": addresses.temporal_address,
+        "TEMPORAL_NAMESPACE": addresses.temporal_namespace,
+        "SUPABASE_DB_URL": addresses.supabase_db_url,
+        "STATE_SURFACE_URL": addresses.state_surface_url,
+        "JOURNEY_TASK_QUEUE": "benchmarked-deployment",
+    }
+    worker = await create_subprocess_exec(
+        sys.executable, "-m", "worker", env=os.environ | environment, cwd=tmp_path_factory.mktemp("worker")
+    )
+    try:
+        results = Results.model_validate(await _bench("--deployment", **environment))
+    finally:
+        worker.terminate()
+        await worker.wait()
+    assert results.deployment
+    assert {figure.variant for figure in results.figures} == {"journey"}
+    assert {figure.operation for figure in results.figures} == {"initialize", "update", "get"}
+    assert all(figure.cpu_ms is None for figure in results.figures)
+    assert results.specials is None

@@ -1,0 +1,608 @@
+"""Every error of the contract: its code, the field it names, and that it has changed nothing."""
+
+import asyncio
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+from temporalio.client import (
+    ActivityFailureError,
+    WorkflowExecutionDescription,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy
+from temporalio.exceptions import ApplicationError
+
+from journeys import ChatSessions
+from journeys.errors import DatabaseUnavailable
+from tests.support.journeys import Journeys, Json, also_replayed, code_of, failed_tasks
+
+Case = tuple[Json, str, str]
+
+
+def batched(cases: Iterable[Case], size: int) -> Iterator[list[Case]]:
+    remaining = list(cases)
+    while remaining:
+        yield remaining[:size]
+        remaining = remaining[size:]
+
+
+def nested(levels: int) -> Any:
+    value: Any = {}
+    for _ in range(levels - 1):
+        value = {"n": value}
+    return value
+
+
+# What is refused as an update whatever the session holds: the message, the code, the field.
+REFUSED: dict[str, Case] = {
+    "unknown field": ({"contxt": {}}, "INVALID_PARAMETER", ""),
+    "tenant absent": ({"tenant_id": None}, "INVALID_PARAMETER", "tenant_id"),
+    "tenant empty": ({"tenant_id": ""}, "INVALID_PARAMETER", "tenant_id"),
+    "tenant no text": ({"tenant_id": 1}, "INVALID_PARAMETER", "tenant_id"),
+    "tenant too long": ({"tenant_id": "t" * 256}, "INVALID_PARAMETER", "tenant_id"),
+    "user with control characters": ({"user_id": "a\nb"}, "INVALID_PARAMETER", "user_id"),
+    "user with DEL": ({"user_id": "a\x7f"}, "INVALID_PARAMETER", "user_id"),
+    "context no object": ({"context": []}, "INVALID_PARAMETER", "context"),
+    "context too deep": ({"context": nested(33)}, "INVALID_PARAMETER", "context"),
+    "append no object": ({"append": []}, "INVALID_PARAMETER", "append"),
+    "append no list": ({"append": {"list": {"0": 1}}}, "INVALID_PARAMETER", "append"),
+    "append too deep": ({"append": {"list": [nested(31)]}}, "INVALID_PARAMETER", "append"),
+    "append to something else": ({"append": {"text": [1]}}, "INVALID_PARAMETER", "append"),
+    "append to what the patch left": (
+        {"context": {"list": "text"}, "append": {"list": [1]}},
+        "INVALID_PARAMETER",
+        "append",
+    ),
+    "unknown agent": ({"active_agent": "boss"}, "INVALID_PARAMETER", "active_agent"),
+    "agent without pillar": ({"active_agent": "liaison_"}, "INVALID_PARAMETER", "active_agent"),
+    "agent with a line after it": ({"active_agent": "guide\n"}, "INVALID_PARAMETER", "active_agent"),
+    "agent in capitals": ({"active_agent": "liaison_HR"}, "INVALID_PARAMETER", "active_agent"),
+    "unknown strategy": ({"merge_strategy": "overwrite"}, "INVALID_PARAMETER", "merge_strategy"),
+    "replace without context": ({"merge_strategy": "replace", "base_revision": 1}, "INVALID_PARAMETER", "context"),
+    "replace without base": ({"merge_strategy": "replace", "context": {}}, "INVALID_PARAMETER", "base_revision"),
+    "base below zero": ({"base_revision": -1}, "INVALID_PARAMETER", "base_revision"),
+    "base no integer": ({"base_revision": "1"}, "INVALID_PARAMETER", "base_revision"),
+    "base a boolean": ({"base_revision": True}, "INVALID_PARAMETER", "base_revision"),
+    "key empty": ({"idempotency_key": ""}, "INVALID_PARAMETER", "idempotency_key"),
+    "key too long": ({"idempotency_key": "k" * 129}, "INVALID_PARAMETER", "idempotency_key"),
+    "key not ASCII": ({"idempotency_key": "schlüssel"}, "INVALID_PARAMETER", "idempotency_key"),
+    "key with a line after it": ({"idempotency_key": "k\n"}, "INVALID_PARAMETER", "idempotency_key"),
+    "author empty": ({"author": ""}, "INVALID_PARAMETER", "author"),
+    "author too long": ({"author": "a" * 65}, "INVALID_PARAMETER", "author"),
+    "unknown answer": ({"returning": "everything"}, "INVALID_PARAMETER", "returning"),
+    "NUL": ({"context": {"a": "\x00"}}, "INVALID_PARAMETER", "context"),
+    "NUL in a key": ({"append": {"\x00": [1]}}, "INVALID_PARAMETER", "append"),
+    "integer too big": ({"context": {"a": [2**53]}}, "INVALID_PARAMETER", "context"),
+    "integral float too big": ({"append": {"list": [1e22]}}, "INVALID_PARAMETER", "append"),
+    "another tenant": ({"tenant_id": "another"}, "SESSION_NOT_FOUND", ""),
+    "another user": ({"user_id": "another"}, "SESSION_NOT_FOUND", ""),
+    "another user's known key": ({"user_id": "another", "idempotency_key": "used"}, "SESSION_NOT_FOUND", ""),
+    "change too large": ({"context": {"a": "x" * 65536}}, "CONTEXT_TOO_LARGE", "context"),
+    "known key for another change": ({"idempotency_key": "used"}, "IDEMPOTENCY_CONFLICT", "idempotency_key"),
+    "known key before a bad base": (
+        {"idempotency_key": "used", "base_revision": 9},
+        "IDEMPOTENCY_CONFLICT",
+        "idempotency_key",
+    ),
+    "base ahead": ({"context": {"a": 1}, "base_revision": 2}, "REVISION_CONFLICT", "base_revision"),
+    "base ahead before a bad append": (
+        {"append": {"text": [1]}, "base_revision": 2},
+        "REVISION_CONFLICT",
+        "base_revision",
+    ),
+    "replace on an older base": (
+        {"merge_strategy": "replace", "context": {}, "base_revision": 0},
+        "REVISION_CONFLICT",
+        "base_revision",
+    ),
+    "replace on a newer base": (
+        {"merge_strategy": "replace", "context": {}, "base_revision": 2},
+        "REVISION_CONFLICT",
+        "base_revision",
+    ),
+}
+
+
+def judged(error: WorkflowUpdateFailedError | ActivityFailureError | WorkflowFailureError) -> tuple[str | None, Any]:
+    """The code and the field of a failure; its message says something."""
+    cause = error.__cause__
+    assert isinstance(cause, ApplicationError)
+    assert cause.message
+    assert len(cause.details) == 1
+    return cause.type, cause.details[0]["field"]
+
+
+async def outcome(update: Any) -> tuple[str | None, Any]:
+    """The code and the field of an update that is refused."""
+    with pytest.raises(WorkflowUpdateFailedError) as caught:
+        await update
+    return judged(caught.value)
+
+
+def claimed(description: WorkflowExecutionDescription) -> set[str]:
+    """Which search attributes of the journey a run shows."""
+    shown = {pair.key.name for pair in description.typed_search_attributes}
+    return shown & {"TenantId", "UserId", "ActiveAgent"}
+
+
+async def of_query(query: Any) -> str:
+    with pytest.raises(WorkflowQueryFailedError) as caught:
+        await query
+    return str(caught.value)
+
+
+async def used_session(journeys: Journeys) -> str:
+    """A session at revision 1, with a text under `text` and the key `used`."""
+    chat_session_id: str = (await journeys.initialize(journeys.asked(context={"text": "t"})))["chat_session_id"]
+    await journeys.update(chat_session_id, {"context": {"first": 1}, "idempotency_key": "used"})
+    return chat_session_id
+
+
+async def history(journeys: Journeys, chat_session_id: str) -> list[int]:
+    """The revisions that the ledger shows."""
+    return [entry.revision for entry in await journeys.sessions.history(chat_session_id, tenant_id=journeys.tenant_id)]
+
+
+@also_replayed
+async def test_a_refused_update_says_why_and_changes_nothing(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id = await used_session(journeys)
+        kept = await journeys.kept(chat_session_id)
+        shown = await journeys.get(chat_session_id)
+        outcomes = {
+            name: await outcome(journeys.update(chat_session_id, request)) for name, (request, *_) in REFUSED.items()
+        }
+        assert outcomes == {name: (code, field) for name, (_, code, field) in REFUSED.items()}
+        assert await journeys.kept(chat_session_id) == kept
+        assert await journeys.get(chat_session_id) == shown
+        assert await history(journeys, chat_session_id) == [1]
+        after = await journeys.update(chat_session_id, {"context": {"after": 1}})
+        assert after["applied_revision"] == 2
+        assert after["context"] == {"text": "t", "first": 1, "after": 1}
+        assert failed_tasks(await journeys.events(chat_session_id)) == []
+
+
+@also_replayed
+async def test_a_refused_signal_is_counted_and_changes_nothing(journeys: Journeys) -> None:
+    signals = {name: case for name, case in REFUSED.items() if "returning" not in case[0]}
+    async with journeys.worker():
+        chat_session_id = await used_session(journeys)
+        kept = await journeys.kept(chat_session_id)
+        for ten in batched(signals.values(), 10):
+            for request, *_ in ten:
+                await journeys.signal(chat_session_id, request)
+            await journeys.update(chat_session_id, {})  # by now the signals are judged, the misshapen ones first
+            last = (await journeys.get(chat_session_id))["refusals"]["last"][-len(ten) :]
+            assert sorted((each["code"], each["field"]) for each in last) == sorted(
+                (code, field) for _, code, field in ten
+            )
+        refusals = (await journeys.get(chat_session_id))["refusals"]
+        assert refusals["count"] == len(signals)
+        assert len(refusals["last"]) == 10
+        assert await journeys.kept(chat_session_id) == kept
+        assert failed_tasks(await journeys.events(chat_session_id)) == []
+
+
+@also_replayed
+async def test_a_refused_change_leaves_no_trace_for_those_after_it(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id = await used_session(journeys)
+        bad = {"context": {"bad": 1}, "append": {"text": [1]}, "active_agent": "liaison_bad", "idempotency_key": "k"}
+        assert await outcome(journeys.update(chat_session_id, bad)) == ("INVALID_PARAMETER", "append")
+        answer = await journeys.update(chat_session_id, {"context": {"good": 1}, "idempotency_key": "k"})
+    assert answer["context"] == {"text": "t", "first": 1, "good": 1}
+    assert (answer["active_agent"], answer["duplicate"], answer["applied_revision"]) == ("guide", False, 2)
+
+
+@also_replayed
+async def test_a_context_that_would_grow_too_large_is_refused(journeys: Journeys) -> None:
+    async with journeys.worker(max_context_bytes=1000, max_change_bytes=800):
+        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        await journeys.update(chat_session_id, {"context": {"a": "x" * 700}})
+        kept = await journeys.kept(chat_session_id)
+        larger = {"context": {"b": "x" * 300}}
+        exactly = {"context": {"b": "x" * 279}}  # {"a":"","b":""} has 15 bytes more
+        assert await outcome(journeys.update(chat_session_id, larger)) == ("CONTEXT_TOO_LARGE", "context")
+        assert await outcome(journeys.update(chat_session_id, {"append": {"b": ["x" * 300]}})) == (
+            "CONTEXT_TOO_LARGE",
+            "context",
+        )
+        assert await outcome(journeys.update(chat_session_id, {"context": {"b": "x" * 800}})) == (
+            "CONTEXT_TOO_LARGE",
+            "context",
+        )
+        assert await journeys.kept(chat_session_id) == kept
+        assert (await journeys.update(chat_session_id, exactly))["applied_revision"] == 2
+
+
+async def test_the_limits_themselves_are_allowed(journeys: Journeys) -> None:
+    change = {"context": {"a": ""}, "append": None, "active_agent": None, "merge_strategy": "merge"}
+    frame = len(str(change).replace("None", "null").replace(" ", ""))
+    async with journeys.worker():
+        user = "u" * 255
+        artifact = await journeys.initialize(journeys.asked(user, context=nested(32)))
+        chat_session_id = artifact["chat_session_id"]
+        # As long as the change's own canonical form is 64 KiB, and nested as deeply as a context may be.
+        await journeys.update(chat_session_id, {"context": {"a": "x" * (65536 - frame)}})
+        assert await outcome(journeys.update(chat_session_id, {"context": {"a": "y" * (65537 - frame)}})) == (
+            "CONTEXT_TOO_LARGE",
+            "context",
+        )
+        answer = await journeys.update(
+            chat_session_id,
+            {
+                "user_id": user,
+                "context": {"a": None, "max": 2**53 - 1, "min": 1 - 2**53, "half": 0.5, "n": nested(31)},
+                "append": {"list": [nested(30)]},
+                "active_agent": "liaison_" + "a" * 247,
+                "idempotency_key": "k" * 127 + "~",
+                "author": "ä" * 64,
+            },
+        )
+    assert answer["applied_revision"] == 2
+    assert answer["context"] == {
+        "n": nested(31),
+        "max": 2**53 - 1,
+        "min": 1 - 2**53,
+        "half": 0.5,
+        "list": [nested(30)],
+    }
+
+
+INITIALIZE_REFUSED: dict[str, Case] = {
+    "unknown field": ({"agent": "guide"}, "INVALID_PARAMETER", ""),
+    "no user": ({"user_id": None}, "INVALID_PARAMETER", "user_id"),
+    "no time": ({"requested_at": None}, "INVALID_PARAMETER", "requested_at"),
+    "no zone": ({"requested_at": "2026-01-27T10:05:12"}, "INVALID_PARAMETER", "requested_at"),
+    "a number for a time": ({"requested_at": 1769508312}, "INVALID_PARAMETER", "requested_at"),
+    "a time that is none": ({"requested_at": "2026-02-30T10:05:12Z"}, "INVALID_PARAMETER", "requested_at"),
+    "a time out of range": ({"requested_at": "0001-01-01T00:00:00+14:00"}, "INVALID_PARAMETER", "requested_at"),
+    "another minute": ({"requested_at": "2026-01-27T10:05:12Z"}, "INVALID_PARAMETER", "requested_at"),
+    "another user": ({"user_id": "another"}, "INVALID_PARAMETER", "requested_at"),
+    "another tenant": ({"tenant_id": "another"}, "INVALID_PARAMETER", "requested_at"),
+    "unknown agent": ({"active_agent": "boss"}, "INVALID_PARAMETER", "active_agent"),
+    "context no object": ({"context": "text"}, "INVALID_PARAMETER", "context"),
+    "context too deep": ({"context": nested(33)}, "INVALID_PARAMETER", "context"),
+    "context too large": ({"context": {"a": "x" * 262144}}, "CONTEXT_TOO_LARGE", "context"),
+}
+
+
+async def test_a_refused_initialize_says_why_and_changes_nothing(journeys: Journeys) -> None:
+    async with journeys.worker():
+        request = journeys.asked()
+        chat_session_id = (await journeys.initialize(request))["chat_session_id"]
+        kept = await journeys.kept(chat_session_id)
+        handle = journeys.handle(chat_session_id)
+        outcomes = {
+            name: await outcome(handle.execute_update("initialize_chat_session", request | change))
+            for name, (change, *_) in INITIALIZE_REFUSED.items()
+        }
+        assert outcomes == {name: (code, field) for name, (_, code, field) in INITIALIZE_REFUSED.items()}
+        assert await journeys.kept(chat_session_id) == kept
+        assert failed_tasks(await journeys.events(chat_session_id)) == []
+
+
+@pytest.mark.parametrize("name", ["unknown agent", "context too deep", "context too large"])
+async def test_a_refused_initialize_creates_nothing(journeys: Journeys, name: str) -> None:
+    change, code, field = INITIALIZE_REFUSED[name]
+    request = journeys.asked()
+    chat_session_id = journeys.identity(request)
+    async with journeys.worker():
+        assert await outcome(journeys.initialize(request | change)) == (code, field)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await journeys.handle(chat_session_id).result()
+        assert code_of(failed.value) == code
+        assert await journeys.kept(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
+        assert failed_tasks(await journeys.events(chat_session_id)) == []
+        assert (await journeys.initialize(request))["revision"] == 0
+
+
+async def test_a_time_ahead_of_the_clock_is_refused_beyond_five_minutes(journeys: Journeys) -> None:
+    now = datetime.now(UTC)
+    ahead = journeys.asked(requested_at=(now + timedelta(minutes=6)).isoformat())
+    tolerated = journeys.asked(requested_at=(now + timedelta(minutes=4)).isoformat())
+    argument = {"chat_session_id": journeys.identity(ahead), "tenant_id": ahead["tenant_id"]}
+    async with journeys.worker():
+        start = journeys.start(argument)
+        refused = journeys.client.execute_update_with_start_workflow(
+            "initialize_chat_session", ahead, start_workflow_operation=start
+        )
+        assert await outcome(refused) == ("INVALID_PARAMETER", "requested_at")
+        assert await outcome(journeys.initialize(ahead)) == ("INVALID_PARAMETER", "requested_at")
+        assert (await journeys.initialize(tolerated))["revision"] == 0
+    assert await journeys.row(journeys.identity(ahead)) is None
+
+
+def arguments(journeys: Journeys) -> Mapping[str, tuple[Json, str]]:
+    """Workflow arguments that do not fit, by what is wrong with them, and the field at fault."""
+    request = journeys.asked()
+    fitting = {
+        "chat_session_id": journeys.identity(request),
+        "tenant_id": request["tenant_id"],
+        "user_id": request["user_id"],
+        "initialize": {"requested_at": request["requested_at"]},
+    }
+    late = journeys.asked(requested_at=(datetime.now(UTC) + timedelta(minutes=6)).isoformat())
+    return {
+        "no session": (fitting | {"chat_session_id": None}, "chat_session_id"),
+        "a session that is no UUID": (fitting | {"chat_session_id": "x"}, "chat_session_id"),
+        "no tenant": (fitting | {"tenant_id": None}, "tenant_id"),
+        "no user": (fitting | {"user_id": None}, "user_id"),
+        "unknown field": (fitting | {"context": {}}, ""),
+        "unknown field in initialize": (
+            fitting | {"initialize": {"requested_at": request["requested_at"], "user_id": "u"}},
+            "initialize",
+        ),
+        "initialize no object": (fitting | {"initialize": True}, "initialize"),
+        "no time": (fitting | {"initialize": {}}, "initialize"),
+        "no zone": (fitting | {"initialize": {"requested_at": "2026-01-27T10:05:12"}}, "initialize"),
+        "another minute": (fitting | {"initialize": {"requested_at": "2026-01-27T10:05:12Z"}}, "requested_at"),
+        "another user": (fitting | {"user_id": "another"}, "requested_at"),
+        "another tenant": (fitting | {"tenant_id": "another"}, "requested_at"),
+        "ahead of the clock": (
+            fitting
+            | {
+                "chat_session_id": journeys.identity(late),
+                "user_id": late["user_id"],
+                "initialize": {"requested_at": late["requested_at"]},
+            },
+            "requested_at",
+        ),
+        "unknown agent": (
+            fitting | {"initialize": {"requested_at": request["requested_at"], "active_agent": "boss"}},
+            "initialize",
+        ),
+    }
+
+
+async def test_an_argument_that_does_not_fit_fails_the_run(journeys: Journeys) -> None:
+    cases = arguments(journeys)
+    outcomes = {}
+    async with journeys.worker():
+        for name, (argument, _) in cases.items():
+            chat_session_id = argument["chat_session_id"]
+            chat_session_id = chat_session_id if chat_session_id and len(chat_session_id) > 1 else str(uuid4())
+            handle = await journeys.client.start_workflow(
+                "journey_coexistence_chat_session",
+                argument,
+                id=f"chat-session/{chat_session_id}",
+                task_queue=journeys.task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            )
+            with pytest.raises(WorkflowFailureError) as caught:
+                await handle.result()
+            outcomes[name] = judged(caught.value)
+            assert failed_tasks([event async for event in handle.fetch_history_events()]) == []
+            assert not claimed(await handle.describe())
+    assert outcomes == {name: ("INVALID_PARAMETER", field) for name, (_, field) in cases.items()}
+    count = "select count(*) from public.chat_sessions where tenant_id = any($1)"
+    assert await journeys.supabase.fetchval(count, [journeys.tenant_id, "another"]) == 0
+
+
+@pytest.mark.parametrize("workflow_id", ["chat-session/{other}", "{own}", "chat-session/{upper}", "Chat-Session/{own}"])
+async def test_a_wrong_workflow_id_fails_the_run(journeys: Journeys, workflow_id: str) -> None:
+    request = journeys.asked()
+    own = journeys.identity(request)
+    argument = {
+        "chat_session_id": own,
+        "tenant_id": request["tenant_id"],
+        "user_id": request["user_id"],
+        "initialize": {"requested_at": request["requested_at"]},
+    }
+    wrong = workflow_id.format(own=own, other=uuid4(), upper=own.upper())
+    async with journeys.worker():
+        start = journeys.start(argument, id=wrong)
+        update = journeys.client.execute_update_with_start_workflow(
+            "update_chat_context", {"tenant_id": request["tenant_id"]}, start_workflow_operation=start
+        )
+        with pytest.raises(WorkflowUpdateFailedError):
+            await update
+        handle = journeys.client.get_workflow_handle(wrong)
+        with pytest.raises(WorkflowFailureError) as caught:
+            await handle.result()
+        assert code_of(caught.value) == "INVALID_PARAMETER"
+        assert failed_tasks([event async for event in handle.fetch_history_events()]) == []
+    assert await journeys.row(own) is None
+    assert await journeys.artifact(own) is None
+
+
+@also_replayed
+async def test_a_session_that_nobody_creates_is_not_found(journeys: Journeys) -> None:
+    chat_session_id = str(uuid4())
+    async with journeys.worker():
+        assert await outcome(journeys.update(chat_session_id, {"context": {"a": 1}})) == ("SESSION_NOT_FOUND", "")
+        handle = journeys.handle(chat_session_id)
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+        assert judged(failed.value) == ("SESSION_NOT_FOUND", "")
+        assert not claimed(await handle.describe())
+        assert failed_tasks(await journeys.events(chat_session_id)) == []
+    assert await journeys.kept(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
+
+
+@also_replayed
+async def test_all_that_wait_for_a_session_that_nobody_creates_are_told(journeys: Journeys) -> None:
+    chat_session_id = str(uuid4())
+    await journeys.signal(chat_session_id, {"context": {"a": 1}})
+    handle = journeys.handle(chat_session_id)
+    waiting = [
+        asyncio.create_task(handle.execute_update("update_chat_context", {"tenant_id": each, "user_id": "claimed"}))
+        for each in (journeys.tenant_id, "another", "a third")
+    ]
+    async with journeys.worker():
+        for update in waiting:
+            assert await outcome(update) == ("SESSION_NOT_FOUND", "")
+        with pytest.raises(WorkflowFailureError) as failed:
+            await handle.result()
+        assert judged(failed.value) == ("SESSION_NOT_FOUND", "")
+        assert not claimed(await handle.describe())
+        metadata = await handle.query("__temporal_workflow_metadata")
+        assert "claimed" not in metadata.current_details
+        assert failed_tasks(await journeys.events(chat_session_id)) == []
+
+
+@also_replayed
+@pytest.mark.parametrize("whose", [{"tenant_id": "another"}, {"user_id": "another"}], ids=["tenant", "user"])
+async def test_anothers_session_is_not_found_by_any_message(journeys: Journeys, whose: Json) -> None:
+    async with journeys.worker():
+        request = journeys.asked()
+        chat_session_id = (await journeys.initialize(request))["chat_session_id"]
+        owner = {"tenant_id": request["tenant_id"], "user_id": request["user_id"]}
+        foreign = owner | whose
+        handle = journeys.handle(chat_session_id)
+        kept = await journeys.kept(chat_session_id)
+
+        update = handle.execute_update("update_chat_context", foreign | {"context": {"a": 1}})
+        assert await outcome(update) == ("SESSION_NOT_FOUND", "")
+        empty = handle.execute_update("update_chat_context", foreign)
+        assert await outcome(empty) == ("SESSION_NOT_FOUND", "")
+        assert (await of_query(handle.query("get_chat_session", foreign))).startswith("SESSION_NOT_FOUND: ")
+        with pytest.raises(ActivityFailureError) as caught:
+            await journeys.read(**foreign, chat_session_id=chat_session_id)
+        assert judged(caught.value) == ("SESSION_NOT_FOUND", "")
+        await handle.signal("update_chat_context", foreign | {"context": {"a": 1}})
+        await handle.execute_update("update_chat_context", owner)
+        refusals = (await journeys.get(chat_session_id))["refusals"]
+        assert [(each["code"], each["field"]) for each in refusals["last"]] == [("SESSION_NOT_FOUND", "")]
+
+        assert await journeys.kept(chat_session_id) == kept
+        assert await history(journeys, chat_session_id) == []
+
+
+@also_replayed
+async def test_another_tenants_start_does_not_open_a_session(journeys: Journeys) -> None:
+    async with journeys.worker():
+        request = journeys.asked()
+        chat_session_id = (await journeys.initialize(request))["chat_session_id"]
+        kept = await journeys.kept(chat_session_id)
+        await journeys.handle(chat_session_id).terminate()
+        claim = {"chat_session_id": chat_session_id, "tenant_id": "another", "user_id": "another"}
+        update = journeys.client.execute_update_with_start_workflow(
+            "update_chat_context",
+            {"tenant_id": "another", "context": {"a": 1}},
+            start_workflow_operation=journeys.start(claim),
+        )
+        assert await outcome(update) == ("SESSION_NOT_FOUND", "")
+        query = journeys.handle(chat_session_id).query("get_chat_session", {"tenant_id": "another"})
+        assert (await of_query(query)).startswith("SESSION_NOT_FOUND: ")
+        assert (await journeys.get(chat_session_id))["user_id"] == request["user_id"]
+        assert await journeys.kept(chat_session_id) == kept
+
+
+async def test_whether_a_session_exists_for_others_is_not_said(journeys: Journeys) -> None:
+    """The error for another tenant's session and for none at all is the same, to the letter."""
+    async with journeys.worker():
+        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        told = []
+        for identity, tenant_id in ((chat_session_id, "another"), (str(uuid4()), "another")):
+            with pytest.raises(ActivityFailureError) as caught:
+                await journeys.read(tenant_id=tenant_id, chat_session_id=identity)
+            told.append(str(caught.value.__cause__))
+            with pytest.raises(WorkflowUpdateFailedError) as refused:
+                await journeys.update(identity, {"tenant_id": tenant_id})
+            told.append(str(refused.value.__cause__))
+    assert len(set(told)) == 1
+
+
+QUERIES_REFUSED: dict[str, tuple[Any, str]] = {
+    "no tenant": ({}, "INVALID_PARAMETER: tenant_id"),
+    "unknown field": ({"tenant_id": "t", "tenant": "t"}, "INVALID_PARAMETER: "),
+    "no object": ([], "INVALID_PARAMETER: "),
+    "session no UUID": ({"tenant_id": "t", "chat_session_id": "x"}, "INVALID_PARAMETER: chat_session_id"),
+    "another session": ({"chat_session_id": str(uuid4())}, "SESSION_NOT_FOUND: "),
+}
+
+
+async def test_a_refused_query_begins_with_its_code(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id = await used_session(journeys)
+        events = await journeys.events(chat_session_id)
+        for request, beginning in QUERIES_REFUSED.values():
+            asked = {"tenant_id": journeys.tenant_id} | request if beginning.startswith("SESS") else request
+            message = await of_query(journeys.handle(chat_session_id).query("get_chat_session", asked))
+            assert message.startswith(beginning)
+        assert await journeys.events(chat_session_id) == events
+
+
+async def test_a_refused_activity_says_why(journeys: Journeys) -> None:
+    refused: dict[str, Case] = {
+        "unknown field": ({"user": "u"}, "INVALID_PARAMETER", ""),
+        "no tenant": ({"tenant_id": None, "user_id": "u"}, "INVALID_PARAMETER", "tenant_id"),
+        "neither user nor session": ({}, "INVALID_PARAMETER", "user_id"),
+        "session no UUID": ({"chat_session_id": "x"}, "INVALID_PARAMETER", "chat_session_id"),
+        "session in capitals": ({"chat_session_id": str(uuid4()).upper()}, "INVALID_PARAMETER", "chat_session_id"),
+        "control characters": ({"user_id": "a\tb"}, "INVALID_PARAMETER", "user_id"),
+        "no such session": ({"chat_session_id": str(uuid4())}, "SESSION_NOT_FOUND", ""),
+        "no session at all": ({"user_id": "nobody"}, "SESSION_NOT_FOUND", ""),
+    }
+    outcomes = {}
+    async with journeys.worker():
+        for name, (request, *_) in refused.items():
+            with pytest.raises(ActivityFailureError) as caught:
+                await journeys.read(**request)
+            outcomes[name] = judged(caught.value)
+    assert outcomes == {name: (code, field) for name, (_, code, field) in refused.items()}
+
+
+async def test_an_unknown_field_is_named(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id = await used_session(journeys)
+        with pytest.raises(WorkflowUpdateFailedError) as caught:
+            await journeys.update(chat_session_id, {"contxt": {}})
+    assert "contxt" in str(caught.value.__cause__)
+
+
+@also_replayed
+async def test_an_update_id_runs_normally_after_a_validators_refusal(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        refused: list[Json] = [{"active_agent": "boss"}, {"context": {"a": "x" * 65536}}, {"contxt": {}}]
+        for bad in refused:
+            with pytest.raises(WorkflowUpdateFailedError):
+                await journeys.update(chat_session_id, bad, id="one ID")
+        answer = await journeys.update(chat_session_id, {"context": {"a": 1}}, id="one ID")
+    assert answer["applied_revision"] == 1
+
+
+@pytest.fixture
+def nowhere() -> SecretStr:
+    """The address of a store that nobody serves."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return SecretStr(f"postgresql://postgres@127.0.0.1:{taken.getsockname()[1]}/postgres")
+
+
+async def test_with_its_store_away_a_journey_says_database_unavailable(journeys: Journeys, nowhere: SecretStr) -> None:
+    request = journeys.asked()
+    chat_session_id = journeys.identity(request)
+    handle = journeys.handle(chat_session_id)
+    starter = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=2))
+    async with journeys.worker(supabase_db_url=nowhere, state_surface_url=nowhere):
+        with pytest.raises(DatabaseUnavailable):
+            await starter.initialize(**request)
+        assert (await of_query(journeys.get(chat_session_id))).startswith("DATABASE_UNAVAILABLE: ")
+        with pytest.raises(ActivityFailureError) as caught:
+            await journeys.client.execute_activity(
+                "get_chat_session",
+                {"tenant_id": journeys.tenant_id, "chat_session_id": chat_session_id},
+                id=str(uuid4()),
+                task_queue=journeys.task_queue,
+                start_to_close_timeout=timedelta(seconds=5),
+                retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=10)),
+            )
+        assert judged(caught.value) == ("DATABASE_UNAVAILABLE", "")
+        # The backlog holds 1 MiB of messages; what comes after that is told so.
+        large = {"tenant_id": journeys.tenant_id, "context": {"large": "x" * 60_000}}
+        await asyncio.gather(*(handle.signal("update_chat_context", large) for _ in range(18)))
+        async with asyncio.timeout(10):  # else it has been accepted, and waits for the store
+            update = handle.execute_update("update_chat_context", large)
+            assert await outcome(update) == ("DATABASE_UNAVAILABLE", "")
+        assert failed_tasks(await journeys.events(chat_session_id)) == []
+    assert await journeys.kept(chat_session_id) == {"row": [], "ledger": [], "artifact": []}

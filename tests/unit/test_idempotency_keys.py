@@ -1,0 +1,386 @@
+"""Whoever knows who asked, when and what derives the same keys and IDs, in any language."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any, cast
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+import pytest
+import rfc8785
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from temporalio.client import Client
+
+from journeys import ChatSessions
+from journeys.canonical_json import canonical, canonical_hash
+from journeys.chat_session.keys import is_session_id, session_id, session_key, update_key
+from journeys.chat_session.messages import InitializeChatSession, SignalChatContext, UpdateChatContext
+from journeys.chat_session.names import workflow_id
+from journeys.chat_session.rules import Change
+from journeys.identifiers import intent_key
+from journeys.messages import parse
+from tests.support.documents import documents, objects, thoroughly
+
+VECTORS: dict[str, Any] = json.loads(files("journeys.chat_session").joinpath("idempotency_keys.json").read_bytes())
+SESSIONS: list[dict[str, Any]] = VECTORS["session_keys"]["cases"]
+UPDATES: list[dict[str, Any]] = VECTORS["update_keys"]["cases"]
+CALLERS: list[dict[str, Any]] = VECTORS["caller_keys"]["cases"]
+INITIALIZE_IDS: list[dict[str, Any]] = VECTORS["initialize_update_ids"]["cases"]
+UPDATE_IDS: list[dict[str, Any]] = VECTORS["update_update_ids"]["cases"]
+
+SESSION = "31dca87f-efb8-5ac5-b6df-13a4bc321dfd"
+OTHER_SESSION = "31dca87f-efb8-5ac5-b6df-13a4bc321dfe"
+
+ids = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=6)
+offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+moments = st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=offsets)  # noqa: DTZ001 - bounds have none
+
+
+def hashed(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def named(case: dict[str, Any]) -> str:
+    return str(case["name"])
+
+
+def initialization(case: dict[str, Any]) -> InitializeChatSession:
+    return parse(InitializeChatSession, {name: case[name] for name in ("tenant_id", "user_id", "requested_at")})
+
+
+def request(case: dict[str, Any]) -> UpdateChatContext:
+    """The request whose change a vector shows."""
+    return parse(UpdateChatContext, {"tenant_id": "acme", "base_revision": case["base_revision"], **case["change"]})
+
+
+# The published vectors.
+
+
+@pytest.mark.parametrize("case", SESSIONS, ids=named)
+def test_a_published_session_key_holds_in_itself(case: dict[str, Any]) -> None:
+    assert json.loads(case["canonical_text"]) == {
+        "intent": "initialize_chat_session",
+        "tenant_id": case["tenant_id"],
+        "timestamp_window": case["timestamp_window"],
+        "user_id": case["user_id"],
+    }
+    assert hashed(case["canonical_text"]) == case["session_key"]
+    namespace = uuid5(NAMESPACE_URL, "journey_coexistence_chat_session")
+    assert VECTORS["session_keys"]["namespace"] == str(namespace)
+    assert str(uuid5(namespace, case["session_key"])) == case["chat_session_id"]
+    assert case["workflow_id"] == f"chat-session/{case['chat_session_id']}"
+
+
+@pytest.mark.parametrize("case", SESSIONS, ids=named)
+def test_the_contract_derives_a_published_session(case: dict[str, Any]) -> None:
+    asked = initialization(case)
+    assert asked.key == case["session_key"]
+    assert session_key(case["tenant_id"], case["user_id"], asked.requested_at) == case["session_key"]
+    assert session_id(asked.key) == case["chat_session_id"]
+    assert workflow_id(session_id(asked.key)) == case["workflow_id"]
+    window = datetime.fromisoformat(case["timestamp_window"])
+    assert session_key(case["tenant_id"], case["user_id"], window) == case["session_key"]
+
+
+def test_published_sessions_are_the_same_exactly_where_tenant_user_and_minute_are() -> None:
+    scopes = {(case["tenant_id"], case["user_id"], case["timestamp_window"]) for case in SESSIONS}
+    assert len(scopes) == len({case["session_key"] for case in SESSIONS})
+    assert len(scopes) == len({case["chat_session_id"] for case in SESSIONS})
+    assert len(scopes) < len(SESSIONS)
+
+
+@pytest.mark.parametrize("case", UPDATES, ids=named)
+def test_a_published_update_key_holds_in_itself(case: dict[str, Any]) -> None:
+    state = {"message": case["message"]} if case["base_revision"] is None else {"base_revision": case["base_revision"]}
+    assert sorted(case["change"]) == ["active_agent", "append", "context", "merge_strategy"]
+    assert rfc8785.dumps(case["change"]).decode() == case["canonical_change"]
+    assert rfc8785.dumps({"change": case["change"], **state}).decode() == case["canonical_state"]
+    key = {"chat_session_id": case["chat_session_id"], "context_hash": hashed(case["canonical_state"])}
+    assert rfc8785.dumps(key).decode() == case["canonical_text"]
+    assert hashed(case["canonical_change"]) == case["change_hash"]
+    assert hashed(case["canonical_state"]) == case["context_hash"]
+    assert hashed(case["canonical_text"]) == case["idempotency_key"]
+
+
+@pytest.mark.parametrize("case", UPDATES, ids=named)
+def test_the_contract_derives_a_published_update_key(case: dict[str, Any]) -> None:
+    asked = request(case)
+    message = case["message"] or "a message that does not count"
+    assert canonical(asked.change).decode() == case["canonical_change"]
+    assert asked.key(case["chat_session_id"], message) == case["idempotency_key"]
+    assert Change.of(asked, case["idempotency_key"]).content_hash == case["change_hash"]
+    derived = update_key(case["chat_session_id"], case["change"], base_revision=case["base_revision"], message=message)
+    assert derived == case["idempotency_key"]
+
+
+def test_published_update_keys_are_the_same_exactly_where_session_change_and_state_are() -> None:
+    scopes = {(case["chat_session_id"], case["canonical_state"]) for case in UPDATES}
+    assert len(scopes) == len({case["idempotency_key"] for case in UPDATES})
+    assert len(scopes) < len(UPDATES)
+
+
+@pytest.mark.parametrize("case", CALLERS, ids=named)
+def test_the_contract_takes_a_published_key_of_a_caller(case: dict[str, Any]) -> None:
+    fields = {"tenant_id": "acme", "idempotency_key": case["caller_key"], "base_revision": case["base_revision"]}
+    asked = parse(UpdateChatContext, fields | case["change"])
+    assert asked.key(case["chat_session_id"], "a message") == case["idempotency_key"] == case["caller_key"]
+    assert canonical(asked.change).decode() == case["canonical_change"]
+    assert Change.of(asked, case["caller_key"]).content_hash == case["change_hash"] == hashed(case["canonical_change"])
+
+
+def test_the_vectors_explain_themselves() -> None:
+    for name, part in VECTORS.items():
+        lines = part if name == "about" else part["about"]
+        assert lines
+        assert all(isinstance(line, str) and line for line in lines)
+    for part in (SESSIONS, UPDATES, UPDATE_IDS):
+        assert len({case["name"] for case in part}) == len(part)
+
+
+# What the starter sends.
+
+
+class _Recorder:
+    """Stands for a Temporal client, and remembers under which ID an update would have been sent."""
+
+    def __init__(self) -> None:
+        self.update_ids: list[str] = []
+        self.sent: list[Any] = []
+
+    def get_workflow_handle(self, _workflow_id: str) -> "_Recorder":
+        return self
+
+    async def execute_update(self, _name: str, sent: Any, *, id: str, **_options: Any) -> dict[str, Any]:  # noqa: A002
+        return self._answer(sent, id)
+
+    async def execute_update_with_start_workflow(
+        self,
+        _name: str,
+        sent: Any,
+        *,
+        id: str,  # noqa: A002
+        **_options: Any,
+    ) -> dict[str, Any]:
+        return self._answer(sent, id)
+
+    def _answer(self, sent: Any, update_id: str) -> dict[str, Any]:
+        self.update_ids.append(update_id)
+        self.sent.append(sent)
+        now = datetime.now(UTC).isoformat()
+        return {
+            "chat_session_id": SESSION,
+            "tenant_id": "acme",
+            "user_id": "ada",
+            "active_agent": "guide",
+            "context": {},
+            "revision": 1,
+            "context_hash": hashed("{}"),
+            "created_at": now,
+            "updated_at": now,
+            "applied_revision": 1,
+            "duplicate": False,
+        }
+
+
+async def sent_ids(asked: dict[str, Any]) -> list[str]:
+    """The update IDs of two calls that ask for the same."""
+    recorder = _Recorder()
+    starter = ChatSessions(cast("Client", recorder))
+    for _ in range(2):
+        await starter.update_context(SESSION, **asked)
+    return recorder.update_ids
+
+
+@pytest.mark.parametrize("case", UPDATE_IDS, ids=named)
+async def test_the_starter_sends_a_published_update_id(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = iter([UUID(case["call"]) if "call" in case else uuid4(), uuid4()])
+    monkeypatch.setattr("journeys.client.chat_sessions.uuid4", lambda: next(calls))
+    assert rfc8785.dumps(json.loads(case["canonical_text"])).decode() == case["canonical_text"]
+    first, second = await sent_ids(case["request"])
+    assert first == case["update_id"] == f"update_chat_context/{hashed(case['canonical_text'])}"
+    assert (second == first) is ("call" not in case), "without a key and a base each call is a change of its own"
+
+
+@pytest.mark.parametrize("case", INITIALIZE_IDS, ids=named)
+async def test_the_starter_sends_a_published_update_id_to_initialize(case: dict[str, Any]) -> None:
+    recorder = _Recorder()
+    await ChatSessions(cast("Client", recorder)).initialize(
+        tenant_id=case["tenant_id"], user_id=case["user_id"], requested_at=case["requested_at"]
+    )
+    assert recorder.update_ids == [case["update_id"]] == [f"initialize_chat_session/{initialization(case).key}"]
+
+
+async def test_an_update_id_tells_whoever_asks_for_something_else() -> None:
+    asked = {"tenant_id": "acme", "user_id": "ada", "active_agent": "guide", "idempotency_key": "k"}
+    others: list[dict[str, Any]] = [
+        {"tenant_id": "globex"},
+        {"user_id": "eve"},
+        {"user_id": None},
+        {"active_agent": "liaison_health"},
+        {"idempotency_key": "K"},
+        {"base_revision": 0},
+        {"author": "ada"},
+        {"returning": "receipt"},
+    ]
+    seen = [(await sent_ids(asked | other))[0] for other in [{}, *others]]
+    assert len(set(seen)) == len(seen)
+    assert all("/k" not in update_id for update_id in seen)
+
+
+async def test_nulls_in_a_patch_reach_the_journey() -> None:
+    recorder = _Recorder()
+    patch: dict[str, Any] = {"draft": None, "mood": {"since": None}}
+    await ChatSessions(cast("Client", recorder)).update_context(
+        SESSION, tenant_id="acme", context=patch, append={"messages": [None]}, author=None
+    )
+    assert recorder.sent[0]["context"] == patch
+    assert recorder.sent[0]["append"] == {"messages": [None]}
+    assert "author" not in recorder.sent[0]
+
+
+# Session keys.
+
+
+@thoroughly()
+@given(ids, ids, moments)
+def test_the_session_key_is_the_hash_of_who_asked_and_in_which_minute(tenant: str, user: str, at: datetime) -> None:
+    scope = {
+        "intent": "initialize_chat_session",
+        "tenant_id": tenant,
+        "timestamp_window": at.astimezone(UTC).strftime("%Y").zfill(4)
+        + at.astimezone(UTC).strftime("-%m-%dT%H:%M:00Z"),
+        "user_id": user,
+    }
+    assert session_key(tenant, user, at) == sha256(rfc8785.dumps(scope)).hexdigest()
+
+
+@thoroughly()
+@given(st.tuples(ids, ids), st.tuples(ids, ids), moments)
+@example(("a", "bc"), ("ab", "c"), datetime(2026, 1, 27, 10, 5, tzinfo=UTC))
+@example(("a", 'b","user_id":"c'), ('a","user_id":"b', "c"), datetime(2026, 1, 27, 10, 5, tzinfo=UTC))
+def test_other_tenants_and_users_have_other_sessions(
+    one: tuple[str, str], other: tuple[str, str], at: datetime
+) -> None:
+    assume(one != other)
+    assert session_key(*one, at) != session_key(*other, at)
+    assert session_id(session_key(*one, at)) != session_id(session_key(*other, at))
+
+
+@thoroughly()
+@given(moments, offsets, st.integers(0, 59_999_999))
+def test_a_minute_is_one_session_wherever_its_clock_stands(at: datetime, offset: timezone, microseconds: int) -> None:
+    start = at.astimezone(UTC).replace(second=0, microsecond=0)
+    key = session_key("acme", "ada", start)
+    within = start + timedelta(microseconds=microseconds)
+    assert session_key("acme", "ada", within.astimezone(offset)) == key
+    assert session_key("acme", "ada", start + timedelta(minutes=1)) != key
+    assert session_key("acme", "ada", start - timedelta(microseconds=1)) != key
+
+
+def test_a_retry_after_the_minute_finds_its_session_by_the_time_that_was_stamped() -> None:
+    asked = {"tenant_id": "acme", "user_id": "ada", "requested_at": "2026-01-27T10:05:59.999999Z"}
+    first, retry = (parse(InitializeChatSession, dict(asked)) for _ in range(2))
+    first.check(session_id(first.key), datetime(2026, 1, 27, 10, 5, 59, tzinfo=UTC))
+    retry.check(session_id(first.key), datetime(2026, 1, 27, 18, 0, 0, tzinfo=UTC))
+
+
+def test_agent_and_context_do_not_count() -> None:
+    asked = {"tenant_id": "acme", "user_id": "ada", "requested_at": "2026-01-27T10:05:12Z"}
+    other = asked | {"active_agent": "liaison_health", "context": {"topic": "sleep"}}
+    assert parse(InitializeChatSession, asked).key == parse(InitializeChatSession, other).key
+
+
+def test_an_intents_key_does_not_depend_on_the_order_of_its_scope() -> None:
+    expected = hashed('{"a":"1","b":"2","intent":"greet"}')
+    assert intent_key("greet", a="1", b="2") == intent_key("greet", b="2", a="1") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        (SESSION, True),
+        (SESSION.upper(), False),
+        (SESSION.replace("-", ""), False),
+        ("{" + SESSION + "}", False),
+        (SESSION + "\n", False),
+        (" " + SESSION, False),
+        (SESSION[:-1], False),
+        ("", False),
+        ("chat-session/" + SESSION, False),
+    ],
+)
+def test_a_session_id_is_a_uuid_in_its_canonical_form(text: str, *, is_one: bool) -> None:
+    assert is_session_id(text) is is_one
+
+
+# Update keys.
+
+
+@thoroughly()
+@given(objects | st.none(), st.integers(0, 2**53 - 1) | st.none(), st.text(min_size=1, max_size=8))
+def test_an_update_key_is_the_hash_of_session_change_and_state(context: Any, base: int | None, message: str) -> None:
+    assume(not any("\ud800" <= character <= "\udfff" for character in message))
+    asked = SignalChatContext(tenant_id="acme", context=context, base_revision=base)
+    change = {"active_agent": None, "append": None, "context": context, "merge_strategy": "merge"}
+    state = {"message": message} if base is None else {"base_revision": base}
+    inner = sha256(rfc8785.dumps({"change": change, **state})).hexdigest()
+    outer = rfc8785.dumps({"chat_session_id": SESSION, "context_hash": inner})
+    assert asked.key(SESSION, message) == sha256(outer).hexdigest()
+
+
+@thoroughly()
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=3), documents, max_size=3), objects)
+def test_changes_that_differ_have_different_keys(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assume(canonical(one) != canonical(other))
+    first, second = (SignalChatContext(tenant_id="acme", context=context, base_revision=1) for context in (one, other))
+    assert first.key(SESSION, "m") != second.key(SESSION, "m")
+    assert canonical_hash(first.change) != canonical_hash(second.change)
+
+
+def test_who_sends_a_change_and_how_it_is_answered_do_not_count() -> None:
+    plain = parse(UpdateChatContext, {"tenant_id": "acme", "active_agent": "guide", "base_revision": 4})
+    for more in (
+        {"user_id": "ada"},
+        {"tenant_id": "globex"},
+        {"author": "ada"},
+        {"returning": "receipt"},
+        {"merge_strategy": "merge"},
+    ):
+        fields = {"tenant_id": "acme", "active_agent": "guide", "base_revision": 4} | more
+        assert parse(UpdateChatContext, fields).key(SESSION, "m") == plain.key(SESSION, "m")
+    signalled = parse(SignalChatContext, {"tenant_id": "acme", "active_agent": "guide", "base_revision": 4})
+    assert signalled.key(SESSION, "another message") == plain.key(SESSION, "m")
+
+
+def test_every_part_of_a_change_counts() -> None:
+    plain = {"tenant_id": "acme", "context": {"a": 1}, "base_revision": 4}
+    variants: list[dict[str, Any]] = [
+        plain,
+        plain | {"context": None},
+        plain | {"context": {}},
+        plain | {"context": {"a": True}},
+        plain | {"context": {"a": "1"}},
+        plain | {"append": {}},
+        plain | {"append": {"a": []}},
+        plain | {"active_agent": "guide"},
+        plain | {"merge_strategy": "replace"},
+        plain | {"base_revision": 5},
+        plain | {"base_revision": None},
+    ]
+    keys = {parse(SignalChatContext, fields).key(SESSION, "m") for fields in variants}
+    assert len(keys) == len(variants)
+
+
+def test_without_a_base_each_message_is_a_change_of_its_own_and_the_same_message_is_one() -> None:
+    asked = parse(SignalChatContext, {"tenant_id": "acme", "active_agent": "guide"})
+    assert asked.key(SESSION, "run/1") == asked.key(SESSION, "run/1")
+    assert asked.key(SESSION, "run/1") != asked.key(SESSION, "run/2")
+    assert asked.key(SESSION, "run/1") != asked.key(OTHER_SESSION, "run/1")
+
+
+def test_a_message_cannot_pass_for_a_base() -> None:
+    based = parse(SignalChatContext, {"tenant_id": "acme", "active_agent": "guide", "base_revision": 1})
+    free = parse(SignalChatContext, {"tenant_id": "acme", "active_agent": "guide"})
+    assert based.key(SESSION, "1") != free.key(SESSION, "1")

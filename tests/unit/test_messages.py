@@ -1,0 +1,778 @@
+"""A message fits the contract, or it is refused with the field that is at fault, at every entrance the same way."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, TypeAlias
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from temporalio.exceptions import ApplicationError
+
+from journeys.canonical_json import canonical
+from journeys.chat_session.answers import ChatSessionView, Refusal, Refusals, UpdatedChatSession, UpdateReceipt
+from journeys.chat_session.keys import session_id
+from journeys.chat_session.messages import (
+    GetChatSession,
+    GetChatSessionHistory,
+    InitializeChatSession,
+    JourneyArgument,
+    SignalChatContext,
+    UpdateChatContext,
+)
+from journeys.chat_session.session import ChatSessionArtifact
+from journeys.errors import ERRORS, DatabaseUnavailable, InvalidParameter, JourneyError
+from journeys.failures import as_failure, from_failure, from_query_failure
+from journeys.i_json import Unreadable
+from journeys.identifiers import timestamp
+from journeys.messages import Request, parse, parse_only
+from tests.support.documents import documents, nested, texts, thoroughly
+
+# A message's type, what is wrong with it, and the field that it is refused for.
+Wrong: TypeAlias = tuple[type[Request], dict[str, Any], str]
+
+SESSION = "31dca87f-efb8-5ac5-b6df-13a4bc321dfd"
+ASKED_AT = "2026-01-27T10:05:12Z"
+
+INITIALIZE = {"tenant_id": "acme", "user_id": "ada", "requested_at": ASKED_AT}
+INITIAL = {"requested_at": ASKED_AT}
+ARGUMENT = {"chat_session_id": SESSION, "tenant_id": "acme"}
+INITIALIZING = ARGUMENT | {"user_id": "ada", "initialize": INITIAL}
+GET = {"tenant_id": "acme"}
+HISTORY = {"tenant_id": "acme", "chat_session_id": SESSION}
+CHANGE = {"tenant_id": "acme"}
+
+# Each request with no more than it needs, and with everything it may have.
+LEAST: dict[type[Request], dict[str, Any]] = {
+    InitializeChatSession: INITIALIZE,
+    JourneyArgument: ARGUMENT,
+    GetChatSession: GET,
+    GetChatSessionHistory: HISTORY,
+    SignalChatContext: CHANGE,
+    UpdateChatContext: CHANGE,
+}
+_EVERY_CHANGE: dict[str, Any] = {
+    "tenant_id": "acme",
+    "user_id": "ada",
+    "context": {"topic": "sleep", "gone": None},
+    "append": {"messages": [{"id": "m1", "reply_to": None}, None]},
+    "active_agent": "liaison_health",
+    "merge_strategy": "replace",
+    "base_revision": 3,
+    "idempotency_key": "k",
+    "author": "guide",
+}
+MOST: dict[type[Request], dict[str, Any]] = {
+    InitializeChatSession: INITIALIZE | {"active_agent": "liaison_health", "context": {"topic": None}},
+    JourneyArgument: INITIALIZING | {"initialize": INITIAL | {"active_agent": "guide", "context": {"topic": "x"}}},
+    GetChatSession: GET | {"user_id": "ada", "chat_session_id": SESSION},
+    GetChatSessionHistory: HISTORY | {"after_revision": 7, "limit": 1000},
+    SignalChatContext: _EVERY_CHANGE,
+    UpdateChatContext: _EVERY_CHANGE | {"returning": "receipt"},
+}
+MODELS = list(LEAST)
+HOSTILE_NAMES = [
+    "",
+    " ",
+    "tenant_id ",
+    "Tenant_Id",
+    "tenant_id\x00",
+    "__class__",
+    "model_config",
+    "model_fields",
+    "context.a",
+    "x" * 100_000,
+    "\x1b[31m",
+    "\nSESSION_NOT_FOUND: ",
+    "\ud800" * 500,
+    "\U000e0001" * 500,
+    "\U0001f600" * 500,
+    "{0}{field}%s",
+]
+
+
+def refused(model: type[Request], raw: object) -> InvalidParameter:
+    """The error of a message that does not fit, which keeps to what every such error keeps to."""
+    with pytest.raises(InvalidParameter) as raised:
+        parse(model, raw)
+    check_error(model, raised.value)
+    return raised.value
+
+
+def check_error(model: type[Request], error: InvalidParameter, field: str | None = None) -> None:
+    assert field in (None, error.field)
+    assert error.code == "INVALID_PARAMETER"
+    assert error.field == "" or error.field in model.model_fields
+    assert 0 < len(error.message) <= 300
+    assert str(error) == f"INVALID_PARAMETER: {error.message}"
+    error.message.encode()  # it can be sent
+
+
+def refuses(model: type[Request], raw: object) -> str:
+    """The field that a message is refused for."""
+    return refused(model, raw).field
+
+
+# What fits.
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("examples", [LEAST, MOST], ids=["least", "most"])
+def test_a_message_fits_with_what_it_needs_and_with_all_it_may_have(
+    model: type[Request], examples: dict[type[Request], dict[str, Any]]
+) -> None:
+    message = parse(model, examples[model])
+    assert isinstance(message, model)
+    for name, value in examples[model].items():
+        held = getattr(message, name)
+        if not isinstance(held, datetime | Request):
+            assert canonical(held) == canonical(value)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("examples", [LEAST, MOST], ids=["least", "most"])
+def test_a_message_that_is_written_and_read_again_is_the_same(
+    model: type[Request], examples: dict[type[Request], dict[str, Any]]
+) -> None:
+    message = parse(model, examples[model])
+    assert parse(model, message.model_dump(mode="json")) == message
+    assert parse(model, message.model_dump(mode="json", exclude_none=True)) == message
+    assert model.model_validate_json(message.model_dump_json()) == message
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_message_that_was_read_before_is_taken_as_it_is(model: type[Request]) -> None:
+    message = parse(model, MOST[model])
+    assert parse(model, message) is message
+    assert parse_only(model, [message]) is message
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_message_cannot_be_changed_after_it_was_checked(model: type[Request]) -> None:
+    message = parse(model, MOST[model])
+    with pytest.raises(ValidationError):
+        message.tenant_id = "globex"  # type: ignore[attr-defined]
+
+
+def test_defaults_are_filled_in() -> None:
+    created = parse(InitializeChatSession, INITIALIZE)
+    assert (created.active_agent, created.context) == ("guide", {})
+    change = parse(UpdateChatContext, CHANGE)
+    assert (change.merge_strategy, change.returning) == ("merge", "artifact")
+    assert change.change == {"context": None, "append": None, "active_agent": None, "merge_strategy": "merge"}
+    assert parse(JourneyArgument, ARGUMENT).initialization is None
+
+
+def test_an_initializing_argument_is_the_message_it_stands_for() -> None:
+    more = {"active_agent": "liaison_health", "context": {"a": [1, None]}}
+    argument = parse(JourneyArgument, INITIALIZING | {"initialize": INITIAL | more})
+    assert argument.initialization == parse(InitializeChatSession, INITIALIZE | more)
+
+
+# Null means absent.
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_null_means_absent(model: type[Request]) -> None:
+    optional = {name for name in model.model_fields if name not in LEAST[model]}
+    assert parse(model, LEAST[model] | dict.fromkeys(optional)) == parse(model, LEAST[model])
+    for name in optional:
+        assert parse(model, LEAST[model] | {name: None}) == parse(model, LEAST[model])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_is_needed_is_missed_absent_or_null(model: type[Request]) -> None:
+    for name in LEAST[model]:
+        assert refuses(model, LEAST[model] | {name: None}) == name
+        assert refuses(model, {field: value for field, value in LEAST[model].items() if field != name}) == name
+
+
+def test_null_means_absent_inside_initialize_as_well() -> None:
+    spelled = INITIALIZING | {"initialize": INITIAL | {"active_agent": None, "context": None}}
+    assert parse(JourneyArgument, spelled) == parse(JourneyArgument, INITIALIZING)
+    assert refuses(JourneyArgument, INITIALIZING | {"initialize": {"requested_at": None}}) == "initialize"
+
+
+def test_nulls_inside_documents_are_kept() -> None:
+    change = parse(UpdateChatContext, MOST[UpdateChatContext])
+    assert change.context == {"topic": "sleep", "gone": None}
+    assert change.append == {"messages": [{"id": "m1", "reply_to": None}, None]}
+    assert parse(InitializeChatSession, MOST[InitializeChatSession]).context == {"topic": None}
+
+
+# What does not fit, and the field it is refused for.
+
+
+def _with(models: type[Request] | Sequence[type[Request]], name: str, *values: Any) -> list[Wrong]:
+    """Messages that have one of these values in a field."""
+    models = models if isinstance(models, Sequence) else [models]
+    return [(model, {name: value}, name) for model in models for value in values]
+
+
+_NO_OBJECTS: tuple[Any, ...] = (1, True, "x", [], [[]])
+_CHANGE, _CREATE = SignalChatContext, InitializeChatSession
+_NAMING_A_SESSION = (JourneyArgument, GetChatSession, GetChatSessionHistory)
+_ODD_IDS = (
+    *("", "x", SESSION.upper(), SESSION.replace("-", ""), "{" + SESSION + "}", "urn:uuid:" + SESSION),
+    *(SESSION + "\n", " " + SESSION, "chat-session/" + SESSION, 1),
+)
+_ODD_AGENTS = (
+    *("", "Guide", "guide ", " guide", "guide\n", "guides", "guide|liaison_a", 1, True, ["guide"]),
+    *("liaison", "liaison_", "liaison_Health", "liaison__health", "liaison_1", "liaison_h-h", "liaison_h h"),
+    *("liaison_h\n", "liaison_gr\u00fcn", "xliaison_health"),
+)
+WRONG: list[Wrong] = [
+    # Nothing is converted to the type that is wanted.
+    *[
+        wrong
+        for model in MODELS
+        for name in LEAST[model]
+        for wrong in _with(model, name, 1, 1.5, True, [], {}, ["x"], "")
+    ],
+    *_with(_CHANGE, "user_id", 1, True, {}, [], ""),
+    *_with([_CHANGE, _CREATE], "context", "{}", [], [[]], 1, True, False, ""),
+    *_with(_CHANGE, "append", "{}", [], 1, True),
+    *_with(_CHANGE, "append", *({"messages": value} for value in (None, {}, "x", 1, True, {"id": "m1"}))),
+    *_with(_CHANGE, "base_revision", True, False, "0", "1", 1.5, [], -1, 2**53, 10**400),
+    *_with(GetChatSessionHistory, "after_revision", True, "1", 0.5, -1, 2**53),
+    *_with(GetChatSessionHistory, "limit", True, "1", 0, -1, 1001, 2**53),
+    *_with([_CHANGE, _CREATE], "active_agent", *_ODD_AGENTS),
+    *_with(_CHANGE, "merge_strategy", "", "Merge", "patch", "merge ", 1, True, ["merge"]),
+    *_with(UpdateChatContext, "returning", "", "Artifact", "all", 1, False),
+    *_with(_CHANGE, "idempotency_key", "", "x" * 129, "k\n", "\tk", "k\x7f", "k\x00", "\u00e9", "\U0001f600", 1, True),
+    *_with(_CHANGE, "author", "", "x" * 65, "a\n", "\x00", "\x7f", "\x85", "\ud800", 1, True),
+    *_with(_NAMING_A_SESSION, "chat_session_id", *_ODD_IDS),
+    # What needs something else.
+    (SignalChatContext, {"merge_strategy": "replace"}, "context"),
+    (SignalChatContext, {"merge_strategy": "replace", "base_revision": 1}, "context"),
+    (SignalChatContext, {"merge_strategy": "replace", "base_revision": 1, "append": {"a": []}}, "context"),
+    (SignalChatContext, {"merge_strategy": "replace", "context": {}}, "base_revision"),
+    (SignalChatContext, {"merge_strategy": "replace", "context": {}, "base_revision": None}, "base_revision"),
+    (JourneyArgument, {"initialize": INITIAL}, "user_id"),
+    (JourneyArgument, {"user_id": "ada", "initialize": {}}, "initialize"),
+    *[
+        (model, wrong | {"user_id": "ada"}, name)
+        for model, wrong, name in _with(JourneyArgument, "initialize", *_NO_OBJECTS)
+    ],
+    (JourneyArgument, {"user_id": "ada", "initialize": INITIAL | {"tenant_id": "acme"}}, "initialize"),
+    (JourneyArgument, {"user_id": "ada", "initialize": INITIAL | {"active_agent": "x"}}, "initialize"),
+    (JourneyArgument, {"user_id": "ada", "initialize": INITIAL | {"context": {"a": math.nan}}}, "initialize"),
+    (JourneyArgument, {"user_id": "ada", "initialize": {"requested_at": "2026-01-27T10:05:12"}}, "initialize"),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "wrong", "field"), WRONG, ids=[f"{model.__name__}-{str(wrong)[:60]!a}" for model, wrong, _ in WRONG]
+)
+def test_what_does_not_fit_is_refused_for_its_field(model: type[Request], wrong: dict[str, Any], field: str) -> None:
+    assert refuses(model, LEAST[model] | wrong) == field
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "raw",
+    [None, "x", "{}", 1, 1.5, True, [], [{}], b"{}", (), Unreadable("it is torn"), object()],
+    ids=lambda raw: type(raw).__name__,
+)
+def test_a_message_is_one_json_object(model: type[Request], raw: object) -> None:
+    assert refuses(model, raw) == ""
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("count", [0, 2, 3])
+def test_a_call_takes_exactly_one_message(model: type[Request], count: int) -> None:
+    assert parse_only(model, [LEAST[model]]) == parse(model, LEAST[model])
+    with pytest.raises(InvalidParameter) as raised:
+        parse_only(model, [LEAST[model]] * count)
+    assert raised.value.field == ""
+    assert str(count) in raised.value.message
+
+
+def test_why_a_message_could_not_be_read_is_told() -> None:
+    assert "it is torn" in refused(GetChatSession, Unreadable("it is torn")).message
+
+
+# Unknown and hostile names.
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=lambda name: ascii(name)[:30])
+def test_an_unknown_field_is_refused_whatever_it_is_called(model: type[Request], name: str) -> None:
+    for value in (None, 1, {"a": math.nan}):
+        assert refuses(model, LEAST[model] | {name: value}) == ""
+        assert refuses(model, {name: value} | LEAST[model]) == ""
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", [0, None, True, 1.5, (), b"tenant_id"], ids=repr)
+def test_a_name_that_is_no_text_is_refused(model: type[Request], name: object) -> None:
+    raw: dict[Any, Any] = {**LEAST[model], name: 1}
+    assert refuses(model, raw) == ""
+
+
+@pytest.mark.parametrize("name", [0, None, True, ("a",)], ids=repr)
+def test_a_name_inside_a_document_is_a_text(name: object) -> None:
+    assert refuses(SignalChatContext, CHANGE | {"context": {"a": [{name: 1}]}}) == "context"
+    assert refuses(SignalChatContext, CHANGE | {"append": {name: []}}) == "append"
+
+
+def test_an_unknown_field_of_another_message_is_unknown() -> None:
+    assert refuses(SignalChatContext, CHANGE | {"returning": "receipt"}) == ""
+    assert refuses(InitializeChatSession, INITIALIZE | {"idempotency_key": "k"}) == ""
+    assert refuses(GetChatSession, GET | {"context": {}}) == ""
+    assert refuses(JourneyArgument, ARGUMENT | {"requested_at": ASKED_AT}) == ""
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=lambda name: ascii(name)[:30])
+def test_a_hostile_name_further_in_does_not_stretch_or_break_the_error(name: str) -> None:
+    assert refuses(SignalChatContext, CHANGE | {"append": {name: {name: name}}}) == "append"
+    assert refuses(JourneyArgument, INITIALIZING | {"initialize": INITIAL | {name: name}}) == "initialize"
+    assert refuses(SignalChatContext, CHANGE | {"context": {name: {name: math.inf}}}) == "context"
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=lambda name: ascii(name)[:30])
+def test_an_error_is_one_line_that_a_terminal_can_print(name: str) -> None:
+    """Who sends a message must not write lines of their own into logs and onto screens."""
+    for model, raw in (
+        (SignalChatContext, CHANGE | {name: 1}),
+        (SignalChatContext, CHANGE | {"append": {name: 1}}),
+        (JourneyArgument, INITIALIZING | {"initialize": INITIAL | {name: 1}}),
+    ):
+        assert refused(model, raw).message.isprintable()
+
+
+# Identifiers.
+
+
+@pytest.mark.parametrize("name", ["tenant_id", "user_id"])
+@pytest.mark.parametrize("character", ["x", " ", "\u00e9", "\U0001f600", "\u2028", "\ue000", '"', "\u0301"])
+def test_an_id_has_up_to_255_characters_of_any_script(name: str, character: str) -> None:
+    for model in (InitializeChatSession, JourneyArgument, SignalChatContext, GetChatSession):
+        for length in (1, 255):
+            assert getattr(parse(model, LEAST[model] | {name: character * length}), name) == character * length
+        assert refuses(model, LEAST[model] | {name: character * 256}) == name
+
+
+@pytest.mark.parametrize("name", ["tenant_id", "user_id"])
+@pytest.mark.parametrize("character", [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))], ids=ascii)
+def test_an_id_has_no_control_characters(name: str, character: str) -> None:
+    for model in (InitializeChatSession, JourneyArgument, SignalChatContext, GetChatSession):
+        assert refuses(model, LEAST[model] | {name: f"a{character}b"}) == name
+        assert refuses(model, LEAST[model] | {name: f"ab{character}"}) == name
+
+
+@pytest.mark.parametrize("key", ["x", " ", "~", "k" * 128, "".join(map(chr, range(0x20, 0x7F)))])
+def test_a_key_is_any_printable_ascii(key: str) -> None:
+    assert parse(SignalChatContext, CHANGE | {"idempotency_key": key}).idempotency_key == key
+
+
+@pytest.mark.parametrize("author", ["x", "x" * 64, "\U0001f600" * 64, "liaison_health", "a service (nightly)"])
+def test_an_author_has_up_to_64_characters(author: str) -> None:
+    assert parse(SignalChatContext, CHANGE | {"author": author}).author == author
+
+
+@pytest.mark.parametrize("agent", ["guide", "liaison_a", "liaison_health", "liaison_a1_", "liaison_life_2"])
+def test_an_agent_is_the_guide_or_a_pillars_liaison(agent: str) -> None:
+    assert parse(SignalChatContext, CHANGE | {"active_agent": agent}).active_agent == agent
+    assert parse(InitializeChatSession, INITIALIZE | {"active_agent": agent}).active_agent == agent
+
+
+@pytest.mark.parametrize("revision", [0, 1, 2**53 - 1])
+def test_a_revision_is_any_integer_that_every_peer_holds(revision: int) -> None:
+    assert parse(SignalChatContext, CHANGE | {"base_revision": revision}).base_revision == revision
+    assert parse(GetChatSessionHistory, HISTORY | {"after_revision": revision}).after_revision == revision
+
+
+# Which JSON comes back as it went in.
+
+FAITHFUL: list[Any] = [
+    0,
+    -0.0,
+    2**53 - 1,
+    -(2**53) + 1,
+    float(2**53 - 1),
+    0.1,
+    5e-324,
+    1e-300,
+    4503599627370495.5,
+    1e15,
+    True,
+    None,
+    "",
+    "\x01\x1f\x7f\x80\u2028\ufffe\uffff",
+    "\U0001f600\ue000\U0010ffff",
+    [[], {}, [None]],
+    {"": {"": ""}},
+]
+UNFAITHFUL: list[Any] = [
+    math.nan,
+    math.inf,
+    -math.inf,
+    2**53,
+    -(2**53),
+    float(2**53),
+    -float(2**53),
+    9007199254740993,
+    1e16,
+    1e22,
+    -1e22,
+    1e23,
+    1e308,
+    10**400,
+    "\x00",
+    "a\x00b",
+    "\u00e9\x00",
+    "\ud800",
+    "a\udfff",
+    "\ude00\ud83d",
+    "\ud83d\ude00"[0],
+    b"bytes",
+    {1, 2},
+    datetime(2026, 1, 27, tzinfo=UTC),
+    Ellipsis,
+    1j,
+]
+
+
+def places(value: Any) -> list[Wrong]:
+    """Messages that carry a value where any JSON may stand."""
+    return [
+        (SignalChatContext, CHANGE | {"context": {"a": value}}, "context"),
+        (UpdateChatContext, CHANGE | {"context": {"a": [{"b": [value]}]}}, "context"),
+        (UpdateChatContext, CHANGE | {"append": {"a": [value]}}, "append"),
+        (SignalChatContext, CHANGE | {"append": {"a": [{"b": {"c": value}}]}}, "append"),
+        (InitializeChatSession, INITIALIZE | {"context": {"a": {"b": value}}}, "context"),
+        (JourneyArgument, INITIALIZING | {"initialize": INITIAL | {"context": {"a": value}}}, "initialize"),
+    ]
+
+
+@pytest.mark.parametrize("value", FAITHFUL, ids=lambda value: ascii(value)[:30])
+def test_what_every_peer_carries_is_taken(value: Any) -> None:
+    for model, raw, _ in places(value):
+        message = parse(model, raw)
+        assert canonical(value) in canonical(message.model_dump(mode="json"))
+    if isinstance(value, str):
+        parse(SignalChatContext, CHANGE | {"context": {value: {value: 1}}, "append": {value: []}})
+
+
+@pytest.mark.parametrize("value", UNFAITHFUL, ids=lambda value: ascii(value)[:30])
+def test_what_some_peer_would_mangle_is_refused(value: Any) -> None:
+    for model, raw, field in places(value):
+        assert refuses(model, raw) == field
+    if isinstance(value, str):
+        assert refuses(SignalChatContext, CHANGE | {"context": {value: 1}}) == "context"
+        assert refuses(SignalChatContext, CHANGE | {"context": {"a": [{value: 1}]}}) == "context"
+        assert refuses(SignalChatContext, CHANGE | {"append": {value: []}}) == "append"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(math.nan, "NaN"), (-math.inf, "infinities"), (1e22, "as a string"), ("\x00", "NUL"), ("\ud800", "surrogates")],
+    ids=ascii,
+)
+def test_what_is_wrong_with_a_value_is_said(value: Any, said: str) -> None:
+    for model, raw, field in places(value):
+        message = refused(model, raw).message
+        assert message.startswith(f"{field}: ")
+        assert said in message
+
+
+@pytest.mark.parametrize("value", ["a\x00", "a\ud800", "\udfff"], ids=ascii)
+@pytest.mark.parametrize("name", ["tenant_id", "user_id", "author", "idempotency_key", "active_agent"])
+def test_what_some_peer_would_mangle_is_refused_in_names_too(name: str, value: str) -> None:
+    assert refuses(SignalChatContext, CHANGE | {name: value}) == name
+
+
+@pytest.mark.parametrize("container", [dict, list])
+@pytest.mark.parametrize("levels", [32, 33, 200])
+def test_a_reader_takes_what_a_parser_takes_since_nesting_is_judged_by_setting(levels: int, container: type) -> None:
+    context = {"in": nested(levels - 1, container)}
+    assert parse(SignalChatContext, CHANGE | {"context": context}).context == context
+    assert parse(InitializeChatSession, INITIALIZE | {"context": context}).context == context
+
+
+@pytest.mark.parametrize("container", [dict, list])
+@pytest.mark.parametrize("levels", [201, 500, 100_000])
+def test_what_is_nested_without_end_is_refused(levels: int, container: type) -> None:
+    deep = nested(levels - 1, container)
+    assert refuses(SignalChatContext, CHANGE | {"context": {"in": deep}}) == "context"
+    assert refuses(SignalChatContext, CHANGE | {"append": {"in": [deep]}}) == "append"
+    assert refuses(InitializeChatSession, INITIALIZE | {"context": {"in": deep}}) == "context"
+    assert refuses(JourneyArgument, INITIALIZING | {"initialize": INITIAL | {"context": {"in": deep}}}) == "initialize"
+    assert refuses(SignalChatContext, CHANGE | {"tenant_id": deep}) == "tenant_id"
+
+
+def test_what_holds_itself_is_refused() -> None:
+    endless: dict[str, Any] = {}
+    endless["again"] = endless
+    assert refuses(SignalChatContext, CHANGE | {"context": endless}) == "context"
+
+
+# Times.
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-27T10:05:12Z", "2026-01-27T10:05:12.000000Z"),
+        ("2026-01-27T10:05:12z", "2026-01-27T10:05:12.000000Z"),
+        ("2026-01-27t10:05:12z", "2026-01-27T10:05:12.000000Z"),
+        ("2026-01-27 10:05:12Z", "2026-01-27T10:05:12.000000Z"),
+        ("2026-01-27T10:05:12+00:00", "2026-01-27T10:05:12.000000Z"),
+        ("2026-01-27T10:05:12-00:00", "2026-01-27T10:05:12.000000Z"),
+        ("2026-01-27T10:05:12+05:30", "2026-01-27T04:35:12.000000Z"),
+        ("2026-01-27T23:05:12-11:00", "2026-01-28T10:05:12.000000Z"),
+        ("2026-01-27T10:05:12+23:59", "2026-01-26T10:06:12.000000Z"),
+        ("2026-01-27T10:05:12.5Z", "2026-01-27T10:05:12.500000Z"),
+        ("2026-01-27T10:05:12.000001Z", "2026-01-27T10:05:12.000001Z"),
+        ("2026-01-27T10:05:59.999999999Z", "2026-01-27T10:05:59.999999Z"),
+        ("2028-02-29T23:59:59Z", "2028-02-29T23:59:59.000000Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z"),
+        ("0001-01-01T00:00:00-01:00", "0001-01-01T01:00:00.000000Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000000Z"),
+    ],
+)
+def test_a_time_is_any_form_of_rfc_3339_and_written_in_one(text: str, moment: str) -> None:
+    asked = parse(InitializeChatSession, INITIALIZE | {"requested_at": text})
+    assert asked.requested_at.tzinfo is UTC
+    assert timestamp(asked.requested_at) == moment
+    assert asked.model_dump(mode="json")["requested_at"] == moment
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-27T10:05:12",
+        "2026-01-27 10:05:12",
+        "2026-01-27",
+        "10:05:12Z",
+        "2026-01-27T10:05Z",
+        "2026-01-27T10Z",
+        "20260127T100512Z",
+        "2026-W05-2T10:05:12Z",
+        "2026-027T10:05:12Z",
+        "2026-01-27T10:05:12+0530",
+        "2026-01-27T10:05:12+05",
+        "2026-01-27T10:05:12+05:30:15",
+        "2026-01-27T10:05:12+24:00",
+        "2026-01-27T10:05:12+05:60",
+        "2026-01-27T10:05:12-00:99",
+        "2026-01-27T10:05:12 Z",
+        "2026-01-27T10:05:12.Z",
+        "2026-01-27T10:05:12,5Z",
+        "2026-01-27_10:05:12Z",
+        "2026-01-27T10:05:60Z",
+        "2016-12-31T23:59:60Z",
+        "2026-01-27T24:00:00Z",
+        "2026-01-27T10:60:00Z",
+        "2026-02-29T10:05:12Z",
+        "2026-13-01T10:05:12Z",
+        "2026-00-01T10:05:12Z",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "10000-01-01T00:00:00Z",
+        "-2026-01-27T10:05:12Z",
+        "2026-01-27T10:05:12Z\n",
+        " 2026-01-27T10:05:12Z",
+        "2026-01-27T10:05:12Z[Europe/Berlin]",
+        "\u0662\u0660\u0662\u0666-01-27T10:05:12Z",
+        "2026-01-27T10:05:12\u017f",
+        "1769508312",
+        "now",
+        "",
+        1769508312,
+        1769508312.5,
+        True,
+        ["2026-01-27T10:05:12Z"],
+        {"seconds": 1},
+    ],
+    ids=ascii,
+)
+def test_what_is_no_time_with_its_zone_is_refused(text: Any) -> None:
+    assert refuses(InitializeChatSession, INITIALIZE | {"requested_at": text}) == "requested_at"
+    assert refuses(JourneyArgument, INITIALIZING | {"initialize": {"requested_at": text}}) == "initialize"
+
+
+def test_a_session_is_not_created_in_the_future() -> None:
+    now = datetime(2026, 1, 27, 10, 0, tzinfo=UTC)
+    for ahead, fits in ((-365 * 86400.0, True), (0, True), (299, True), (300, True), (300.000001, False), (1e9, False)):
+        asked_at = timestamp(now + timedelta(seconds=ahead))
+        asked = parse(InitializeChatSession, INITIALIZE | {"requested_at": asked_at})
+        if fits:
+            asked.check(session_id(asked.key), now)
+        else:
+            with pytest.raises(InvalidParameter, match="five minutes") as raised:
+                asked.check(session_id(asked.key), now)
+            assert raised.value.field == "requested_at"
+
+
+def test_the_far_future_is_only_too_far_ahead() -> None:
+    asked = parse(InitializeChatSession, INITIALIZE | {"requested_at": "9999-12-31T23:59:59Z"})
+    with pytest.raises(InvalidParameter, match="five minutes"):
+        asked.check(session_id(asked.key), datetime(2026, 1, 27, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"tenant_id": "globex"}, {"user_id": "eve"}, {"requested_at": "2026-01-27T10:06:00Z"}, {"tenant_id": "acm"}],
+)
+def test_a_session_is_only_created_under_the_id_that_is_derived(other: dict[str, Any]) -> None:
+    now = datetime(2026, 1, 27, 10, 6, tzinfo=UTC)
+    asked, different = (parse(InitializeChatSession, each) for each in (INITIALIZE, INITIALIZE | other))
+    asked.check(session_id(asked.key), now)
+    with pytest.raises(InvalidParameter) as raised:
+        different.check(session_id(asked.key), now)
+    assert raised.value.field == "requested_at"
+
+
+def test_a_new_session_is_as_it_was_asked_for() -> None:
+    now = datetime(2026, 1, 27, 10, 5, 13, 42, tzinfo=UTC)
+    asked = parse(InitializeChatSession, INITIALIZE | {"context": {"b": 1.0, "a": None}})
+    written = asked.session(now).model_dump(mode="json")
+    assert written == {
+        "artifact_type": "chat_session",
+        "chat_session_id": SESSION,
+        "tenant_id": "acme",
+        "user_id": "ada",
+        "active_agent": "guide",
+        "context": {"b": 1.0, "a": None},
+        "lifecycle_state": "ACTIVE",
+        "revision": 0,
+        "context_hash": sha256(b'{"a":null,"b":1}').hexdigest(),
+        "created_at": "2026-01-27T10:05:13.000042Z",
+        "updated_at": "2026-01-27T10:05:13.000042Z",
+    }
+
+
+def test_artifact_and_receipt_have_the_fields_that_are_promised() -> None:
+    receipt = {
+        "artifact_type",
+        "chat_session_id",
+        "tenant_id",
+        "user_id",
+        "active_agent",
+        "lifecycle_state",
+        "revision",
+        "context_hash",
+        "created_at",
+        "updated_at",
+    }
+    artifact = receipt | {"context"}
+    assert set(ChatSessionArtifact.model_fields) == artifact
+    assert set(ChatSessionView.model_fields) == artifact | {"refusals"}
+    assert set(UpdateReceipt.model_fields) == receipt | {"applied_revision", "duplicate"}
+    assert set(UpdatedChatSession.model_fields) == artifact | {"applied_revision", "duplicate"}
+    assert set(Refusal.model_fields) == {"at", "code", "field"}
+
+
+def test_what_a_newer_engine_adds_to_an_answer_is_ignored() -> None:
+    artifact = parse(InitializeChatSession, INITIALIZE).session(datetime(2026, 1, 27, tzinfo=UTC))
+    written = artifact.model_dump(mode="json") | {"mood": "good"}
+    assert ChatSessionArtifact.model_validate(written) == artifact
+
+
+# Anything at all.
+
+_field_names = sorted({name for model in MODELS for name in model.model_fields})
+_odd_values: st.SearchStrategy[Any] = (
+    st.floats()
+    | st.integers()
+    | st.text(st.characters())
+    | st.binary(max_size=3)
+    | st.sampled_from([ASKED_AT, SESSION, "guide", "merge", "replace", "receipt", {}, [], 0, 1, (), (1,), {1}])
+    | st.datetimes()
+)
+_anything: st.SearchStrategy[Any] = st.recursive(
+    _odd_values | st.none() | st.booleans(),
+    lambda children: (
+        st.lists(children, max_size=3)
+        | st.dictionaries(texts | st.sampled_from(_field_names), children, max_size=3)
+        | st.dictionaries(st.integers() | st.none() | st.text(st.characters(), max_size=2), children, max_size=2)
+        | st.tuples(children)
+    ),
+    max_leaves=6,
+)
+
+
+@thoroughly(300)
+@given(st.sampled_from(MODELS), _anything)
+def test_anything_at_all_fits_or_is_refused(model: type[Request], raw: Any) -> None:
+    try:
+        assert isinstance(parse(model, raw), model)
+    except InvalidParameter as error:
+        check_error(model, error)
+
+
+@thoroughly(400)
+@given(st.sampled_from(MODELS), st.dictionaries(st.sampled_from(_field_names), _anything, max_size=2), st.booleans())
+def test_a_good_message_with_anything_in_it_fits_or_is_refused(
+    model: type[Request], odd: dict[str, Any], whole: bool
+) -> None:
+    raw = (MOST if whole else LEAST)[model] | {name: value for name, value in odd.items() if name in model.model_fields}
+    try:
+        message = parse(model, raw)
+    except InvalidParameter as error:
+        check_error(model, error)
+    else:
+        assert parse(model, message.model_dump(mode="json")) == message
+
+
+@thoroughly(100)
+@given(st.dictionaries(texts, documents, max_size=3))
+def test_a_document_comes_through_unchanged_or_not_at_all(context: dict[str, Any]) -> None:
+    try:
+        change = parse(SignalChatContext, CHANGE | {"context": context})
+    except InvalidParameter as error:
+        check_error(SignalChatContext, error, "context")
+    else:
+        assert canonical(change.context) == canonical(context)
+        read = SignalChatContext.model_validate_json(change.model_dump_json())
+        assert canonical(read.context) == canonical(context)
+
+
+# How errors travel.
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_an_error_comes_through_temporal_as_it_was(code: str) -> None:
+    failure = as_failure(ERRORS[code]("context: is odd", field="context"))
+    assert (failure.type, failure.message, list(failure.details)) == (code, "context: is odd", [{"field": "context"}])
+    assert failure.non_retryable is (code != DatabaseUnavailable.code)
+    outer = RuntimeError("update failed")
+    outer.__cause__ = failure
+    for found in (from_failure(failure), from_failure(outer)):
+        assert isinstance(found, JourneyError)
+        assert (found.code, found.message, found.field) == (code, "context: is odd", "context")
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_the_error_of_a_query_comes_through_in_its_message(code: str) -> None:
+    error = ERRORS[code]("context: is odd")
+    found = from_query_failure(str(error))
+    assert found is not None
+    assert (found.code, found.message) == (code, "context: is odd")
+
+
+def test_what_is_no_error_of_the_contract_is_not_taken_for_one() -> None:
+    assert from_failure(None) is None
+    assert from_failure(ApplicationError("x", type="SOMETHING_ELSE")) is None
+    assert from_failure(RuntimeError("INVALID_PARAMETER: x")) is None
+    for message in ("", "it failed: badly", "invalid_parameter: x", "INVALID_PARAMETERS: x"):
+        assert from_query_failure(message) is None
+
+
+def test_refused_signals_are_counted_and_the_last_ten_are_shown() -> None:
+    refusals = Refusals()
+    for number in range(25):
+        refusals = refusals.with_one_more(
+            Refusal(at=datetime(2026, 1, 27, 10, 5, number, tzinfo=UTC), code="INVALID_PARAMETER", field="context")
+        )
+        assert refusals.count == number + 1
+        assert [each.at.second for each in refusals.last] == list(range(max(0, number - 9), number + 1))
+    shown = refusals.model_dump(mode="json")
+    assert set(shown) == {"count", "last"}
+    assert shown["last"][-1] == {"at": "2026-01-27T10:05:24.000000Z", "code": "INVALID_PARAMETER", "field": "context"}

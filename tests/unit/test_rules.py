@@ -1,0 +1,544 @@
+"""Changes are judged one by one, in one order, and only one that stands leaves a trace."""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from journeys.canonical_json import canonical, canonical_hash
+from journeys.chat_session.activities import KnownChange
+from journeys.chat_session.errors import ContextTooLarge
+from journeys.chat_session.limits import KIB, Limits
+from journeys.chat_session.messages import InitializeChatSession, UpdateChatContext
+from journeys.chat_session.rules import (
+    Applied,
+    Change,
+    Decision,
+    Duplicate,
+    Refused,
+    Unchanged,
+    as_known,
+    check_context,
+    check_context_size,
+    decide,
+)
+from journeys.chat_session.session import ChatSessionArtifact
+from journeys.errors import InvalidParameter, JourneyError
+from journeys.messages import parse
+from tests.support.documents import nested, objects, thoroughly
+
+NOW = datetime(2026, 1, 27, 10, 5, 12, tzinfo=UTC)
+LIMITS = Limits()
+
+
+def a_session(context: Any = None, **fields: Any) -> ChatSessionArtifact:
+    """A session of Acme's Ada as it is stored."""
+    created = parse(
+        InitializeChatSession, {"tenant_id": "acme", "user_id": "ada", "requested_at": "2026-01-27T10:05:12Z"}
+    ).session(NOW)
+    context = context if context is not None else {}
+    return created.model_copy(update={"context": context, "context_hash": canonical_hash(context), **fields})
+
+
+@dataclass
+class Story:
+    """A session, what its ledger knows, and the messages that are sent to it."""
+
+    session: ChatSessionArtifact = field(default_factory=a_session)
+    known: dict[str, KnownChange] = field(default_factory=dict)
+    limits: Limits = LIMITS
+    now: datetime = NOW
+    messages: int = 0
+
+    def tell(self, *, message: str = "", **asked: Any) -> Decision:
+        """Send a message, and go on from what becomes of it. Every message is another unless it is named."""
+        self.messages += 1
+        request = parse(UpdateChatContext, {"tenant_id": "acme", "user_id": "ada"} | asked)
+        key = request.key(self.session.chat_session_id, message or f"message {self.messages}")
+        decision = decide(self.session, Change.of(request, key), self.known, self.limits, self.now)
+        if isinstance(decision, Applied):
+            self.session = decision.session
+            self.known[key] = as_known(decision.entry)
+        return decision
+
+
+def refusal(decision: Decision) -> JourneyError:
+    assert isinstance(decision, Refused), decision
+    return decision.error
+
+
+def code_and_field(decision: Decision) -> tuple[str, str]:
+    error = refusal(decision)
+    return error.code, error.field
+
+
+def applied(decision: Decision) -> Applied:
+    assert isinstance(decision, Applied), decision
+    return decision
+
+
+# The order of judgement.
+
+# What is wrong with a change, in the order in which it is to be told, and what tells it.
+WRONGS: list[tuple[dict[str, Any], tuple[str, str]]] = [
+    ({"user_id": "eve"}, ("SESSION_NOT_FOUND", "")),
+    ({"idempotency_key": "used"}, ("IDEMPOTENCY_CONFLICT", "idempotency_key")),
+    ({"base_revision": 99}, ("REVISION_CONFLICT", "base_revision")),
+    ({"append": {"topic": ["x"]}}, ("INVALID_PARAMETER", "append")),
+    ({"context": {"large": "x" * 200}}, ("CONTEXT_TOO_LARGE", "context")),
+]
+
+
+def a_crowded_session() -> Story:
+    """A session near its limit, with a change in its ledger under the key `used`."""
+    story = Story(session=a_session({"topic": "sleep"}), limits=Limits(context_bytes=100))
+    applied(story.tell(active_agent="liaison_health", idempotency_key="used"))
+    return story
+
+
+@pytest.mark.parametrize("first", range(len(WRONGS)), ids=[expected[0] for _, expected in WRONGS])
+def test_of_all_that_is_wrong_the_first_is_told(first: int) -> None:
+    story = a_crowded_session()
+    asked: dict[str, Any] = {}
+    for wrong, _ in WRONGS[first:]:
+        asked |= wrong
+    assert code_and_field(story.tell(**asked)) == WRONGS[first][1]
+
+
+@pytest.mark.parametrize(("wrong", "expected"), WRONGS, ids=[expected[0] for _, expected in WRONGS])
+def test_each_wrong_alone_is_told_as_well(wrong: dict[str, Any], expected: tuple[str, str]) -> None:
+    assert code_and_field(a_crowded_session().tell(**wrong)) == expected
+
+
+def test_a_tenant_learns_nothing_of_anothers_keys() -> None:
+    story = a_crowded_session()
+    assert code_and_field(story.tell(tenant_id="globex", idempotency_key="used")) == ("SESSION_NOT_FOUND", "")
+    same = story.tell(tenant_id="globex", idempotency_key="used", active_agent="liaison_health")
+    assert code_and_field(same) == ("SESSION_NOT_FOUND", "")
+    other = story.tell(user_id="eve", idempotency_key="used", active_agent="liaison_health")
+    assert code_and_field(other) == ("SESSION_NOT_FOUND", "")
+    assert str(refusal(same)) == str(refusal(other)) == str(refusal(story.tell(user_id="nobody")))
+
+
+@pytest.mark.parametrize("user_id", ["Ada", "ada ", "a"])
+def test_only_the_sessions_own_user_or_a_service_of_the_tenant_may_change_it(user_id: str) -> None:
+    story = Story()
+    assert code_and_field(story.tell(user_id=user_id, active_agent="liaison_health")) == ("SESSION_NOT_FOUND", "")
+    applied(story.tell(user_id=None, active_agent="liaison_health"))
+    assert code_and_field(story.tell(tenant_id="globex", user_id=None, active_agent="guide"))[0] == "SESSION_NOT_FOUND"
+
+
+def test_a_duplicate_is_one_whatever_could_be_said_against_it_now() -> None:
+    story = Story(session=a_session({"topic": "sleep"}))
+    change: dict[str, Any] = {"context": {"log": "x" * 50}, "append": {"events": [1]}, "idempotency_key": "k"}
+    first = applied(story.tell(**change, base_revision=0))
+    applied(story.tell(context={"events": "no array any more"}))
+    story.limits = Limits(context_bytes=20, change_bytes=20)
+    for base in (None, 0, 1, 99):
+        decision = story.tell(**change, base_revision=base)
+        assert isinstance(decision, Duplicate)
+        assert decision.known == as_known(first.entry)
+        assert decision.known.revision == 1
+    replacing: dict[str, Any] = {"context": {"b": 1}, "merge_strategy": "replace"}
+    story.limits = LIMITS
+    applied(story.tell(**replacing, base_revision=2, idempotency_key="r"))
+    assert isinstance(story.tell(**replacing, base_revision=2, idempotency_key="r"), Duplicate)
+
+
+def test_the_base_is_judged_before_the_change_is_tried() -> None:
+    story = Story(session=a_session({"topic": "sleep"}))
+    assert code_and_field(story.tell(append={"topic": [1]}, base_revision=1))[0] == "REVISION_CONFLICT"
+
+
+def test_no_change_is_judged_before_size() -> None:
+    story = Story(session=a_session({"large": "x" * 200}), limits=Limits(context_bytes=100))
+    assert isinstance(story.tell(context={"large": "x" * 200}), Unchanged)
+    assert isinstance(story.tell(), Unchanged)
+
+
+# The key.
+
+
+def test_the_same_key_with_the_same_change_is_a_duplicate() -> None:
+    story = Story()
+    first = applied(story.tell(context={"a": 1}, idempotency_key="k"))
+    again = story.tell(context={"a": 1}, idempotency_key="k")
+    assert isinstance(again, Duplicate)
+    assert again.known.revision == first.entry.revision == 1
+    assert again.known.idempotency_key == "k"
+    assert again.known.context_hash == canonical_hash({"a": 1})
+    assert story.session.revision == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"context": {"a": 2}},
+        {"context": {"a": True}},
+        {"context": None},
+        {"append": {"a": []}},
+        {"active_agent": "guide"},
+        {"merge_strategy": "replace", "base_revision": 1},
+    ],
+)
+def test_the_same_key_with_another_change_is_a_conflict(other: dict[str, Any]) -> None:
+    story = Story()
+    applied(story.tell(context={"a": 1}, idempotency_key="k"))
+    asked = {"context": {"a": 1}, "idempotency_key": "k"} | other
+    assert code_and_field(story.tell(**asked)) == ("IDEMPOTENCY_CONFLICT", "idempotency_key")
+    assert story.session.revision == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"base_revision": 0},
+        {"base_revision": 1},
+        {"base_revision": 99},
+        {"author": "somebody else"},
+        {"returning": "receipt"},
+        {"user_id": None},
+        {"context": {"a": 1.0}},
+    ],
+)
+def test_base_author_and_returning_do_not_count(other: dict[str, Any]) -> None:
+    story = Story()
+    applied(story.tell(context={"a": 1}, idempotency_key="k", author="ada"))
+    asked = {"context": {"a": 1}, "idempotency_key": "k", "author": "ada"} | other
+    assert isinstance(story.tell(**asked), Duplicate)
+
+
+def test_the_same_content_on_the_same_base_is_one_change() -> None:
+    story = Story()
+    applied(story.tell(append={"messages": ["Hello"]}, base_revision=0))
+    assert isinstance(story.tell(append={"messages": ["Hello"]}, base_revision=0, author="again"), Duplicate)
+    applied(story.tell(append={"messages": ["Hello"]}, base_revision=1))
+    assert story.session.context == {"messages": ["Hello", "Hello"]}
+
+
+def test_the_same_message_delivered_twice_is_one_change() -> None:
+    story = Story()
+    applied(story.tell(append={"messages": ["Hello"]}, message="update 1"))
+    applied(story.tell(context={"topic": "sleep"}))
+    assert isinstance(story.tell(append={"messages": ["Hello"]}, message="update 1"), Duplicate)
+    applied(story.tell(append={"messages": ["Hello"]}, message="update 2"))
+
+
+def test_toggling_there_and_back_and_there_again_is_three_changes() -> None:
+    for based in (False, True):
+        story = Story()
+        for revision, agent in enumerate(["liaison_health", "guide", "liaison_health"]):
+            base: dict[str, Any] = {"base_revision": revision} if based else {}
+            assert applied(story.tell(active_agent=agent, **base)).session.active_agent == agent
+        assert story.session.revision == 3
+        assert len(story.known) == 3
+
+
+def test_toggling_again_without_any_news_changes_nothing() -> None:
+    story = Story()
+    applied(story.tell(active_agent="liaison_health"))
+    assert isinstance(story.tell(active_agent="liaison_health"), Unchanged)
+
+
+# The base.
+
+
+def test_a_merge_against_an_older_base_stands() -> None:
+    story = Story()
+    for revision in range(3):
+        applied(story.tell(context={f"key {revision}": revision}))
+    applied(story.tell(context={"late": True}, base_revision=0))
+    assert story.session.context == {"key 0": 0, "key 1": 1, "key 2": 2, "late": True}
+
+
+@pytest.mark.parametrize("strategy", ["merge", "replace"])
+@pytest.mark.parametrize("ahead", [1, 2, 2**53 - 2])
+def test_a_base_in_the_future_conflicts(strategy: str, ahead: int) -> None:
+    story = Story()
+    applied(story.tell(context={"a": 1}))
+    asked: dict[str, Any] = {"context": {"b": 1}, "merge_strategy": strategy}
+    assert code_and_field(story.tell(**asked, base_revision=ahead + 1)) == ("REVISION_CONFLICT", "base_revision")
+    applied(story.tell(**asked, base_revision=1))
+
+
+def test_replacing_needs_the_current_base() -> None:
+    story = Story()
+    applied(story.tell(context={"a": 1}))
+    asked: dict[str, Any] = {"context": {"b": 1}, "merge_strategy": "replace"}
+    assert code_and_field(story.tell(**asked, base_revision=0)) == ("REVISION_CONFLICT", "base_revision")
+    assert applied(story.tell(**asked, base_revision=1)).session.context == {"b": 1}
+    with pytest.raises(InvalidParameter) as refused:
+        story.tell(**asked)
+    assert refused.value.field == "base_revision"
+
+
+# Replace or merge, then append, then agent.
+
+
+def test_replacing_is_a_patch_of_nothing() -> None:
+    story = Story(session=a_session({"a": 1, "b": {"c": 1}}))
+    story.tell(context={"b": {"d": 1, "gone": None}, "e": None}, merge_strategy="replace", base_revision=0)
+    assert story.session.context == {"b": {"d": 1}}
+
+
+def test_items_are_appended_to_the_patched_context() -> None:
+    story = Story(session=a_session({"messages": ["old"], "topic": "sleep"}))
+    story.tell(context={"messages": None}, append={"messages": ["new"]})
+    assert story.session.context == {"messages": ["new"], "topic": "sleep"}
+    story.tell(context={"messages": ["replaced"]}, append={"messages": ["added"]})
+    assert story.session.context == {"messages": ["replaced", "added"], "topic": "sleep"}
+    story.tell(context={}, append={"messages": ["n"]}, merge_strategy="replace", base_revision=2)
+    assert story.session.context == {"messages": ["n"]}
+    refused = story.tell(context={"messages": "a text"}, append={"messages": ["n"]})
+    assert code_and_field(refused) == ("INVALID_PARAMETER", "append")
+    applied(story.tell(context={"messages": ["made an array"]}, append={"messages": ["n"]}))
+
+
+@pytest.mark.parametrize("value", [None, {}, "text", 0, True])
+def test_nothing_is_appended_to_what_is_no_array(value: Any) -> None:
+    story = Story(session=a_session({"messages": value}))
+    assert code_and_field(story.tell(append={"messages": []})) == ("INVALID_PARAMETER", "append")
+    assert story.session.context == {"messages": value}
+
+
+def test_two_writers_lose_nothing_of_each_other() -> None:
+    story = Story()
+    for base, writer in enumerate(["liaison_health", "liaison_work"]):
+        for number in range(3):
+            item = {"id": f"{writer}-{number}", "text": "Hello"}
+            applied(story.tell(append={"messages": [item]}, base_revision=0, author=writer))
+            assert isinstance(story.tell(append={"messages": [item]}, base_revision=0, author=writer), Duplicate)
+        messages: Any = story.session.context["messages"]
+        assert len(messages) == 3 * (base + 1)
+
+
+def test_everything_at_once_is_one_revision() -> None:
+    decision = applied(
+        Story().tell(
+            context={"topic": "sleep"},
+            append={"messages": [{"id": "m1"}]},
+            active_agent="liaison_health",
+            author="guide",
+            idempotency_key="k",
+        )
+    )
+    context = {"topic": "sleep", "messages": [{"id": "m1"}]}
+    assert decision.session == a_session(context, active_agent="liaison_health", revision=1)
+    entry = decision.entry
+    assert entry.change == {
+        "context": {"topic": "sleep"},
+        "append": {"messages": [{"id": "m1"}]},
+        "active_agent": "liaison_health",
+        "merge_strategy": "merge",
+    }
+    assert entry.change_hash == canonical_hash(entry.change)
+    assert (entry.revision, entry.idempotency_key, entry.author) == (1, "k", "guide")
+    assert (entry.active_agent, entry.context_hash) == ("liaison_health", canonical_hash(context))
+    assert entry.applied_at == decision.session.updated_at == NOW
+
+
+# No change at all.
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"context": {}},
+        {"context": {"a": 1}},
+        {"context": {"a": 1.0}},
+        {"context": {"absent": None}},
+        {"append": {}},
+        {"append": {"list": []}},
+        {"append": {"list": [{"id": "m1"}]}},
+        {"active_agent": "guide"},
+        {"author": "ada"},
+        {"returning": "receipt"},
+    ],
+)
+def test_what_changes_nothing_makes_no_revision_unless_it_carries_a_key_or_a_base(asked: dict[str, Any]) -> None:
+    stored = a_session({"a": 1, "list": [{"id": "m1"}]})
+    story = Story(session=stored)
+    decision = story.tell(**asked)
+    assert isinstance(decision, Unchanged)
+    assert decision.session is stored
+    assert not story.known
+    counting: list[dict[str, Any]] = [{"idempotency_key": "k"}, {"base_revision": 0}, {"base_revision": 1}]
+    for count, counts in enumerate(counting, start=1):
+        after = applied(story.tell(**asked, **counts)).session
+        assert after.revision == count
+        assert after.context_hash == stored.context_hash
+        assert canonical(after.context) == canonical(stored.context)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, True), (True, 1), (0, False), (1.0, True), ([0], [False]), ("1", 1)])
+def test_values_that_only_python_holds_for_equal_are_a_change(before: Any, after: Any) -> None:
+    story = Story(session=a_session({"a": before}))
+    decision = applied(story.tell(context={"a": after}))
+    assert canonical(decision.session.context) == canonical({"a": after})
+
+
+def test_a_key_of_a_change_that_changed_nothing_is_still_used() -> None:
+    story = Story()
+    applied(story.tell(active_agent="guide", idempotency_key="k"))
+    assert isinstance(story.tell(active_agent="guide", idempotency_key="k"), Duplicate)
+    conflict = story.tell(active_agent="liaison_health", idempotency_key="k")
+    assert code_and_field(conflict) == ("IDEMPOTENCY_CONFLICT", "idempotency_key")
+
+
+# Size.
+
+
+@pytest.mark.parametrize("fill", ["x", "\u00e9", "\U0001f600", '"', "\x01"])
+def test_a_context_fits_to_the_exact_byte(fill: str) -> None:
+    context: dict[str, Any] = {"a": fill * 40}
+    size = len(canonical(context))
+    fits, too_small = Limits(context_bytes=size), Limits(context_bytes=size - 1)
+    check_context(context, fits)
+    check_context_size(size, fits)
+    with pytest.raises(ContextTooLarge) as refused:
+        check_context(context, too_small)
+    assert refused.value.field == "context"
+    applied(Story(limits=fits).tell(context=context))
+    assert code_and_field(Story(limits=too_small).tell(context=context)) == ("CONTEXT_TOO_LARGE", "context")
+    grown = Story(session=a_session({"a": [fill]}), limits=Limits(context_bytes=14 + len(canonical(fill))))
+    assert code_and_field(grown.tell(append={"a": ["1234"]}))[0] == "CONTEXT_TOO_LARGE"
+    assert len(canonical(applied(grown.tell(append={"a": ["123"]})).session.context)) == grown.limits.context_bytes
+
+
+@pytest.mark.parametrize("part", ["context", "append"])
+@pytest.mark.parametrize("fill", ["x", "\u00e9", "\U0001f600"])
+def test_a_change_fits_to_the_exact_byte(part: str, fill: str) -> None:
+    asked: dict[str, Any] = {part: {"a": [fill * 40]}}
+    change = {"context": None, "append": None, "active_agent": None, "merge_strategy": "merge"} | asked
+    size = len(canonical(change))
+    applied(Story(limits=Limits(change_bytes=size)).tell(**asked))
+    assert code_and_field(Story(limits=Limits(change_bytes=size - 1)).tell(**asked))[0] == "CONTEXT_TOO_LARGE"
+
+
+def test_the_limits_are_those_of_the_contract_by_default() -> None:
+    assert (LIMITS.context_bytes, LIMITS.change_bytes, LIMITS.nesting) == (256 * KIB, 64 * KIB, 32)
+    frame = len(canonical({"context": {"a": ""}, "append": None, "active_agent": None, "merge_strategy": "merge"}))
+    applied(Story().tell(context={"a": "x" * (64 * KIB - frame)}))
+    assert code_and_field(Story().tell(context={"a": "x" * (64 * KIB - frame + 1)}))[0] == "CONTEXT_TOO_LARGE"
+    almost = {"a": "x" * (256 * KIB - len(b'{"a":"","b":1}'))}
+    applied(Story(session=a_session(almost)).tell(context={"b": 1}))
+    assert code_and_field(Story(session=a_session(almost)).tell(context={"b": 10}))[0] == "CONTEXT_TOO_LARGE"
+
+
+@pytest.mark.parametrize("container", [dict, list])
+def test_a_change_is_nested_no_deeper_than_allowed(container: type) -> None:
+    inside = nested(31, container)
+    applied(Story().tell(context={"in": inside}))
+    applied(Story().tell(append={"in": [nested(30, container)]}))
+    check_context({"in": inside}, LIMITS)
+    too_deep = nested(32, container)
+    assert code_and_field(Story().tell(context={"in": too_deep})) == ("INVALID_PARAMETER", "context")
+    assert code_and_field(Story().tell(append={"in": [inside]})) == ("INVALID_PARAMETER", "append")
+    with pytest.raises(InvalidParameter) as refused:
+        check_context({"in": too_deep}, LIMITS)
+    assert refused.value.field == "context"
+    applied(Story(limits=Limits(nesting=33)).tell(context={"in": too_deep}))
+
+
+def test_a_stored_context_over_the_limit_can_still_be_handed_over_and_shrunk() -> None:
+    story = Story(session=a_session({"large": "x" * 500, "b": 1}), limits=Limits(context_bytes=100))
+    assert applied(story.tell(active_agent="liaison_health")).session.active_agent == "liaison_health"
+    applied(story.tell(active_agent="guide", idempotency_key="k"))
+    applied(story.tell(context={"b": 1}, base_revision=2))
+    assert code_and_field(story.tell(context={"b": 2}))[0] == "CONTEXT_TOO_LARGE"
+    assert code_and_field(story.tell(active_agent="liaison_work", append={"c": []}))[0] == "CONTEXT_TOO_LARGE"
+    assert story.session.active_agent == "guide"
+    assert applied(story.tell(context={"large": None})).session.context == {"b": 1}
+
+
+def test_a_stored_context_nested_too_deeply_can_still_be_changed_elsewhere() -> None:
+    story = Story(session=a_session({"deep": nested(60)}))
+    applied(story.tell(context={"b": 2}))
+    applied(story.tell(active_agent="liaison_health"))
+
+
+# What an applied change leaves, and a refused one does not.
+
+REFUSED: list[dict[str, Any]] = [
+    {"tenant_id": "globex", "context": {"a": 2}, "idempotency_key": "new"},
+    {"user_id": "eve", "context": {"a": 2}, "idempotency_key": "new"},
+    {"context": {"a": 2}, "idempotency_key": "k"},
+    {"context": {"a": 2}, "base_revision": 9, "idempotency_key": "new"},
+    {"context": {}, "merge_strategy": "replace", "base_revision": 0, "idempotency_key": "new"},
+    {"append": {"a": [1]}, "active_agent": "liaison_work", "idempotency_key": "new"},
+    {"context": {"b": "x" * 500}, "active_agent": "liaison_work", "idempotency_key": "new"},
+    {"context": {"b": nested(40)}, "idempotency_key": "new"},
+]
+
+
+@pytest.mark.parametrize("asked", REFUSED, ids="-".join)
+def test_a_refused_change_leaves_no_trace_for_those_after_it(asked: dict[str, Any]) -> None:
+    story, untouched = (Story(limits=Limits(context_bytes=300)) for _ in range(2))
+    for each in (story, untouched):
+        applied(each.tell(context={"a": 1}, idempotency_key="k"))
+    refusal(story.tell(**asked))
+    assert story.session == untouched.session
+    assert story.known == untouched.known
+    after: dict[str, Any] = {"context": {"a": 3}, "base_revision": 1, "idempotency_key": "new"}
+    assert applied(story.tell(**after)) == applied(untouched.tell(**after))
+
+
+def test_a_revision_is_one_more_and_time_never_goes_back() -> None:
+    story = Story(session=a_session(revision=41))
+    times = [NOW, NOW + timedelta(seconds=5), NOW - timedelta(hours=1), NOW + timedelta(seconds=6)]
+    seen = []
+    for number, now in enumerate(times):
+        story.now = now
+        decision = applied(story.tell(context={"a": number}))
+        assert decision.entry.revision == decision.session.revision == 42 + number
+        assert decision.entry.applied_at == decision.session.updated_at
+        assert decision.session.created_at == NOW
+        seen.append(decision.session.updated_at)
+    assert seen == [times[0], times[1], times[1], times[3]]
+
+
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "context": objects,
+        "append": st.dictionaries(st.sampled_from(["a", "messages"]), st.lists(objects, max_size=2), max_size=2),
+        "active_agent": st.sampled_from(["guide", "liaison_health"]),
+        "base_revision": st.integers(0, 4),
+        "idempotency_key": st.sampled_from(["k1", "k2", "k3"]),
+        "user_id": st.sampled_from(["ada", "ada", "ada", "eve"]),
+    },
+)
+
+
+@thoroughly(120)
+@given(st.lists(changes, max_size=6))
+def test_whatever_is_sent_the_ledger_tells_what_the_session_is(sent: list[dict[str, Any]]) -> None:
+    story = Story(limits=Limits(context_bytes=120))
+    ledger = []
+    stood = set()
+    for number, asked in enumerate(sent):
+        before, copied, keys = story.session, deepcopy(story.session), dict(story.known)
+        decision = story.tell(**asked, message=str(number))
+        assert before == copied
+        assert canonical(before.context) == canonical(copied.context)
+        if isinstance(decision, Applied):
+            stood.add(number)
+            ledger.append(decision.entry)
+            assert story.session.revision == before.revision + 1
+            assert len(canonical(story.session.context)) <= 120
+        else:
+            assert story.session is before
+            assert story.known == keys
+    assert [entry.revision for entry in ledger] == list(range(1, len(ledger) + 1))
+    assert story.session.context_hash == canonical_hash(story.session.context)
+    for entry in ledger[-1:]:
+        assert entry.active_agent == story.session.active_agent
+        assert entry.context_hash == story.session.context_hash
+    for number, asked in enumerate(sent):  # all of it is delivered again
+        decision = story.tell(**asked, message=str(number))
+        assert isinstance(decision, Duplicate) or number not in stood

@@ -1,0 +1,44 @@
+"""The journeys that this worker runs; a new one is a line here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from activities.chat_session import ChatSessionActivities
+from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.postgres import Pool
+from stores.state_surface_postgres import StateSurfacePostgres
+from worker.settings import WorkerSettings
+from workflows.chat_session import ChatSessionJourney
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Connections to the stores."""
+
+    supabase: Pool
+    state_surface: Pool
+
+
+Activities = Sequence[Callable[..., object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A journey as a worker runs it.
+
+    Attributes:
+        workflow: The workflow's class.
+        activities: Makes its activities, on the stores and by the settings of a worker.
+    """
+
+    workflow: type
+    activities: Callable[[Stores, WorkerSettings], Activities]
+
+
+def _chat_session(stores: Stores, settings: WorkerSettings) -> Activities:
+    sessions, surface = ChatSessionsSupabase(stores.supabase), StateSurfacePostgres(stores.state_surface)
+    return ChatSessionActivities(sessions, surface, settings.session_settings).all
+
+
+JOURNEYS: Final = (Journey(ChatSessionJourney, _chat_session),)

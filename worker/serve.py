@@ -1,0 +1,27 @@
+"""A worker as a process: settings, logs, connection, and then it polls."""
+
+import asyncio
+import logging
+
+from journeys.client.settings import read_settings
+from worker.connection import connect
+from worker.journey_worker import journey_worker
+from worker.logs import configure_logs
+from worker.settings import WorkerSettings
+
+
+async def serve() -> None:
+    """Run a worker as the environment says, until cancelled; then it finishes what it has begun.
+
+    Raises:
+        EngineUnavailable: Temporal cannot be reached, or its namespace is not ready.
+        InvalidParameter: A setting does not fit.
+    """
+    settings = read_settings(WorkerSettings)
+    configure_logs(settings.log_format, settings.log_level)
+    client = await connect(sandbox=settings.sandbox, metrics_address=settings.metrics_address)
+    async with journey_worker(client, settings) as worker, worker:
+        logging.getLogger(__name__).info(
+            "polling", extra={"task_queue": settings.task_queue, "namespace": client.namespace}
+        )
+        await asyncio.Event().wait()
