@@ -4,7 +4,7 @@ Symptom: one message whose payload claims to be stored outside of Temporal, or t
     workflow task at every attempt, so its session hangs. And a tenth of a worker's CPU goes into walks that do nothing.
 Cause: the SDK walks through all payloads of an activation three times, and through those of its completion three times
     more, for a codec and for storage outside of Temporal. Without either it still looks for such claims, and raises.
-Upstream: no public issue found.
+Upstream: intended; sdk-python pull request 1341 brought it, and sdk-typescript pull request 2241 argues for failing.
 Delete it when: an activation with such a payload reaches the workflow, in a release that does not walk for nothing.
 Test: `tests/promises/test_hostile_messages.py`.
 
