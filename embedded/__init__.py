@@ -1,6 +1,7 @@
 """A real Temporal server and a real PostgreSQL on this machine: for development, demonstrations and tests.
 
-Both come as wheels with the extra `embedded` and run on loopback alone. Not for production.
+Both programs come in wheels of the dependency group `embedded`. The servers listen on loopback only. Not for
+production.
 """
 
 from embedded.errors import EmbeddedStackError

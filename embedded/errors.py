@@ -1,14 +1,14 @@
-"""What the embedded stack says when it cannot run."""
+"""The errors of the embedded stack."""
 
 from journeys.errors import EngineUnavailable
 
 
 class EmbeddedStackError(EngineUnavailable):
-    """The embedded stack cannot start or go on.
+    """A server of the embedded stack cannot start or keep running.
 
-    Its message is one line for a terminal: what is wrong, and what to do about it.
+    The message is one line for a terminal: the cause, and what to do about it.
     """
 
 
 class PortTakenError(EmbeddedStackError):
-    """A server lost the race for a port that was free a moment before."""
+    """Another program took a port after it was chosen and before the server listened on it."""

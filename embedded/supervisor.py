@@ -1,11 +1,12 @@
-"""The parent of one server process: it outlives whoever asked for the server, and ends the server then.
+"""The parent process of one server: it outlives its own parent, the owner, and then ends the server.
 
-Run as a script by `supervised_process`, with the standard library alone and in a session of its own. It holds the
-reading end of a pipe whose writing end only the asking process has. The kernel closes that end however the asking
-process dies, SIGKILL included; a closed pipe means "stop". Being the server's parent it can never signal a
-stranger: the number of a process that is not waited for yet is not given to another one.
+`supervised_process` runs this file as a script, with the standard library alone and in a session of its own. The
+owner is the process that starts the supervisor. Standard input is a pipe, and only the owner has its writing end.
+However the owner dies, SIGKILL included, the kernel closes the writing end; a closed pipe means "stop". The
+supervisor never signals another program by mistake: the kernel does not reuse the server's process number before
+the supervisor, as the server's parent, has waited for the server.
 
-Standard input carries one-byte orders, `STOP` and `KILL`; standard output and error are the server's log.
+Standard input carries one-byte orders, `STOP` and `KILL`. Standard output and error are the server's log.
 """
 
 import json
@@ -24,18 +25,19 @@ _CANNOT_EXECUTE = 126
 
 
 class SupervisedCommand(TypedDict):
-    """What the supervisor is told, as JSON in its only argument.
+    """The server's command and how to end it: the supervisor's only argument, as JSON.
 
     Attributes:
-        command: the server's program and arguments.
-        lock_fd: the inherited descriptor that holds the lock. The server and all its children inherit it in
-            turn, so that the lock is free exactly when none of them is left. Who runs is written into the file.
-        stop_signal: number of the signal that asks the server to end.
-        grace_seconds: how long the server may take to end before it is killed.
-        account: user and group number to run the server as, or None for the supervisor's own.
+        argv: The server's program and arguments.
+        lock_fd: An inherited descriptor that holds the server lock. The server and all its children inherit it
+            in turn, so the lock is free exactly when none of them is left. The supervisor writes the server's
+            `process_identity` into the file.
+        stop_signal: Number of the signal that asks the server to end.
+        grace_seconds: How long the server may take to end before it is killed.
+        account: User and group number to run the server as, or None for the supervisor's own.
     """
 
-    command: list[str]
+    argv: list[str]
     lock_fd: int
     stop_signal: int
     grace_seconds: float
@@ -43,13 +45,13 @@ class SupervisedCommand(TypedDict):
 
 
 def process_identity(pid: int) -> str:
-    """Tell a process from a later one with the same number.
+    """Identify a process, so that a later process with the same number is not taken for it.
 
     Returns:
-        The number and, where `/proc` has it, the start time in clock ticks since boot.
+        The number and, if the system has `/proc`, the start time in clock ticks since boot.
 
     Raises:
-        ProcessLookupError: there is no such process.
+        ProcessLookupError: There is no process with this number.
     """
     os.getpgid(pid)
     try:
@@ -59,7 +61,10 @@ def process_identity(pid: int) -> str:
     return f"{pid} {after_name[19]}"
 
 
-def _watch(server: subprocess.Popen[bytes], supervised: SupervisedCommand, wake_fd: int, terminated: list[int]) -> None:
+def _run_until_exit(
+    server: subprocess.Popen[bytes], command: SupervisedCommand, wake_fd: int, received_sigterms: list[int]
+) -> None:
+    """Carry out orders until the server has ended. Every signal makes `wake_fd` readable."""
     sources = [0, wake_fd]
     stopping = False
     kill_at: float | None = None
@@ -74,43 +79,44 @@ def _watch(server: subprocess.Popen[bytes], supervised: SupervisedCommand, wake_
         if order == KILL or (kill_at is not None and time.monotonic() >= kill_at):
             server.kill()
             kill_at = None
-        elif not stopping and (order in {STOP, b""} or terminated):
-            server.send_signal(supervised["stop_signal"])
+        elif not stopping and (order in {STOP, b""} or received_sigterms):
+            server.send_signal(command["stop_signal"])
             stopping = True
-            kill_at = time.monotonic() + supervised["grace_seconds"]
+            kill_at = time.monotonic() + command["grace_seconds"]
 
 
 def main() -> int:
-    """Run the server until it ends or is told to.
+    """Run the server until it ends by itself, or end it on an order, on SIGTERM or when the owner dies.
 
     Returns:
-        The server's exit status, 128 more than the signal that ended it, or 126 where it could not be executed.
+        The server's exit status; 128 plus the signal's number if a signal ended the server; 126 if the server
+        could not be executed.
     """
-    supervised: SupervisedCommand = json.loads(sys.argv[1])
+    command: SupervisedCommand = json.loads(sys.argv[1])
     wake_fd, signalled_fd = os.pipe()
     os.set_blocking(signalled_fd, False)
     signal.set_wakeup_fd(signalled_fd)
-    terminated: list[int] = []
-    # Handlers, because a signal that is ignored here would be ignored by the server as well.
-    signal.signal(signal.SIGTERM, lambda number, _: terminated.append(number))
+    received_sigterms: list[int] = []
+    # Handlers rather than SIG_IGN: the server would inherit an ignored signal.
+    signal.signal(signal.SIGTERM, lambda number, _: received_sigterms.append(number))
     for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
-    user, group = supervised["account"] or (None, None)
+    user, group = command["account"] or (None, None)
     try:
-        server = subprocess.Popen(  # noqa: S603 - no shell; the asking process chose it
-            supervised["command"],
+        server = subprocess.Popen(  # noqa: S603 - no shell; the owner chose the program
+            command["argv"],
             stdin=subprocess.DEVNULL,
-            pass_fds=[supervised["lock_fd"]],
+            pass_fds=[command["lock_fd"]],
             user=user,
             group=group,
             extra_groups=None if user is None else [],
         )
     except OSError as error:
-        sys.stderr.write(f"cannot execute {supervised['command'][0]}: {error}\n")
+        sys.stderr.write(f"cannot execute {command['argv'][0]}: {error}\n")
         return _CANNOT_EXECUTE
-    os.ftruncate(supervised["lock_fd"], 0)
-    os.pwrite(supervised["lock_fd"], process_identity(server.pid).encode(), 0)
-    _watch(server, supervised, wake_fd, terminated)
+    os.ftruncate(command["lock_fd"], 0)
+    os.pwrite(command["lock_fd"], process_identity(server.pid).encode(), 0)
+    _run_until_exit(server, command, wake_fd, received_sigterms)
     return server.returncode if server.returncode >= 0 else 128 - server.returncode
 
 

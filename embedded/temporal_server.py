@@ -1,4 +1,4 @@
-"""A real Temporal server with its Web UI, on a directory of its own."""
+"""A real Temporal server with its Web UI, in a directory of its own."""
 
 import asyncio
 import http.client
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from embedded.errors import PortTakenError
-from embedded.ports import LOOPBACK, PortWish, choose_ports
+from embedded.ports import LOOPBACK, PortRequest, choose_ports
 from embedded.supervised_process import SupervisedProcess
 from embedded.wheels import wheel_program
 
@@ -20,16 +20,16 @@ _GRACE_SECONDS = 10.0
 _PORT_ATTEMPTS = 5
 
 _DYNAMIC_CONFIG = {
-    # The only history shard reads its queue at most 20 times a second by default, so that a single caller waits
-    # for multiples of 50 ms wherever a workflow task follows an activity.
+    # By default a history shard reads its transfer queue at most 20 times a second, and this server has one shard. Each
+    # time a workflow task follows an activity, a single caller would wait for a multiple of 50 ms.
     "history.transferProcessorMaxPollRPS": 1000,
-    # By default the server gives a workflow task more and more time, up to ten minutes, the more workers have died over
-    # it; the last of them then keeps a session waiting for as long.
+    # Each time a worker dies over a workflow task, the server gives the next attempt more time, by default up to ten
+    # minutes. If that attempt's worker dies as well, the session waits until this time has passed.
     "history.workflowTaskRetryMaxInterval": "10s",
 }
 _SQLITE_PRAGMAS = {
-    # Commits are in the log file before they are acknowledged and survive the server's death; only the loss of
-    # power may take the last of them. The default, a rollback journal, writes everything twice.
+    # A commit is in the log file before it is acknowledged, so it survives the death of the server; only a power loss
+    # may lose the last commits. The default, a rollback journal, writes everything twice.
     "journal_mode": "WAL",
     "synchronous": "NORMAL",
 }
@@ -38,7 +38,7 @@ _SQLITE_PRAGMAS = {
 class EmbeddedTemporal:
     """One Temporal development server with its Web UI, on loopback.
 
-    The directory also has the server's log (warnings and errors).
+    The directory has its state and its log (warnings and errors).
     """
 
     namespace: Final = "default"
@@ -56,12 +56,12 @@ class EmbeddedTemporal:
         """Describe the server; nothing is started or written yet.
 
         Args:
-            directory: where the state is kept.
-            search_attributes: names of Keyword search attributes that are to exist in the namespace.
-            port: TCP port of the gRPC service, None for a free one.
-            ui_port: TCP port of the Web UI, None for a free one.
-            persistent: whether its state is kept in a file, or in memory and gone with the server.
-            progress: told in a few words what is being done.
+            directory: The directory of the server's state and log; created if it is missing.
+            search_attributes: Names of the Keyword search attributes to create in the namespace.
+            port: TCP port of the gRPC service; None for 7233 if that is free, else another one.
+            ui_port: TCP port of the Web UI; None for 8233 if that is free, else another one.
+            persistent: Whether the state is kept in a file. State in memory is lost when the server ends.
+            progress: Called with a few words at the start of each step.
         """
         self._process = SupervisedProcess(
             "Temporal", directory, stop_signal=signal.SIGTERM, grace_seconds=_GRACE_SECONDS
@@ -74,29 +74,29 @@ class EmbeddedTemporal:
 
     @property
     def address(self) -> str:
-        """Where the gRPC service listens, `host:port`; known once it has started."""
+        """Address of the gRPC service, `host:port`; known once the server has started."""
         return f"{LOOPBACK}:{self._port}"
 
     @property
     def ui_url(self) -> str:
-        """Address of the Web UI; known once it has started."""
+        """URL of the Web UI; known once the server has started."""
         return f"http://{LOOPBACK}:{self._ui_port}"
 
     async def start(self) -> None:
-        """Start the server and wait until service and Web UI answer; after `kill`, on the same ports again.
+        """Start the server and wait until service and Web UI answer. After `kill` they get the same ports again.
 
         Raises:
-            EmbeddedStackError: it cannot be started.
+            EmbeddedStackError: The server cannot start.
         """
-        async with self._process.starting(mode=0o700):
+        async with self._process.claim_directory(mode=0o700):
             await self._start()
 
     async def stop(self) -> None:
-        """End the server in order, if it runs."""
+        """End the server in order if it runs."""
         await self._process.stop()
 
     async def kill(self) -> None:
-        """End the server as a crash would (SIGKILL); its state stays in the file."""
+        """End the server as a crash would (SIGKILL); state in a file stays."""
         await self._process.kill()
 
     async def _start(self) -> None:
@@ -105,14 +105,14 @@ class EmbeddedTemporal:
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             ports = choose_ports(
                 [
-                    PortWish("Temporal", named=self._port, preferred=_PREFERRED_PORT),
-                    PortWish("the Temporal Web UI", named=self._ui_port, preferred=_PREFERRED_UI_PORT),
-                    PortWish("Temporal's HTTP service"),
-                    PortWish("Temporal's metrics"),
+                    PortRequest("Temporal", required=self._port, preferred=_PREFERRED_PORT),
+                    PortRequest("the Temporal Web UI", required=self._ui_port, preferred=_PREFERRED_UI_PORT),
+                    PortRequest("Temporal's HTTP service"),
+                    PortRequest("Temporal's metrics"),
                 ]
             )
             try:
-                await self._serve(program, *ports)
+                await self._start_server(program, *ports)
             except PortTakenError:
                 if attempt == _PORT_ATTEMPTS:
                     raise
@@ -120,11 +120,11 @@ class EmbeddedTemporal:
                 self._port, self._ui_port = ports[:2]
                 return
 
-    async def _serve(self, program: Path, port: int, ui_port: int, http_port: int, metrics_port: int) -> None:
-        # Relative to the process's directory: SQLite would read some characters of a full path as options.
+    async def _start_server(self, program: Path, port: int, ui_port: int, http_port: int, metrics_port: int) -> None:
+        # A relative path, because SQLite would read some characters of a full path as options.
         pragmas = (f"--sqlite-pragma={name}={value}" for name, value in _SQLITE_PRAGMAS.items())
-        kept = ("--db-filename", "temporal.db", *pragmas) if self._persistent else ()
-        # The user's own Temporal settings are for clients, and some of them apply to this command as well.
+        state = ("--db-filename", "temporal.db", *pragmas) if self._persistent else ()
+        # Without the user's Temporal settings: they are meant for clients, but some would also apply to this command.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
         await self._process.start(
             [
@@ -136,7 +136,7 @@ class EmbeddedTemporal:
                 *("--ui-ip", LOOPBACK, "--ui-port", str(ui_port)),
                 *("--http-port", str(http_port)),
                 *("--metrics-port", str(metrics_port)),
-                *kept,
+                *state,
                 *(f"--search-attribute={name}=Keyword" for name in self._search_attributes),
                 *(f"--dynamic-config-value={key}={json.dumps(value)}" for key, value in _DYNAMIC_CONFIG.items()),
             ],
@@ -145,12 +145,13 @@ class EmbeddedTemporal:
 
         async def answers() -> bool:
             namespace = f"/api/v1/namespaces/{self.namespace}"
-            return await asyncio.to_thread(lambda: _found(http_port, namespace) and _found(ui_port, "/"))
+            return await asyncio.to_thread(lambda: _responds(http_port, namespace) and _responds(ui_port, "/"))
 
-        await self._process.ready(answers)
+        await self._process.wait_until_ready(answers)
 
 
-def _found(port: int, path: str) -> bool:
+def _responds(port: int, path: str) -> bool:
+    """Whether a GET request gets status 200."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""Where the server programs are: in wheels that only the `embedded` extra installs."""
+"""Find the server programs in the wheels of the dependency group `embedded`."""
 
 import importlib.metadata
 from pathlib import Path
@@ -7,25 +7,28 @@ from embedded.errors import EmbeddedStackError
 
 
 def wheel_program(distribution: str, name: str) -> Path:
-    """Find a program that an installed wheel brought, without importing anything of it.
+    """Find a program of an installed wheel without importing the wheel.
 
     Args:
-        distribution: name of the wheel, as in a requirement.
-        name: the program's file name.
+        distribution: The wheel's name, as in a requirement.
+        name: The program's file name.
+
+    Returns:
+        The program's full path.
 
     Raises:
-        EmbeddedStackError: the wheel is not installed, or has no such program for this platform.
+        EmbeddedStackError: The wheel is not installed, or has no program of this name for this platform.
     """
     try:
         files = importlib.metadata.files(distribution) or []
     except importlib.metadata.PackageNotFoundError as error:
-        raise EmbeddedStackError(f"{distribution} is not installed: install coexistence-journeys[embedded]") from error
+        raise EmbeddedStackError(
+            f"{distribution} is not installed: run `make setup`, or install the dependency group `embedded`"
+        ) from error
     for file in files:
-        # The record names scripts relative to the library directory; they were put where `locate` says.
+        # The wheel's record lists a script relative to site-packages; `locate` gives the path where it is installed.
         if file.name == name and file.parent.name == "bin":
             program = Path(str(file.locate())).resolve()
             if program.is_file():
                 return program
-    raise EmbeddedStackError(
-        f"the installed {distribution} has no program {name}: reinstall coexistence-journeys[embedded]"
-    )
+    raise EmbeddedStackError(f"the installed {distribution} has no program {name}: reinstall {distribution}")

@@ -1,7 +1,7 @@
-"""The record of chat sessions in Supabase: `public.chat_sessions` and its ledger, `public.chat_context_updates`.
+"""Chat sessions in Supabase: the table `public.chat_sessions` and its ledger, `public.chat_context_updates`.
 
-Every write is one autocommit statement, so that one round trip does it, also through a pooler in transaction
-mode, and a lost reply leaves either all of it or nothing.
+Every write is one autocommit statement. It takes one round trip, also through a pooler in transaction mode, and if the
+reply is lost, the database holds either all of the write or nothing.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.activities import CreateSession, KnownChange, WriteChanges
@@ -19,11 +19,12 @@ from journeys.chat_session.errors import ContextTooLarge
 from journeys.chat_session.limits import MAX_STORED_CONTEXT_BYTES
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
 from journeys.errors import DatabaseUnavailable
-from stores.postgres import Pool, reported
+from stores.postgres import Pool, json_text, translate_errors
 
 _STORE: Final = "Supabase"
-_RACES: Final = 5
-_ENVELOPE: Final = 8
+_WRITE_ATTEMPTS: Final = 5
+# How many levels of JSON a message may add around a context.
+_MESSAGE_NESTING: Final = 8
 
 _COLUMNS: Final = """
   chat_session_id, tenant_id, user_id, active_agent, context, context_hash, revision, lifecycle_state,
@@ -51,9 +52,9 @@ order by updated_at desc, created_at desc, chat_session_id desc
 limit 1
 """
 
-# The inner limit has each key looked up by itself: for all of them at once PostgreSQL may read the session's whole
-# ledger. The outer one leaves out nothing: without it the plan for any number of keys seems so dear that PostgreSQL
-# makes another one at every call.
+# `limit 1` makes PostgreSQL look up each key by itself; without it PostgreSQL may read the session's whole ledger.
+# `limit cardinality(...)` drops no key; without it the cost estimate of the generic plan is so high that PostgreSQL
+# plans the statement again at every call.
 _KNOWN: Final = """
   select entry.*
   from (select unnest($2::text[]) as idempotency_key limit cardinality($2::text[])) as asked
@@ -75,8 +76,8 @@ from public.chat_sessions as s
 where s.chat_session_id = $1
 """
 
-# All or nothing: the ledger is written only with the session, and the session only from the revision that the
-# changes were judged against, while none of their keys is known.
+# All or nothing: the ledger is written only together with the session, and the session only if it still is at the
+# revision that the changes were decided against and none of their keys is known.
 _WRITE: Final = f"""
 with known as ({_KNOWN}),
 written as (
@@ -105,8 +106,8 @@ from public.chat_sessions as s
 where s.chat_session_id = $1
 """
 
-_RAISE: Final = f"""
-with raised as (
+_ADVANCE: Final = f"""
+with advanced as (
   update public.chat_sessions
   set revision = $3, updated_at = greatest(now(), updated_at)
   where chat_session_id = $1 and revision = $2
@@ -119,9 +120,9 @@ entry as (
   select
     chat_session_id, revision, format('journey/%s/%s', revision, gen_random_uuid()), $4::jsonb, $5, 'journey',
     active_agent, context_hash, updated_at
-  from raised
+  from advanced
 )
-select {_COLUMNS} from raised
+select {_COLUMNS} from advanced
 """
 
 _FILL_HASH: Final = """
@@ -151,13 +152,13 @@ _NO_CHANGE: Final[Context] = {"context": None, "append": None, "active_agent": N
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What became of a batch.
+class WriteOutcome:
+    """The outcome of writing a batch.
 
     Attributes:
-        written: Whether this very call wrote it.
-        revision: The one that was stored before the call; None where there is no such session.
-        known: What the ledger has under the batch's keys.
+        written: Whether this call wrote the batch.
+        revision: The session's revision before the call; None if there is no such session.
+        known: The changes that the ledger already had under the batch's keys.
     """
 
     written: bool
@@ -166,94 +167,116 @@ class Written:
 
 
 class ChatSessionsSupabase:
-    """The tables, on a pool of connections. Every method raises as `stores.postgres.reported` says."""
+    """Both tables, on a pool of connections.
+
+    Every method raises the errors of `stores.postgres.translate_errors`. A method that returns a session raises
+    `ContextTooLarge` if the stored context is too large or too deep for a journey.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def create(self, wanted: CreateSession) -> ChatSessionArtifact | None:
-        """Create a session unless it is there; answers the stored one, None if its key names another session."""
+        """Create a session unless it exists.
+
+        Returns:
+            The stored session; None if the idempotency key belongs to another session.
+        """
         session = wanted.session
-        for _ in range(2):  # a row that another transaction has just made is only seen by the next statement
-            row = await self._row(
+        for _ in range(2):  # if another transaction created the row during the statement, only the next one can see it
+            row = await self._fetch_row(
                 _CREATE,
                 UUID(session.chat_session_id),
                 session.tenant_id,
                 session.user_id,
                 session.active_agent,
-                _json(session.context),
+                json_text(session.context),
                 session.context_hash,
                 session.created_at,
                 wanted.idempotency_key,
             )
             if row:
-                return await self._loaded(row)
+                return await self._parse_and_fill_hash(row)
         return None
 
     async def read(self, chat_session_id: str) -> ChatSessionArtifact | None:
-        """Read a session, whosever it is."""
-        row = await self._row(_READ, UUID(chat_session_id))
-        return _session(row) if row else None
+        """Read a session of any tenant; None if it does not exist."""
+        row = await self._fetch_row(_READ, UUID(chat_session_id))
+        return _parse_session(row) if row else None
 
     async def read_latest(self, tenant_id: str, user_id: str) -> ChatSessionArtifact | None:
-        """Read the session that a user changed last."""
-        row = await self._row(_READ_LATEST, tenant_id, user_id)
-        return _session(row) if row else None
+        """Read the user's active session with the latest change; None if the user has no active session."""
+        row = await self._fetch_row(_READ_LATEST, tenant_id, user_id)
+        return _parse_session(row) if row else None
 
     async def load(self, chat_session_id: str) -> ChatSessionArtifact | None:
-        """Read a session to go on from, mending a hash that a change by hand has left behind."""
-        row = await self._row(_READ, UUID(chat_session_id))
-        return await self._loaded(row) if row else None
+        """Read a session that a journey resumes, and store its context hash if a change by hand left it stale."""
+        row = await self._fetch_row(_READ, UUID(chat_session_id))
+        return await self._parse_and_fill_hash(row) if row else None
 
-    async def write(self, batch: WriteChanges) -> Written:
-        """Apply a batch if the session is at its base revision and none of its keys is known.
+    async def write(self, batch: WriteChanges) -> WriteOutcome:
+        """Apply a batch if the session is at the batch's base revision and none of the batch's keys is known.
 
         Raises:
-            ApplicationError: `DATABASE_UNAVAILABLE` also where other writers keep getting in between.
+            DatabaseUnavailable: At each of several attempts, another writer changed the session during the statement.
         """
         session = batch.session
         identity = UUID(session.chat_session_id)
-        for _ in range(_RACES):
+        for _ in range(_WRITE_ATTEMPTS):
             if batch.entries:
-                row = await self._row(
+                row = await self._fetch_row(
                     _WRITE,
                     identity,
                     batch.keys,
                     batch.base_revision,
-                    _json(session.context),
+                    json_text(session.context),
                     session.context_hash,
                     session.active_agent,
                     session.revision,
                     session.updated_at,
-                    _json(batch.entries),
+                    json_text(batch.entries),
                 )
             else:
-                row = await self._row(_LOOK_UP, identity, batch.keys)
+                row = await self._fetch_row(_LOOK_UP, identity, batch.keys)
             if row is None:
-                return Written(written=False, revision=None, known=())
+                return WriteOutcome(written=False, revision=None, known=())
             known = tuple(KnownChange.model_validate(entry) for entry in from_json(row["known"]))
             lost_a_race = batch.entries and not row["written"] and not known and row["revision"] == batch.base_revision
             if not lost_a_race:
-                return Written(written=row["written"], revision=row["revision"], known=known)
-        raise DatabaseUnavailable("the session is being written by others")
+                return WriteOutcome(written=row["written"], revision=row["revision"], known=known)
+        raise DatabaseUnavailable("other writers keep changing the session")
 
     async def advance_past(self, session: ChatSessionArtifact, revision: int) -> ChatSessionArtifact | None:
-        """Give a session the revision after another one, with a ledger row; None if it has moved meanwhile."""
-        row = await self._row(
-            _RAISE,
+        """Set a session's revision to the one after `revision`, with a ledger entry that changes nothing else.
+
+        Returns:
+            The session as stored; None if the stored revision is no longer the session's.
+        """
+        row = await self._fetch_row(
+            _ADVANCE,
             UUID(session.chat_session_id),
             session.revision,
             revision + 1,
-            _json(_NO_CHANGE),
+            json_text(_NO_CHANGE),
             canonical_hash(_NO_CHANGE),
         )
-        return _session(row) if row else None
+        return _parse_session(row) if row else None
 
     async def history(
         self, chat_session_id: str, tenant_id: str, *, after_revision: int, limit: int
     ) -> Sequence[LedgerEntry] | None:
-        """Read a tenant's session's ledger; None where there is no such session."""
-        with reported(_STORE):
+        """Read the ledger of a session, in order of revision.
+
+        Args:
+            chat_session_id: The session.
+            tenant_id: The session's tenant.
+            after_revision: Only entries with a later revision are read.
+            limit: The maximum number of entries.
+
+        Returns:
+            The entries; None if the tenant has no such session.
+        """
+        with translate_errors(_STORE):
             rows = await self._pool.fetch(_HISTORY, UUID(chat_session_id), tenant_id, after_revision, limit)
         if not rows:
             return None
@@ -263,29 +286,25 @@ class ChatSessionsSupabase:
             if row["revision"] is not None
         ]
 
-    async def _loaded(self, row: asyncpg.Record) -> ChatSessionArtifact:
-        session = _session(row)
+    async def _parse_and_fill_hash(self, row: asyncpg.Record) -> ChatSessionArtifact:
+        session = _parse_session(row)
         if row["context_hash"] != session.context_hash:
-            with reported(_STORE):
+            with translate_errors(_STORE):
                 await self._pool.execute(_FILL_HASH, row["chat_session_id"], session.revision, session.context_hash)
         return session
 
-    async def _row(self, statement: str, *parameters: object) -> asyncpg.Record | None:
-        with reported(_STORE):
+    async def _fetch_row(self, statement: str, *parameters: object) -> asyncpg.Record | None:
+        with translate_errors(_STORE):
             return await self._pool.fetchrow(statement, *parameters)
 
 
-def _json(value: object) -> str:
-    return to_json(value).decode()
-
-
-def _session(row: asyncpg.Record) -> ChatSessionArtifact:
+def _parse_session(row: asyncpg.Record) -> ChatSessionArtifact:
     try:
-        # As deep as it will be inside of messages, where parsers have their limit too.
-        context = from_json(f"{'[' * _ENVELOPE}{row['context']}{']' * _ENVELOPE}")
+        # The parser limits the depth. The extra brackets ensure that the context can be parsed inside a message, too.
+        context = from_json(f"{'[' * _MESSAGE_NESTING}{row['context']}{']' * _MESSAGE_NESTING}")
     except ValueError as error:
-        raise ContextTooLarge(f"the stored context cannot be held: {error}", field="context") from None
-    for _ in range(_ENVELOPE):
+        raise ContextTooLarge(f"a journey cannot hold the stored context: {error}", field="context") from None
+    for _ in range(_MESSAGE_NESTING):
         (context,) = context
     encoded = canonical(context)
     if len(encoded) > MAX_STORED_CONTEXT_BYTES:

@@ -1,8 +1,8 @@
 """Bring the schemas of both stores up to date.
 
-Supabase's migrations are recorded the way the Supabase CLI records them, so `supabase db push` and
-`journey migrate` may take turns on one database. The State Surface keeps a record of its own, because on the
-platform it is another system.
+Supabase's migrations are recorded as the Supabase CLI records them, so `supabase db push` and `journey migrate` can
+take turns on one database. The State Surface's migrations are recorded in its own schema, because on the platform the
+State Surface is another system.
 """
 
 import re
@@ -27,11 +27,13 @@ MIGRATIONS: Final = {
     "state_surface": _HERE / "migrations" / "state_surface",
 }
 """The folder of each store's migrations."""
-# Any fixed number will do, as long as every version of this module takes the same one.
-_LOCK: Final = 7_310_594_205_142_861
+
+# The key of the advisory lock: any number, as long as all versions of this module use the same one.
+_LOCK_KEY: Final = 7_310_594_205_142_861
 _CONNECT_SECONDS: Final = 15
 
-# What may hold a semicolon that ends nothing: comments, quoted text and names, dollar-quoted bodies.
+# Comments, quoted text and names, and dollar-quoted bodies may contain semicolons. Only a semicolon outside of them
+# ends a statement: the group `end`.
 _LEXEME: Final = re.compile(
     r"--[^\n]* | /\*.*?\*/ | '[^']*' | \"[^\"]*\" | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ | (?P<end>;)",
     re.DOTALL | re.VERBOSE,
@@ -42,8 +44,8 @@ class MigrationError(DatabaseUnavailable):
     """A schema could not be brought up to date.
 
     Attributes:
-        store: The store whose schema it was.
-        file: The SQL file that failed, or None where the failure lies before the first file.
+        store: The store, `supabase` or `state_surface`.
+        file: The name of the SQL file that failed; None if the error came from no file, such as a failed connection.
     """
 
     def __init__(self, store: str, message: str, file: str | None = None) -> None:
@@ -54,7 +56,7 @@ class MigrationError(DatabaseUnavailable):
 
 @dataclass(frozen=True)
 class MigrationReport:
-    """The versions that one call of `migrate` applied, in order; empty where nothing was left to do."""
+    """The versions that one call of `migrate` applied, in order; empty if the store was up to date."""
 
     supabase: tuple[str, ...]
     state_surface: tuple[str, ...]
@@ -81,7 +83,7 @@ class _Store:
         """The store's migrations, oldest first.
 
         Raises:
-            MigrationError: If there are none, which means a broken installation.
+            MigrationError: The folder has no migrations, so the installation is broken.
         """
         found = [
             _Migration(version=match["version"], name=match["name"], path=path)
@@ -96,8 +98,8 @@ class _Store:
 def split_statements(sql: str) -> list[str]:
     """Split a migration into the statements that the Supabase CLI records for it.
 
-    The split is for the record only, since a file always runs whole. So it leaves out what the files here do
-    without, such as nested comments and SQL-standard function bodies of several statements.
+    The statements are only recorded; a file always runs as a whole. The split does not support syntax that our
+    migrations do not use: nested comments, and SQL-standard function bodies of several statements.
     """
     ends = [match.start() for match in _LEXEME.finditer(sql) if match["end"]]
     pieces = (sql[start:end].strip() for start, end in zip([0, *(end + 1 for end in ends)], [*ends, None], strict=True))
@@ -105,24 +107,24 @@ def split_statements(sql: str) -> list[str]:
 
 
 async def migrate(supabase_db_url: str, state_surface_url: str, *, progress: Progress) -> MigrationReport:
-    """Apply what is missing to both stores, Supabase first.
+    """Apply the missing migrations to both stores, Supabase first.
 
-    It may run any number of times, and at once with itself: every file is applied once, in a transaction of
-    its own together with its record. Versions that the database holds and this code does not know are left
-    alone: the database is shared, or newer than the code.
+    Any number of calls, even concurrent ones, apply every file once. Each file has a transaction of its own, which also
+    records the version. Recorded versions that this code does not know are left alone: other software shares the
+    database, or the database is newer than the code.
 
     Args:
-        supabase_db_url: The database that holds the chat sessions. Where it is not a Supabase, the roles and
-            functions that the migrations build on are added first.
-        state_surface_url: The database that holds the State Surface; it may be the same one.
-        progress: Told in a line what was done.
+        supabase_db_url: The database of the chat sessions. If it is not a Supabase database, the roles and
+            functions that the migrations depend on are added first.
+        state_surface_url: The database of the State Surface; it may be the same one.
+        progress: Called with one line of text after each step.
 
     Returns:
         The versions that were applied.
 
     Raises:
-        MigrationError: If a database could not be reached, or refused something. Files that were applied
-            before it stay applied.
+        MigrationError: A database cannot be reached, or refuses a statement. Files that were applied before the
+            error stay applied.
     """
     supabase = _Store("supabase", "supabase_migrations", MIGRATIONS["supabase"])
     state_surface = _Store("state_surface", "state_surface", MIGRATIONS["state_surface"])
@@ -137,7 +139,7 @@ async def migrate(supabase_db_url: str, state_surface_url: str, *, progress: Pro
 @asynccontextmanager
 async def _connect(store: _Store, url: str) -> AsyncIterator[Connection]:
     try:
-        # A transaction pooler mixes up prepared statements that are kept.
+        # No cached prepared statements: the URL may lead to a pooler in transaction mode, which mixes them up.
         connection = await asyncpg.connect(
             url,
             timeout=_CONNECT_SECONDS,
@@ -145,45 +147,45 @@ async def _connect(store: _Store, url: str) -> AsyncIterator[Connection]:
             server_settings={"application_name": "journey migrate"},
         )
     except (ValueError, asyncpg.InterfaceError):
-        # What could not be read may be a piece of the password: neither the message nor the cause may show.
+        # asyncpg's message may quote part of the password, so the error has neither its text nor a cause.
         raise MigrationError(store.name, "the database URL cannot be understood") from None
     except (OSError, asyncpg.PostgresError) as error:
-        raise MigrationError(store.name, f"cannot connect: {_said(error)}") from error
+        raise MigrationError(store.name, f"cannot connect: {_describe(error)}") from error
     try:
         yield connection
     finally:
         await connection.close()
 
 
-def _said(error: BaseException) -> str:
-    # Once a connection is lost the rollback fails too, and only what came before it tells why.
+def _describe(error: BaseException) -> str:
+    # After a connection is lost, the rollback fails as well. Only the error before it names the cause.
     if isinstance(error, asyncpg.InterfaceError) and error.__context__:
         error = error.__context__
-    # A timeout has no words of its own.
+    # A timeout has no message.
     return str(error) or type(error).__name__
 
 
 @contextmanager
-def _failures(store: _Store, file: str | None = None) -> Iterator[None]:
+def _translate_errors(store: _Store, file: str | None = None) -> Iterator[None]:
     try:
         yield
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise MigrationError(store.name, _said(error), file) from error
+        raise MigrationError(store.name, _describe(error), file) from error
 
 
 @asynccontextmanager
-async def _locked(connection: Connection) -> AsyncIterator[None]:
-    # Held by the transaction, because a transaction pooler has no sessions to hold it. Each statement has to
-    # see what the holder before us committed, whatever isolation the database defaults to.
+async def _lock(connection: Connection) -> AsyncIterator[None]:
+    # The lock belongs to the transaction: behind a pooler in transaction mode no session could hold it. The isolation
+    # level makes each statement see the commits of the lock's previous holder, whatever the database's default is.
     async with connection.transaction(isolation="read_committed"):
-        await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+        await connection.execute("select pg_advisory_xact_lock($1)", _LOCK_KEY)
         yield
 
 
 async def _add_roles(store: _Store, connection: Connection, progress: Progress) -> None:
-    with _failures(store, _ROLE_SHIM.name):
-        async with _locked(connection):
-            # Every Supabase, hosted or not, is run by this role; another database of its cluster is none.
+    with _translate_errors(store, _ROLE_SHIM.name):
+        async with _lock(connection):
+            # Every Supabase cluster, hosted or not, has the role; only its Supabase database has the schema as well.
             is_supabase = await connection.fetchval(
                 """
                 select to_regnamespace('auth') is not null
@@ -193,16 +195,16 @@ async def _add_roles(store: _Store, connection: Connection, progress: Progress) 
             if is_supabase:
                 return
             await connection.execute(_ROLE_SHIM.read_text("utf-8"))
-    progress(f"{store.name}: no Supabase; the roles and functions that one brings are in place")
+    progress(f"{store.name}: not a Supabase database; the roles and functions of Supabase are in place")
 
 
 async def _apply(store: _Store, connection: Connection, progress: Progress) -> tuple[str, ...]:
     migrations = store.migrations()
-    with _failures(store):
-        async with _locked(connection):
-            recorded = await _recorded(store, connection)
+    with _translate_errors(store):
+        async with _lock(connection):
+            recorded = await _read_recorded_versions(store, connection)
     if unknown := sorted(recorded - {migration.version for migration in migrations}):
-        progress(f"{store.name}: also holds versions unknown to this release, left alone: {', '.join(unknown)}")
+        progress(f"{store.name}: left alone versions that this release does not know: {', '.join(unknown)}")
     applied = [
         migration.version
         for migration in migrations
@@ -213,8 +215,9 @@ async def _apply(store: _Store, connection: Connection, progress: Progress) -> t
     return tuple(applied)
 
 
-async def _recorded(store: _Store, connection: Connection) -> set[str]:
-    # Looked for first, so that a run with nothing to do needs no right to create anything.
+async def _read_recorded_versions(store: _Store, connection: Connection) -> set[str]:
+    """Read the versions in the store's history table, which is created if it is missing."""
+    # `if not exists` would need the right to create the schema even if it exists, so look for the table first.
     if await connection.fetchval("select to_regclass($1) is null", store.history):
         await connection.execute(
             f"""
@@ -226,9 +229,9 @@ async def _recorded(store: _Store, connection: Connection) -> set[str]:
 
 
 async def _apply_one(store: _Store, connection: Connection, migration: _Migration, progress: Progress) -> bool:
-    with _failures(store, migration.path.name):
+    with _translate_errors(store, migration.path.name):
         sql = migration.path.read_text("utf-8")
-        async with _locked(connection):
+        async with _lock(connection):
             recorded = await connection.fetchval(
                 f"select exists (select from {store.history} where version = $1)",  # noqa: S608
                 migration.version,

@@ -1,4 +1,4 @@
-"""Connections to a Postgres, and what its errors mean to a journey."""
+"""Connection pools of the stores, and the translation of PostgreSQL's errors into application errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import asyncpg
+from pydantic_core import to_json
 from temporalio.exceptions import ApplicationError
 
 from journeys.errors import DatabaseUnavailable, InvalidParameter
@@ -13,7 +14,7 @@ from journeys.errors import DatabaseUnavailable, InvalidParameter
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-# Supabase's poolers answer on this port in transaction mode.
+# The port of Supabase's poolers in transaction mode.
 _TRANSACTION_POOLER_PORT = 6543
 _CONNECT_SECONDS = 3.0
 _STATEMENT_SECONDS = 3.0
@@ -21,16 +22,16 @@ _IDLE_SECONDS = 60.0
 
 
 async def open_pool(url: str, *, connections: int, transaction_pooler: bool = False) -> Pool:
-    """Make a pool that connects when it is first used, so that a worker starts while its store is down.
+    """Open a pool that connects on first use, so that a worker can start while its store is down.
 
     Args:
         url: `postgresql://user:password@host:port/database`.
-        connections: How many to hold at most.
-        transaction_pooler: The URL leads to a pooler in transaction mode, where a prepared statement of one
-            transaction is not there, or is another one, in the next. Port 6543 implies it.
+        connections: The maximum number of connections.
+        transaction_pooler: Whether the URL leads to a pooler in transaction mode; port 6543 implies it. Behind one
+            the pool caches no prepared statements, because the next transaction may run on another connection.
 
     Returns:
-        The pool; close it when done.
+        The pool; the caller closes it.
     """
     pooled = transaction_pooler or urlsplit(url).port == _TRANSACTION_POOLER_PORT
     return await asyncpg.create_pool(
@@ -42,28 +43,34 @@ async def open_pool(url: str, *, connections: int, transaction_pooler: bool = Fa
         max_inactive_connection_lifetime=_IDLE_SECONDS,
         statement_cache_size=0 if pooled else 100,
         server_settings={"application_name": "coexistence-journeys"},
-        reset=_keep,
+        reset=_skip_reset,
     )
 
 
-async def _keep(_: _Connection) -> None:
-    """Leave a connection as it is: single autocommit statements leave nothing behind, and a reset is a round trip."""
+async def _skip_reset(_: _Connection) -> None:
+    """Skip the pool's reset, which costs a round trip: an autocommit statement leaves no session state behind."""
+
+
+def json_text(value: object) -> str:
+    """Encode a value, pydantic models included, as JSON text: asyncpg takes `json` and `jsonb` parameters as text."""
+    return to_json(value).decode()
 
 
 @contextmanager
-def reported(store: str, *, may_refuse: bool = True) -> Iterator[None]:
-    """Turn a store's errors into what Temporal is to do about them.
+def translate_errors(store: str, *, may_refuse: bool = True) -> Iterator[None]:
+    """Translate a store's errors into application errors, which decide whether Temporal retries.
 
-    A data error (SQLSTATE class 22 or 23) lies in what was to be written and fails at once. Everything else is
-    retried: connections, timeouts, serialization and resources pass by themselves, a missing permission or
-    table when somebody mends it, and until then the pending activity shows what it waits for.
+    A data error (SQLSTATE class 22 or 23) is caused by the values to be written, so it is not retried. All other
+    errors are retried. Connection, timeout, serialization and resource errors pass by themselves. A missing
+    permission or table stays until somebody adds it; until then the pending activity shows the error.
 
     Args:
-        store: How to call the store in messages.
-        may_refuse: Whether a data error is final. It is not where another store holds the change already.
+        store: The store's name in messages.
+        may_refuse: Whether the store may refuse a change. If false, a data error is retried, too: another store
+            already holds the change.
 
     Raises:
-        ApplicationError: `INVALID_PARAMETER`, not to be retried, or `DATABASE_UNAVAILABLE`.
+        ApplicationError: `INVALID_PARAMETER`, not retryable, or `DATABASE_UNAVAILABLE`, retryable.
     """
     try:
         yield
@@ -76,12 +83,12 @@ def reported(store: str, *, may_refuse: bool = True) -> Iterator[None]:
                 type=InvalidParameter.code,
                 non_retryable=True,
             ) from None
-        raise _waiting(store, f"SQLSTATE {state}: {error}") from None
+        raise _unavailable(store, f"SQLSTATE {state}: {error}") from None
     except (TimeoutError, OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        raise _waiting(store, f"{type(error).__name__}: {error}".removesuffix(": ")) from None
+        raise _unavailable(store, f"{type(error).__name__}: {error}".removesuffix(": ")) from None
 
 
-def _waiting(store: str, reason: str) -> ApplicationError:
+def _unavailable(store: str, reason: str) -> ApplicationError:
     return ApplicationError(
         f"{store} is not available: {reason.splitlines()[0]}", {"field": ""}, type=DatabaseUnavailable.code
     )

@@ -1,4 +1,4 @@
-"""Where the stores are, from the environment."""
+"""The stores' addresses, from environment variables."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -7,29 +7,30 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-def _postgres_url(url: SecretStr) -> SecretStr:
-    """Refuse what is no database URL, without a word of it: it may be a piece of the password."""
+def _check_postgres_url(url: SecretStr) -> SecretStr:
+    """Refuse a malformed database URL. The message quotes no part of the URL, which may be part of the password."""
     try:
         parts = urlsplit(url.get_secret_value())
-        fits = parts.scheme in ("postgresql", "postgres") and (parts.port is None or parts.port > 0)
+        valid = parts.scheme in ("postgresql", "postgres") and (parts.port is None or parts.port > 0)
     except ValueError:
-        fits = False
-    if not fits:
+        valid = False
+    if not valid:
         raise ValueError(
-            "is no URL as postgresql://user:password@host:port/database; in a password write # / ? @ as %23 %2F %3F %40"
+            "is not a URL of the form postgresql://user:password@host:port/database; "
+            "in a password write # / ? @ as %23 %2F %3F %40"
         )
     return url
 
 
-PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+PostgresUrl = Annotated[SecretStr, AfterValidator(_check_postgres_url)]
 
 
 class StoreSettings(BaseSettings):
-    """Where the stores are.
+    """The stores' addresses.
 
     Attributes:
         supabase_db_url: Supabase's Postgres, direct or through a pooler, as `postgresql://...`.
-        state_surface_url: The State Surface's Postgres; Supabase's by default.
+        state_surface_url: The State Surface's Postgres; by default the same as Supabase's.
     """
 
     model_config = SettingsConfigDict(populate_by_name=True, frozen=True)

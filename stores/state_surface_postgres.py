@@ -1,16 +1,16 @@
-"""The State Surface on a Postgres: schema `state_surface`, table `artifacts`."""
+"""The State Surface in Postgres: schema `state_surface`, table `artifacts`."""
 
 from typing import Final
 from uuid import UUID
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from journeys.state_surface import SurfaceArtifact
-from stores.postgres import Pool, reported
+from stores.postgres import Pool, json_text, translate_errors
 
 _STORE: Final = "the State Surface"
 
-# An equal revision is written again only where it says something else, so that a retry costs no new row version.
+# An equal revision is written only if its payload differs, so that a retry creates no new row version.
 _ADVANCES: Final = """
   artifacts.revision < {new}.revision
   or artifacts.revision = {new}.revision and artifacts.semantic_payload is distinct from {new}.semantic_payload
@@ -55,27 +55,35 @@ _GET: Final = "select * from state_surface.artifacts where artifact_id = $1 and 
 
 
 class StateSurfacePostgres:
-    """The registry's table, on a pool of connections. Every method raises as `stores.postgres.reported` says."""
+    """The table of artifacts, on a pool of connections.
+
+    Every method raises the errors of `stores.postgres.translate_errors`.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def register(self, artifact: SurfaceArtifact) -> int:
-        """Register an artifact, or bring a registered one up to this revision; answers the revision it has then."""
-        with reported(_STORE, may_refuse=False):
+        """Register an artifact, or bring a registered one up to this revision.
+
+        Returns:
+            The artifact's revision afterwards; a later one if the artifact was ahead.
+        """
+        with translate_errors(_STORE, may_refuse=False):
             held: int | None = None
-            while held is None:  # none: another transaction has just made the row, the next statement sees it
+            # None if another transaction created the row during the statement; only the next statement can see it.
+            while held is None:
                 held = await self._pool.fetchval(
                     _REGISTER,
                     UUID(artifact.artifact_id),
                     artifact.tenant_id,
                     artifact.artifact_type,
                     artifact.lifecycle_state,
-                    _json(artifact.produced_by),
-                    _json(artifact.semantic_descriptor),
-                    _json(artifact.semantic_payload),
-                    _json(artifact.parent_artifacts),
-                    _json(artifact.materializations),
+                    json_text(artifact.produced_by),
+                    json_text(artifact.semantic_descriptor),
+                    json_text(artifact.semantic_payload),
+                    json_text(artifact.parent_artifacts),
+                    json_text(artifact.materializations),
                     artifact.revision,
                     artifact.created_at,
                     artifact.updated_at,
@@ -83,21 +91,25 @@ class StateSurfacePostgres:
             return held
 
     async def update(self, artifact: SurfaceArtifact) -> int | None:
-        """Bring an artifact up to this revision; answers the revision it has then, None if it is not registered."""
-        with reported(_STORE, may_refuse=False):
+        """Bring an artifact up to this revision.
+
+        Returns:
+            The artifact's revision afterwards, a later one if the artifact was ahead; None if it is not registered.
+        """
+        with translate_errors(_STORE, may_refuse=False):
             held: int | None = await self._pool.fetchval(
                 _UPDATE,
                 UUID(artifact.artifact_id),
                 artifact.lifecycle_state,
-                _json(artifact.semantic_payload),
+                json_text(artifact.semantic_payload),
                 artifact.revision,
                 artifact.updated_at,
             )
             return held
 
     async def get(self, artifact_id: str, tenant_id: str) -> SurfaceArtifact | None:
-        """Read a tenant's artifact."""
-        with reported(_STORE):
+        """Read an artifact of this tenant; None if the tenant has none with this ID."""
+        with translate_errors(_STORE):
             row = await self._pool.fetchrow(_GET, UUID(artifact_id), tenant_id)
         if row is None:
             return None
@@ -112,7 +124,3 @@ class StateSurfacePostgres:
 _JSON_COLUMNS: Final = frozenset(
     {"produced_by", "semantic_descriptor", "semantic_payload", "parent_artifacts", "materializations"}
 )
-
-
-def _json(value: object) -> str:
-    return to_json(value).decode()

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Create Temporal's two databases, or bring them up to the release of this image.
+# Create Temporal's two databases, or update their schemas to the release of this image.
 #
-# Safe to run again: a database that exists is left alone, the initial version is written only to a database that has
-# no later one, and an update starts from the version it finds. The connection is in the tool's own SQL_* variables.
+# It is safe to run again: `create-database` leaves an existing database alone, `setup-schema` writes the initial
+# version only to a database without a later one, and `update-schema` starts from the version that it finds. The tool
+# reads the connection from its SQL_* variables.
 set -eu
 
 schemas=/etc/temporal/schema/postgresql/v12
