@@ -31,10 +31,11 @@ dev: setup ## run the embedded stack and one worker until Ctrl-C
 	$(BIN)/journey dev
 
 fast: setup ## run the unit tests, which need no server
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest --hypothesis-profile fast tests/unit
 
+# Three processes with servers of their own keep two cores busy. Files in their order: the unit tests fill up the end.
 test: setup $(SUPABASE_CLI)/node_modules/.installed ## run all tests, with coverage
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov
 
 chaos: setup ## kill everything for two minutes and check the promises; SEED=.. DURATION=..
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION))

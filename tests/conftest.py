@@ -1,25 +1,23 @@
 """The servers and stores that tests share, and a world of its own for each test of a journey."""
 
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
-from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 from temporalio.client import Client
 
-from embedded import EmbeddedPostgres, EmbeddedStack, embedded_stack
-from stores.migrate import migrate
+from embedded import EmbeddedPostgres, EmbeddedStack
 from tests.support.journeys import PRODUCTION, Journeys, Mode
+from tests.support.migrated_stack import migrated_stack
 from worker.plugin import JourneyPlugin
+
+settings.register_profile("fast")
 
 
 @pytest.fixture(scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedStack]:
     """A Temporal server and a PostgreSQL with migrated stores."""
-    folder: Path = tmp_path_factory.mktemp("stack")
-    async with embedded_stack(folder, progress=lambda _: None) as running:
-        addresses = running.addresses
-        await migrate(addresses.supabase_db_url, addresses.state_surface_url, progress=lambda _: None)
+    async with migrated_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
 
 
@@ -55,13 +53,5 @@ async def journeys(
     stack: EmbeddedStack, client: Client, worker_clients: Mapping[bool, Client], mode: Mode
 ) -> AsyncIterator[Journeys]:
     """A task queue, a tenant and connections of the test's own; it starts the workers that it wants."""
-    name = uuid4().hex[:12]
-    async with Journeys.on(
-        stack.addresses,
-        client,
-        worker_clients[mode.sandbox],
-        task_queue=f"journeys-{name}",
-        tenant_id=f"tenant-{name}",
-        mode=mode,
-    ) as world:
+    async with Journeys.on(stack.addresses, client, worker_clients[mode.sandbox], mode=mode) as world:
         yield world

@@ -34,8 +34,8 @@ _THINKING_SECONDS: Final = 0.04
 _READ_FIRST: Final = "replace"
 
 
-class Charge(Record):
-    """What a caller is told.
+class Order(Record):
+    """What a caller is to do.
 
     Attributes:
         folder: Where the logs are, and the file `stop` once it is to end.
@@ -170,8 +170,8 @@ def _answer(told: ChatSessionReceipt) -> Answer:
     )
 
 
-async def connected() -> Client:
-    """A plain client, once Temporal answers."""
+async def connect() -> Client:
+    """Connect a plain client, once Temporal answers."""
     while True:
         try:
             return await Client.connect(**ClientConfig.load_client_connect_config())
@@ -179,34 +179,34 @@ async def connected() -> Client:
             await asyncio.sleep(0.2)
 
 
-async def _main(charge: Charge) -> None:
-    with Journal(charge.folder / f"{charge.name}.{time.time_ns()}.jsonl") as journal:
-        client = await connected()
-        opener = Caller(charge.name, client, journal)
+async def _main(order: Order) -> None:
+    with Journal(order.folder / f"{order.name}.{time.time_ns()}.jsonl") as journal:
+        client = await connect()
+        opener = Caller(order.name, client, journal)
         for seat in SEATS:
-            while (await opener.do(initialization(f"{charge.name} opens", seat, again=False))).outcome != "done":
-                if _told_to_stop(charge):
+            while (await opener.do(initialization(f"{order.name} opens", seat, again=False))).outcome != "done":
+                if _told_to_stop(order):
                     return
-        (charge.folder / f"{charge.name}.ready").touch()
+        (order.folder / f"{order.name}.ready").touch()
         async with asyncio.TaskGroup() as group:
-            for task in tasks_of(charge.name, charge.tasks):
-                group.create_task(_work(charge, task, Caller(task, client, journal)))
+            for task in tasks_of(order.name, order.tasks):
+                group.create_task(_work(order, task, Caller(task, client, journal)))
 
 
-async def _work(charge: Charge, task: str, caller: Caller) -> None:
+async def _work(order: Order, task: str, caller: Caller) -> None:
     # One byte for each step that was begun: nothing that a kill could leave half done.
-    with (charge.folder / f"{task}.steps").open("ab", buffering=0) as begun:
+    with (order.folder / f"{task}.steps").open("ab", buffering=0) as begun:
         step = begun.tell()
-        while not _told_to_stop(charge):
+        while not _told_to_stop(order):
             begun.write(b".")
-            await caller.do(operation(charge.seed, task, step, charge.everybody))
+            await caller.do(operation(order.seed, task, step, order.everybody))
             step += 1
             await asyncio.sleep(_THINKING_SECONDS)
 
 
-def _told_to_stop(charge: Charge) -> bool:
-    return (charge.folder / "stop").exists()
+def _told_to_stop(order: Order) -> bool:
+    return (order.folder / "stop").exists()
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(Charge.model_validate_json(sys.argv[1])))
+    asyncio.run(_main(Order.model_validate_json(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""The decide: what was promised, looked for in what is known. Pure; the same evidence is judged the same.
+"""Looks for what was promised in what is known. Pure: the same evidence has the same findings.
 
 Everything is found by names that no two changes share: an operation is the `author` of its change, stands in the
 change itself and, where it has a key, in that.

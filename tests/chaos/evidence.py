@@ -99,7 +99,7 @@ class StoredSession(Record):
 
 
 class Evidence(Record):
-    """All that is judged.
+    """All that the checker looks at.
 
     Attributes:
         openings: The sessions that anybody asked for.

@@ -49,7 +49,7 @@ class Member:
             while not self.done.is_set():
                 async with self._turn:
                     self._killed.clear()
-                    async with self._process.starting(mode=0o700):
+                    async with self._process.claim_directory(mode=0o700):
                         await self._process.start(self._command, environment=self._environment)
                 if await self._was_killed():
                     continue  # who killed it has the turn until it may live again

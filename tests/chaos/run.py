@@ -12,13 +12,11 @@ from typing import Final
 
 from temporalio.client import Client
 
-from embedded import EmbeddedStack, embedded_stack
-from embedded.ports import PortWish, choose_ports
+from embedded import EmbeddedStack
 from journeys import ChatSessions
 from journeys.chat_session.answers import ChatSessionView
 from journeys.errors import JourneyError
-from stores.migrate import migrate
-from tests.chaos.caller import Caller, Charge
+from tests.chaos.caller import Caller, Order
 from tests.chaos.evidence import LAST_CALLER, Call, Evidence
 from tests.chaos.fleet import Member
 from tests.chaos.journal import Journal, read_journals
@@ -28,6 +26,7 @@ from tests.chaos.plan import Plan
 from tests.chaos.roster import SEATS, Seat, visitor
 from tests.chaos.slow_proxy import SlowProxy
 from tests.chaos.stores import registered_artifacts, runs, stored_sessions, unreplayable, until_quiet
+from tests.support.migrated_stack import migrated_stack
 from tests.support.paths import REPOSITORY
 
 _START_SECONDS: Final = 90.0
@@ -74,7 +73,7 @@ async def run_plan(plan: Plan, folder: Path, tell: Tell) -> Run:
     journals = folder / "journals"
     journals.mkdir(parents=True)
     async with AsyncExitStack() as exits:
-        stack = await exits.enter_async_context(_servers(folder, tell))
+        stack = await exits.enter_async_context(migrated_stack(folder / "stack", progress=tell))
         proxies = {
             name: await exits.enter_async_context(SlowProxy.before(url))
             for name, url in {
@@ -93,20 +92,9 @@ async def run_plan(plan: Plan, folder: Path, tell: Tell) -> Run:
         tell("no more harm; the callers finish")
         (journals / "stop").touch()
         await _until(lambda: all(fleet[name].done.is_set() for name in plan.callers), _FINISH_SECONDS)
-        evidence = await _known(stack, journals, tell)
+        evidence = await _gather_evidence(stack, journals, tell)
         worker_ends = sum(member.ended_by_itself for name, member in fleet.items() if name not in plan.callers)
         return Run(evidence, monkey.damage, worker_ends, time.monotonic() - start)
-
-
-@asynccontextmanager
-async def _servers(folder: Path, tell: Tell) -> AsyncIterator[EmbeddedStack]:
-    # Ports that nobody takes while a server is down for a while.
-    postgres, temporal, ui = choose_ports([PortWish("PostgreSQL"), PortWish("Temporal"), PortWish("the Web UI")])
-    async with embedded_stack(
-        folder / "stack", postgres_port=postgres, temporal_port=temporal, ui_port=ui, progress=tell
-    ) as stack:
-        await migrate(stack.addresses.supabase_db_url, stack.addresses.state_surface_url, progress=lambda _: None)
-        yield stack
 
 
 def _fleet(plan: Plan, folder: Path, proxies: Mapping[str, SlowProxy]) -> dict[str, Member]:
@@ -130,10 +118,10 @@ def _fleet(plan: Plan, folder: Path, proxies: Mapping[str, SlowProxy]) -> dict[s
         fleet[name] = Member(name, folder / name, [sys.executable, "-m", "worker"], environment | chosen)
     environment = environment | {"TEMPORAL_ADDRESS": _address(proxies["callers' link"])}
     for name in plan.callers:
-        charge = Charge(
+        order = Order(
             folder=folder / "journals", name=name, seed=plan.seed, tasks=plan.tasks, everybody=plan.tasks_of_all
         )
-        command = [sys.executable, "-m", "tests.chaos.caller", charge.model_dump_json()]
+        command = [sys.executable, "-m", "tests.chaos.caller", order.model_dump_json()]
         fleet[name] = Member(name, folder / name, command, environment)
     return fleet
 
@@ -164,7 +152,7 @@ async def _until(reached: Callable[[], bool], seconds: float) -> None:
 # In the end.
 
 
-async def _known(stack: EmbeddedStack, journals: Path, tell: Tell) -> Evidence:
+async def _gather_evidence(stack: EmbeddedStack, journals: Path, tell: Tell) -> Evidence:
     """Open every session once more, change it once more behind all that still waits, and read everything."""
     client = await Client.connect(stack.addresses.temporal_address)
     seats = _seats(read_journals(journals))

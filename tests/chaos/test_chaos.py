@@ -1,12 +1,10 @@
-"""The chaos run keeps every promise, and its decide would see it if not."""
+"""The chaos run keeps every promise, and its checker would see it if not."""
 
-import asyncio
 import json
-import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from asyncio.subprocess import Process
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -16,13 +14,14 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.forgeries import FORGERIES, Forgery
 from tests.chaos.operations import operation
 from tests.chaos.plan import make_plan
+from tests.support.commands import command_process, read_line
 from tests.support.paths import REPOSITORY
+from tests.support.polling import eventually
+from tests.support.processes_of_a_directory import needs_proc, processes_in
 
 # Two sessions of `python -m tests.chaos --seed 1 --duration 20 --keep DIR`.
 RECORDED = REPOSITORY / "tests" / "chaos" / "recorded_run.json"
 CALLERS = ("caller0a", "caller0b", "caller1a", "caller1b")
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
 
 
 @pytest.fixture(scope="module")
@@ -66,21 +65,8 @@ def test_any_process_knows_what_another_one_sends() -> None:
     assert sent == [operation(7, caller, step, CALLERS) for caller in CALLERS for step in range(300)]
 
 
-@asynccontextmanager
-async def chaos(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tests.chaos", *arguments),
-        cwd=REPOSITORY,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.communicate()
+def chaos(*arguments: str) -> AbstractAsyncContextManager[Process]:
+    return command_process(sys.executable, "-m", "tests.chaos", *arguments)
 
 
 async def test_every_promise_is_kept_while_everything_dies() -> None:
@@ -99,22 +85,9 @@ async def test_every_promise_is_kept_while_everything_dies() -> None:
 async def test_a_run_that_is_interrupted_leaves_nothing_running(tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     async with chaos("--seed", "5", "--duration", "60", "--keep", str(folder)) as process:
-        assert process.stderr is not None
-        while b"starting 3 workers" not in await process.stderr.readline():
-            assert process.returncode is None
-        await asyncio.sleep(2)
-        assert processes_in(folder)
+        await read_line(process.stderr, "starting 3 workers")
+        await eventually(lambda: any("-m worker" in command for command in processes_in(folder).values()))
         process.send_signal(signal.SIGTERM)
         await process.communicate()
     assert process.returncode == 130
     assert not processes_in(folder)
-
-
-def processes_in(directory: Path) -> list[int]:
-    """The processes that work in a directory, as everything does that a run starts."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (entry / "cwd").readlink().is_relative_to(directory.resolve()):
-                found.append(int(entry.name))
-    return [each for each in found if each != os.getpid()]

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 from temporalio.client import Client
 
 from journeys import ChatSessions
 from journeys.chat_session.keys import session_id, session_key
 from journeys.chat_session.names import workflow_id
-from tests.support.commands import JOURNEY, end_of, eventually, journey, line, processes_in, running, the_object
+from tests.support.commands import JOURNEY, command_process, only_object, read_line, run_journey, wait_for_exit
+from tests.support.databases import execute, fetch_value
+from tests.support.processes_of_a_directory import processes_in, until_nothing_runs_in
 
 Addresses = dict[str, Any]
 
@@ -26,8 +27,8 @@ Addresses = dict[str, Any]
 @asynccontextmanager
 async def dev(data_dir: Path, *arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Addresses]]:
     """A running `journey dev`, once it has said where everything is."""
-    async with running(JOURNEY, "dev", "--data-dir", str(data_dir), "--json", *arguments) as process:
-        yield process, the_object(await line(process.stdout))
+    async with command_process(JOURNEY, "dev", "--data-dir", str(data_dir), "--json", *arguments) as process:
+        yield process, only_object(await read_line(process.stdout))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tupl
         yield data_dir, addresses
 
 
-async def sessions_at(addresses: Addresses) -> ChatSessions:
+async def connect_sessions(addresses: Addresses) -> ChatSessions:
     client = await Client.connect(addresses["temporal_address"], namespace=addresses["temporal_namespace"])
     return ChatSessions(client, task_queue=addresses["task_queue"])
 
@@ -53,8 +54,8 @@ def is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-async def nothing_is_left(data_dir: Path, addresses: Addresses) -> None:
-    await eventually(lambda: not processes_in(data_dir), f"left running: {processes_in(data_dir)}")
+async def until_nothing_is_left(data_dir: Path, addresses: Addresses) -> None:
+    await until_nothing_runs_in(data_dir)
     assert all(map(is_free, ports(addresses)))
 
 
@@ -76,9 +77,7 @@ async def test_one_line_says_where_everything_is_and_all_of_it_answers(shared: t
     assert page.getresponse().status == 200
     page.close()
     for store, table in (("supabase_db_url", "public.chat_sessions"), ("state_surface_url", "state_surface.artifacts")):
-        connection = await asyncpg.connect(addresses[store])
-        await connection.execute(f"select from {table}")
-        await connection.close()
+        await execute(addresses[store], f"select from {table}")
 
 
 async def test_any_client_of_temporal_holds_a_session_there(shared: tuple[Path, Addresses]) -> None:
@@ -100,25 +99,23 @@ async def test_any_client_of_temporal_holds_a_session_there(shared: tuple[Path, 
     change = {"tenant_id": "acme", "context": {"topic": "rent"}}
     answer: Addresses = await journey_of_ada.execute_update("update_chat_context", change)
     assert (answer["revision"], answer["context"]) == (1, {"topic": "rent"})
-    connection = await asyncpg.connect(addresses["supabase_db_url"])
-    stored = "select revision from public.chat_sessions where chat_session_id = $1"
-    assert await connection.fetchval(stored, identity) == 1
-    await connection.close()
+    stored = f"select revision from public.chat_sessions where chat_session_id = '{identity}'"
+    assert await fetch_value(addresses["supabase_db_url"], stored) == 1
 
 
 async def test_two_of_them_run_side_by_side(shared: tuple[Path, Addresses], tmp_path: Path) -> None:
     _, first = shared
     async with dev(tmp_path) as (process, second):
         assert set(ports(first)).isdisjoint(ports(second))
-        one, other = await sessions_at(first), await sessions_at(second)
+        one, other = await connect_sessions(first), await connect_sessions(second)
         moment = datetime.now(UTC)
         created = await one.initialize(tenant_id="t", user_id="u", requested_at=moment, context={"stack": 1})
         twin = await other.initialize(tenant_id="t", user_id="u", requested_at=moment, context={"stack": 2})
         assert created.chat_session_id == twin.chat_session_id
         assert (created.context, twin.context) == ({"stack": 1}, {"stack": 2})
         process.send_signal(signal.SIGINT)
-        await end_of(process)
-        await nothing_is_left(tmp_path, second)
+        await wait_for_exit(process)
+        await until_nothing_is_left(tmp_path, second)
 
 
 async def test_a_start_that_cannot_be_says_why(shared: tuple[Path, Addresses], tmp_path: Path) -> None:
@@ -127,9 +124,9 @@ async def test_a_start_that_cannot_be_says_why(shared: tuple[Path, Addresses], t
     file = tmp_path / "file"
     file.touch()
     twice, port, nowhere = await asyncio.gather(
-        journey("dev", "--json", "--data-dir", str(data_dir)),
-        journey("dev", "--json", "--data-dir", str(tmp_path / "data"), "--temporal-port", occupied),
-        journey("dev", "--json", "--data-dir", str(file / "data")),
+        run_journey("dev", "--json", "--data-dir", str(data_dir)),
+        run_journey("dev", "--json", "--data-dir", str(tmp_path / "data"), "--temporal-port", occupied),
+        run_journey("dev", "--json", "--data-dir", str(file / "data")),
     )
     for done, reason in ((twice, "is in use by process"), (port, occupied), (nowhere, str(file))):
         assert (done.returncode, done.stdout) == (1, "")
@@ -138,7 +135,7 @@ async def test_a_start_that_cannot_be_says_why(shared: tuple[Path, Addresses], t
         assert reason in last
         assert "Traceback" not in done.stderr
     assert not processes_in(tmp_path)
-    await (await sessions_at(addresses)).initialize(tenant_id="t", user_id="still there")
+    await (await connect_sessions(addresses)).initialize(tenant_id="t", user_id="still there")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -146,10 +143,10 @@ async def test_nothing_runs_after_its_end_and_sessions_go_on_at_the_next_start(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     async with dev(tmp_path) as (process, addresses):
-        sessions = await sessions_at(addresses)
+        sessions = await connect_sessions(addresses)
         session = await sessions.initialize(tenant_id="acme", user_id="ada", context={"topic": "rent"})
         process.send_signal(number)
-        status, said, complained = await end_of(process)
+        status, said, complained = await wait_for_exit(process)
     assert said == ""
     if number is signal.SIGKILL:
         assert status == -signal.SIGKILL
@@ -157,9 +154,9 @@ async def test_nothing_runs_after_its_end_and_sessions_go_on_at_the_next_start(
         assert status == 0, complained
         assert not processes_in(tmp_path)
         assert "Traceback" not in complained
-    await nothing_is_left(tmp_path, addresses)
+    await until_nothing_is_left(tmp_path, addresses)
 
     async with dev(tmp_path) as (process, addresses):
-        sessions = await sessions_at(addresses)
+        sessions = await connect_sessions(addresses)
         seen = await sessions.update_context(session.chat_session_id, tenant_id="acme", context={"again": True})
         assert (seen.revision, seen.context) == (1, {"topic": "rent", "again": True})

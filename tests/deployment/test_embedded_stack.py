@@ -14,8 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -36,11 +35,11 @@ from embedded import (
 )
 from embedded.supervised_process import SupervisedProcess
 from journeys.search_attributes import SEARCH_ATTRIBUTES
+from tests.support.databases import fetch_value
 from tests.support.paths import REPOSITORY
+from tests.support.polling import eventually
+from tests.support.processes_of_a_directory import needs_proc, processes_in, until_nothing_runs_in
 
-PATIENCE_SECONDS = 20.0
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root lends PostgreSQL another account")
 
 # Runs a stack in the directory of its first argument until its standard input ends or it is killed.
@@ -58,18 +57,19 @@ async def main():
 asyncio.run(main())
 """
 
+# Takes note of the signal to end, and goes on.
+DEAF = """
+import signal
+from pathlib import Path
+
+signal.signal(signal.SIGTERM, lambda *_: Path("asked").touch())
+Path("deaf").touch()
+while True:
+    signal.pause()
+"""
+
 
 # ---------------------------------------------------------------------------------------------- what is looked at
-
-
-def processes_in(directory: Path) -> dict[int, str]:
-    """The processes whose working directory is there, as every server's and supervisor's is."""
-    found: dict[int, str] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (entry / "cwd").readlink().is_relative_to(directory.resolve()):
-                found[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
-    return found
 
 
 def server_pid(directory: Path) -> int:
@@ -102,25 +102,6 @@ def kill_supervisors(directory: Path, number: signal.Signals) -> None:
     for pid, line in processes_in(directory).items():
         if "supervisor.py" in line:
             os.kill(pid, number)
-
-
-async def eventually(check: Callable[[], bool], promise: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not check():
-        assert time.monotonic() < deadline, promise
-        await asyncio.sleep(0.02)
-
-
-async def nothing_runs_in(directory: Path) -> None:
-    await eventually(lambda: not processes_in(directory), f"left running: {processes_in(directory)}")
-
-
-async def fetch(url: str, query: str) -> object:
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetchval(query)
-    finally:
-        await connection.close()
 
 
 def get(url: str) -> int:
@@ -200,11 +181,11 @@ async def test_a_fresh_stack_answers_on_every_address_it_names(tmp_path: Path) -
         assert set(listed.custom_attributes) == set(SEARCH_ATTRIBUTES)
         await start_journey(stack, "journey")
 
-        assert await fetch(addresses.supabase_db_url, "select current_database()") == "postgres"
-        assert await fetch(addresses.state_surface_url, "select current_database()") == "state_surface"
-        assert str(await fetch(addresses.supabase_db_url, "show server_version")).startswith("17.")
-        assert await fetch(addresses.supabase_db_url, "show fsync") == "on"
-        assert await fetch(addresses.supabase_db_url, "show timezone") == "UTC"
+        assert await fetch_value(addresses.supabase_db_url, "select current_database()") == "postgres"
+        assert await fetch_value(addresses.state_surface_url, "select current_database()") == "state_surface"
+        assert str(await fetch_value(addresses.supabase_db_url, "show server_version")).startswith("17.")
+        assert await fetch_value(addresses.supabase_db_url, "show fsync") == "on"
+        assert await fetch_value(addresses.supabase_db_url, "show timezone") == "UTC"
     assert sorted(told) == ["initialising PostgreSQL", "starting PostgreSQL", "starting Temporal"]
 
 
@@ -222,7 +203,7 @@ async def test_a_wrong_password_opens_no_database(tmp_path: Path) -> None:
     try:
         parts = urlsplit(postgres.url("postgres"))
         with pytest.raises(asyncpg.InvalidPasswordError):
-            await fetch(f"postgresql://postgres:wrong@127.0.0.1:{parts.port}/postgres", "select 1")
+            await fetch_value(f"postgresql://postgres:wrong@127.0.0.1:{parts.port}/postgres", "select 1")
         assert (tmp_path / "password").stat().st_mode & 0o777 == 0o600
     finally:
         await postgres.stop()
@@ -234,7 +215,7 @@ async def test_a_database_is_created_once_whatever_its_name(tmp_path: Path) -> N
     try:
         for _ in range(2):
             await postgres.create_database('Odd "name"/?')
-        assert await fetch(postgres.url('Odd "name"/?'), "select current_database()") == 'Odd "name"/?'
+        assert await fetch_value(postgres.url('Odd "name"/?'), "select current_database()") == 'Odd "name"/?'
     finally:
         await postgres.stop()
 
@@ -245,25 +226,25 @@ async def test_a_database_is_created_once_whatever_its_name(tmp_path: Path) -> N
 async def test_data_outlives_the_stack_in_a_directory_with_odd_characters(tmp_path: Path) -> None:
     data_dir = tmp_path / "it's a ?#%41 dir"
     async with embedded_stack(data_dir) as stack:
-        await fetch(stack.addresses.supabase_db_url, "create table kept as select 7 as value")
+        await fetch_value(stack.addresses.supabase_db_url, "create table kept as select 7 as value")
         await start_journey(stack, "journey")
     async with embedded_stack(data_dir) as stack:
-        assert await fetch(stack.addresses.supabase_db_url, "select value from kept") == 7
+        assert await fetch_value(stack.addresses.supabase_db_url, "select value from kept") == 7
         assert await journey_runs(stack, "journey")
 
 
 async def test_killed_servers_start_again_on_their_ports_with_all_they_acknowledged(tmp_path: Path) -> None:
     async with embedded_stack(tmp_path) as stack:
-        await fetch(stack.addresses.supabase_db_url, "create table kept as select 7 as value")
+        await fetch_value(stack.addresses.supabase_db_url, "create table kept as select 7 as value")
         await asyncio.gather(*(start_journey(stack, f"journey/{number}") for number in range(20)))
         await asyncio.gather(stack.postgres.kill(), stack.temporal.kill())
         with pytest.raises(ConnectionRefusedError):
             get(stack.addresses.temporal_ui_url)
         with pytest.raises(OSError, match="Connect call failed"):
-            await fetch(stack.addresses.supabase_db_url, "select 1")
+            await fetch_value(stack.addresses.supabase_db_url, "select 1")
 
         await asyncio.gather(stack.postgres.start(), stack.temporal.start())
-        assert await fetch(stack.addresses.supabase_db_url, "select value from kept") == 7
+        assert await fetch_value(stack.addresses.supabase_db_url, "select value from kept") == 7
         for number in range(20):
             assert await journey_runs(stack, f"journey/{number}")
         assert get(stack.addresses.temporal_ui_url) == 200
@@ -273,9 +254,9 @@ async def test_starting_twice_is_refused_and_harms_nothing(tmp_path: Path) -> No
     postgres = EmbeddedPostgres(tmp_path)
     await postgres.start()
     try:
-        with pytest.raises(RuntimeError, match="runs already"):
+        with pytest.raises(RuntimeError, match="already running"):
             await postgres.start()
-        assert await fetch(postgres.url("postgres"), "select 1") == 1
+        assert await fetch_value(postgres.url("postgres"), "select 1") == 1
     finally:
         await postgres.stop()
 
@@ -311,14 +292,14 @@ async def test_nothing_is_left_running_after_a_cancelled_start(tmp_path: Path, m
     postgres = EmbeddedPostgres(tmp_path, progress=lambda told: reached.set() if told == moment else None)
     start = asyncio.create_task(postgres.start())
     await reached.wait()
-    await eventually(lambda: bool(processes_in(tmp_path)), "nothing was ever started")
+    await eventually(lambda: processes_in(tmp_path))
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start
     assert not processes_in(tmp_path)
 
     await postgres.start()
-    assert await fetch(postgres.url("postgres"), "select 1") == 1
+    assert await fetch_value(postgres.url("postgres"), "select 1") == 1
     await postgres.stop()
 
 
@@ -333,21 +314,19 @@ async def test_nothing_is_left_running_when_one_server_cannot_start(tmp_path: Pa
 @needs_proc
 async def test_nothing_is_left_running_after_sigkill_of_the_parent(tmp_path: Path) -> None:
     async with parent_of_a_stack(tmp_path) as (parent, addresses):
-        await fetch(addresses["supabase_db_url"], "create table kept as select 7 as value")
+        await fetch_value(addresses["supabase_db_url"], "create table kept as select 7 as value")
         parent.kill()
-    await nothing_runs_in(tmp_path)
+    await until_nothing_runs_in(tmp_path)
     async with embedded_stack(tmp_path) as stack:
-        assert await fetch(stack.addresses.supabase_db_url, "select value from kept") == 7
+        assert await fetch_value(stack.addresses.supabase_db_url, "select value from kept") == 7
 
 
 @needs_proc
 async def test_nothing_is_left_running_after_sigkill_in_the_middle_of_a_first_start(tmp_path: Path) -> None:
     with python_process(PARENT, str(tmp_path)) as parent:
-        await eventually(
-            lambda: any("data.new" in line for line in processes_in(tmp_path).values()), "initdb was never seen"
-        )
+        await eventually(lambda: any("data.new" in line for line in processes_in(tmp_path).values()))
         parent.kill()
-    await nothing_runs_in(tmp_path)
+    await until_nothing_runs_in(tmp_path)
 
 
 @needs_proc
@@ -356,20 +335,20 @@ async def test_a_start_right_after_sigkill_waits_for_the_old_servers_to_end(tmp_
         parent.kill()
         parent.wait()
         async with embedded_stack(tmp_path) as stack:
-            assert await fetch(stack.addresses.supabase_db_url, "select 1") == 1
+            assert await fetch_value(stack.addresses.supabase_db_url, "select 1") == 1
 
 
 @needs_proc
 async def test_servers_orphaned_with_their_supervisors_are_replaced_at_the_next_start(tmp_path: Path) -> None:
     async with parent_of_a_stack(tmp_path) as (parent, addresses):
-        await fetch(addresses["supabase_db_url"], "create table kept as select 7 as value")
+        await fetch_value(addresses["supabase_db_url"], "create table kept as select 7 as value")
         orphans = [server_pid(tmp_path / name) for name in ("postgres", "temporal")]
         kill_supervisors(tmp_path, signal.SIGKILL)
         parent.kill()
     assert set(orphans) <= set(processes_in(tmp_path))
     async with embedded_stack(tmp_path) as stack:
         assert not set(orphans) & set(processes_in(tmp_path))
-        assert await fetch(stack.addresses.supabase_db_url, "select value from kept") == 7
+        assert await fetch_value(stack.addresses.supabase_db_url, "select value from kept") == 7
 
 
 @needs_proc
@@ -386,21 +365,19 @@ async def test_a_terminated_supervisor_ends_its_server_in_order(tmp_path: Path) 
     postgres = EmbeddedPostgres(tmp_path)
     await postgres.start()
     kill_supervisors(tmp_path, signal.SIGTERM)
-    await nothing_runs_in(tmp_path)
+    await until_nothing_runs_in(tmp_path)
     assert "database system is shut down" in (tmp_path / "server.log").read_text()
     await postgres.stop()
 
 
 @needs_proc
 async def test_a_server_that_ignores_its_signal_is_killed_after_the_grace(tmp_path: Path) -> None:
-    deaf = "import signal, pathlib; signal.signal(15, signal.SIG_IGN); pathlib.Path('deaf').touch(); signal.pause()"
     process = SupervisedProcess("deaf", tmp_path, stop_signal=signal.SIGTERM, grace_seconds=0.3)
-    async with process.starting(mode=0o700):
-        await process.start([sys.executable, "-c", deaf], environment=os.environ)
-        await eventually((tmp_path / "deaf").exists, "it never started")
-    started = time.monotonic()
+    async with process.claim_directory(mode=0o700):
+        await process.start([sys.executable, "-c", DEAF], environment=os.environ)
+        await eventually((tmp_path / "deaf").exists)
     await process.stop()
-    assert 0.3 <= time.monotonic() - started < 3
+    assert (tmp_path / "asked").exists()
     assert not processes_in(tmp_path)
 
 
@@ -422,7 +399,7 @@ async def test_process_numbers_that_others_have_by_now_are_not_signalled(tmp_pat
         (tmp_path / "server.lock").write_text(f"{stranger.pid} 1")
         (tmp_path / "data" / "postmaster.pid").write_text(f"{stranger.pid}\n{tmp_path}\n1\n1\n\n\n\nready\n")
         await postgres.start()
-        assert await fetch(postgres.url("postgres"), "select 1") == 1
+        assert await fetch_value(postgres.url("postgres"), "select 1") == 1
         await postgres.stop()
         assert stranger.poll() is None
 
@@ -434,7 +411,7 @@ async def test_a_lock_that_a_stranger_holds_is_an_error_and_the_stranger_lives(t
         lock.flush()
         process = SupervisedProcess("server", tmp_path, stop_signal=signal.SIGTERM, grace_seconds=0.1)
         with pytest.raises(EmbeddedStackError, match=f"server of an earlier start .{stranger.pid} 1. still runs"):
-            async with process.starting(mode=0o700):
+            async with process.claim_directory(mode=0o700):
                 pytest.fail("it started")
         assert stranger.poll() is None
 
@@ -469,7 +446,7 @@ async def test_stacks_that_start_at_once_share_no_port(tmp_path: Path) -> None:
         await asyncio.gather(*(server.start() for server in servers))
         assert len({urlsplit(server.url("x")).port for server in servers}) == 4
         for server in servers:
-            assert await fetch(server.url("postgres"), "select 1") == 1
+            assert await fetch_value(server.url("postgres"), "select 1") == 1
     finally:
         await asyncio.gather(*(server.stop() for server in servers))
 
@@ -481,7 +458,7 @@ async def test_a_directory_in_use_is_refused_and_its_server_is_left_alone(tmp_pa
         with pytest.raises(EmbeddedStackError, match=f"in use by process {os.getpid()}: end it, or name another"):
             async with embedded_stack(tmp_path):
                 pytest.fail("it started")
-        assert await fetch(postgres.url("postgres"), "select 1") == 1
+        assert await fetch_value(postgres.url("postgres"), "select 1") == 1
     finally:
         await postgres.stop()
 
@@ -510,7 +487,7 @@ async def test_without_the_extra_the_error_says_what_to_install(
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "files", not_installed)
-    with pytest.raises(EmbeddedStackError, match=r"not installed: install coexistence-journeys\[embedded\]"):
+    with pytest.raises(EmbeddedStackError, match=r"not installed: run `make setup`"):
         await server(tmp_path / "data").start()
 
 
@@ -546,7 +523,7 @@ async def test_root_s_postgres_runs_below_a_closed_directory_and_leaves_it_close
     closed.mkdir(mode=0o700)
     postgres = EmbeddedPostgres(closed / "data" / "postgres")
     await postgres.start()
-    assert await fetch(postgres.url("postgres"), "select 1") == 1
+    assert await fetch_value(postgres.url("postgres"), "select 1") == 1
     assert "Uid:\t0" not in process_status(closed / "data" / "postgres")
     await postgres.stop()
     assert closed.stat().st_mode & 0o777 == 0o700

@@ -6,29 +6,34 @@ import os
 import subprocess
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
-from stores import migrate as migrations
-from stores.migrate import MigrationError, MigrationReport, migrate, split_statements
+from stores.migrate import MIGRATIONS, MigrationError, MigrationReport, migrate
+from tests.support.databases import (
+    Connection,
+    add_session,
+    add_supabase_roles,
+    connection_to,
+    create_database,
+    execute,
+    with_login,
+)
 from tests.support.paths import REPOSITORY
 
 if TYPE_CHECKING:
     from embedded import EmbeddedPostgres
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 SupabaseCli: TypeAlias = Callable[..., dict[str, Any]]
 NewDatabase: TypeAlias = Callable[[], Awaitable[str]]
 
 CLI = REPOSITORY / "tests" / "deployment" / "supabase_cli" / "node_modules" / ".bin" / "supabase"
-ROLE_SHIM = REPOSITORY / "stores" / "migrations" / "role_shim.sql"
 
 
 def versions(folder: str) -> tuple[str, ...]:
@@ -36,7 +41,7 @@ def versions(folder: str) -> tuple[str, ...]:
 
 
 SUPABASE_VERSIONS = versions("supabase/migrations")
-STATE_SURFACE_VERSIONS = versions("worker/migrations/state_surface")
+STATE_SURFACE_VERSIONS = versions("stores/migrations/state_surface")
 EVERYTHING = MigrationReport(supabase=SUPABASE_VERSIONS, state_surface=STATE_SURFACE_VERSIONS)
 NOTHING = MigrationReport(supabase=(), state_surface=())
 HISTORY = "select version, name, statements from supabase_migrations.schema_migrations order by version"
@@ -48,12 +53,7 @@ def silent(_line: str) -> None:
 
 @pytest.fixture(name="new_database")
 def _new_database(postgres: "EmbeddedPostgres") -> NewDatabase:
-    async def create() -> str:
-        name = f"migrations_{uuid4().hex}"
-        await postgres.create_database(name)
-        return postgres.url(name)
-
-    return create
+    return partial(create_database, postgres, "migrations")
 
 
 @pytest.fixture(name="url")
@@ -65,7 +65,7 @@ async def _url(new_database: NewDatabase) -> str:
 async def _database(url: str) -> AsyncIterator[Connection]:
     """A connection to a database that has been migrated."""
     await migrate(url, url, progress=silent)
-    async with connected(url) as connection:
+    async with connection_to(url) as connection:
         yield connection
 
 
@@ -93,29 +93,6 @@ def _supabase(tmp_path: Path) -> SupabaseCli:
     return run
 
 
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Connection]:
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def execute(url: str, sql: str) -> None:
-    async with connected(url) as connection:
-        await connection.execute(sql)
-
-
-async def add_supabase_roles(url: str) -> None:
-    await execute(url, ROLE_SHIM.read_text("utf-8"))
-
-
-def with_login(url: str, user: str, password: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.hostname}:{parts.port}"))
-
-
 # Two tools, one database
 
 
@@ -140,7 +117,7 @@ async def test_both_tools_record_a_migration_alike(new_database: NewDatabase, su
     await migrate(by_us, by_us, progress=silent)
     await add_supabase_roles(by_cli)
     await asyncio.to_thread(supabase, by_cli, "db", "push")
-    async with connected(by_us) as ours, connected(by_cli) as theirs:
+    async with connection_to(by_us) as ours, connection_to(by_cli) as theirs:
         assert await ours.fetch(HISTORY) == await theirs.fetch(HISTORY)
 
 
@@ -160,7 +137,7 @@ async def test_supabases_advisors_have_nothing_against_the_tables(url: str, supa
 
 async def test_a_second_run_changes_nothing(url: str) -> None:
     assert await migrate(url, url, progress=silent) == EVERYTHING
-    async with connected(url) as connection:
+    async with connection_to(url) as connection:
         before = await connection.fetch(HISTORY)
         assert await migrate(url, url, progress=silent) == NOTHING
         assert await connection.fetch(HISTORY) == before
@@ -201,12 +178,12 @@ async def test_a_failing_migration_leaves_nothing_of_itself_and_says_which_it_wa
     (tmp_path / "20300101000000_sound.sql").write_text("create table public.sound (id int);", "utf-8")
     broken = tmp_path / "20300101000001_broken.sql"
     broken.write_text("create table public.broken (id int); select * from nowhere;", "utf-8")
-    monkeypatch.setattr(migrations, "supabase_migrations", lambda: tmp_path)
+    monkeypatch.setitem(MIGRATIONS, "supabase", tmp_path)
 
     with pytest.raises(MigrationError, match="nowhere") as failure:
         await migrate(url, url, progress=silent)
     assert (failure.value.store, failure.value.file) == ("supabase", broken.name)
-    async with connected(url) as connection:
+    async with connection_to(url) as connection:
         assert [row["name"] for row in await connection.fetch(HISTORY)] == ["sound"]
         assert await connection.fetchval("select to_regclass('public.broken')") is None
 
@@ -219,7 +196,7 @@ async def test_a_lost_connection_is_told_as_the_database_told_it(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "20300101000000_fatal.sql").write_text("select pg_terminate_backend(pg_backend_pid());", "utf-8")
-    monkeypatch.setattr(migrations, "supabase_migrations", lambda: tmp_path)
+    monkeypatch.setitem(MIGRATIONS, "supabase", tmp_path)
     with pytest.raises(MigrationError, match="terminating connection due to administrator"):
         await migrate(url, url, progress=silent)
 
@@ -227,7 +204,7 @@ async def test_a_lost_connection_is_told_as_the_database_told_it(
 async def test_an_installation_without_its_migrations_is_an_error(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrations, "supabase_migrations", lambda: tmp_path)
+    monkeypatch.setitem(MIGRATIONS, "supabase", tmp_path)
     with pytest.raises(MigrationError, match="no migrations in"):
         await migrate(url, url, progress=silent)
 
@@ -256,30 +233,13 @@ async def test_no_error_shows_the_password(url: str, url_of: Callable[[str], str
     assert "hush" not in "".join(traceback.format_exception(failure.value))
 
 
-@pytest.mark.parametrize(
-    ("sql", "statements"),
-    [
-        ("select 1; select 2", ["select 1", "select 2"]),
-        ("select 1;;\n;", ["select 1"]),
-        ("-- one; still one\nselect 1;", ["-- one; still one\nselect 1"]),
-        ("/* one; */ select 1;", ["/* one; */ select 1"]),
-        ("select 'a;''b;';", ["select 'a;''b;'"]),
-        ('select 1 as "a;""b";', ['select 1 as "a;""b"']),
-        ("do $$ begin; end $$; select 1;", ["do $$ begin; end $$", "select 1"]),
-        ("do $a$ $$; $b$; $a$; select 1;", ["do $a$ $$; $b$; $a$", "select 1"]),
-    ],
-)
-def test_a_statement_is_recorded_whole(sql: str, statements: list[str]) -> None:
-    assert split_statements(sql) == statements
-
-
 # Where the stores live
 
 
 async def test_the_state_surface_needs_nothing_of_supabases(new_database: NewDatabase) -> None:
     supabase_url, state_surface_url = await new_database(), await new_database()
     assert await migrate(supabase_url, state_surface_url, progress=silent) == EVERYTHING
-    async with connected(state_surface_url) as connection:
+    async with connection_to(state_surface_url) as connection:
         schemas = await connection.fetch(
             "select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' order by 1"
         )
@@ -296,7 +256,7 @@ async def test_a_hosted_supabase_is_migrated_by_its_unprivileged_owner_and_given
 ) -> None:
     owner = f"hosted_{uuid4().hex}"
     await add_supabase_roles(url)
-    async with connected(url) as connection:
+    async with connection_to(url) as connection:
         # As on the platform: the owner is no superuser, and what Supabase brings is not the owner's.
         await connection.execute(
             f"""
@@ -329,40 +289,20 @@ async def test_a_realtime_publication_that_has_the_sessions_already_is_left_as_i
 ) -> None:
     await execute(url, f"create publication supabase_realtime {publication}")
     assert await migrate(url, url, progress=silent) == EVERYTHING
-    async with connected(url) as connection:
+    async with connection_to(url) as connection:
         assert await connection.fetchval("select count(*) from pg_publication_rel") == 0
 
 
 # The tables
 
 
-async def add_session(connection: Connection, **columns: object) -> UUID:
-    session_id = uuid4()
-    row: dict[str, object] = {
-        "chat_session_id": session_id,
-        "tenant_id": "acme",
-        "user_id": "ada",
-        "active_agent": "guide",
-        "context": '{"topic": "invoices"}',
-        "context_hash": "hash of the first context",
-        "revision": 0,
-        "lifecycle_state": "ACTIVE",
-        "idempotency_key": uuid4().hex,
-        "created_at": datetime(2026, 1, 27, 10, 5, tzinfo=UTC),
-        "updated_at": datetime(2026, 1, 27, 10, 5, tzinfo=UTC),
-    } | columns
-    places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
-    await connection.execute(f"insert into public.chat_sessions ({', '.join(row)}) values ({places})", *row.values())
-    return session_id
-
-
-async def session(connection: Connection, session_id: UUID) -> asyncpg.Record:
+async def read_session(connection: Connection, session_id: UUID) -> asyncpg.Record:
     row = await connection.fetchrow("select * from public.chat_sessions where chat_session_id = $1", session_id)
     assert row is not None
     return row
 
 
-async def ledger(connection: Connection, session_id: UUID) -> list[asyncpg.Record]:
+async def read_ledger(connection: Connection, session_id: UUID) -> list[asyncpg.Record]:
     return await connection.fetch(
         "select * from public.chat_context_updates where chat_session_id = $1 order by revision", session_id
     )
@@ -416,7 +356,7 @@ async def test_a_session_takes_its_ledger_with_it(database: Connection) -> None:
     session_id = await add_session(database)
     await database.execute("update public.chat_sessions set context = '{}'")
     await database.execute("delete from public.chat_sessions where chat_session_id = $1", session_id)
-    assert await ledger(database, session_id) == []
+    assert await read_ledger(database, session_id) == []
 
 
 # Changes by hand
@@ -427,10 +367,10 @@ async def test_a_context_changed_by_hand_raises_the_revision_and_enters_the_ledg
     began = datetime.now(UTC)
     await database.execute("""update public.chat_sessions set context = '{"topic": "orders"}'""")
 
-    row = await session(database, session_id)
+    row = await read_session(database, session_id)
     assert (row["revision"], row["context_hash"]) == (5, None)
     assert row["updated_at"] >= began
-    (entry,) = await ledger(database, session_id)
+    (entry,) = await read_ledger(database, session_id)
     assert (entry["revision"], entry["author"], entry["active_agent"]) == (5, "manual", "guide")
     assert (entry["context_hash"], entry["applied_at"]) == (None, row["updated_at"])
     assert entry["idempotency_key"].startswith("manual/5/")
@@ -447,9 +387,9 @@ async def test_an_agent_changed_by_hand_leaves_the_context_and_its_hash(database
     session_id = await add_session(database)
     await database.execute("update public.chat_sessions set active_agent = 'liaison_finance'")
 
-    row = await session(database, session_id)
+    row = await read_session(database, session_id)
     assert (row["revision"], row["context_hash"]) == (1, "hash of the first context")
-    (entry,) = await ledger(database, session_id)
+    (entry,) = await read_ledger(database, session_id)
     assert (entry["active_agent"], entry["context_hash"]) == ("liaison_finance", "hash of the first context")
     assert json.loads(entry["change"]) == {
         "context": None,
@@ -467,10 +407,10 @@ async def test_changes_by_hand_leave_no_gap_and_never_turn_back_the_clock(databa
             "update public.chat_sessions set context = jsonb_build_object('n', $1::int), updated_at = now()", number
         )
     for session_id in sessions:
-        entries = await ledger(database, session_id)
+        entries = await read_ledger(database, session_id)
         assert [entry["revision"] for entry in entries] == [1, 2, 3]
         assert {entry["applied_at"] for entry in entries} == {ahead}
-        assert (await session(database, session_id))["updated_at"] == ahead
+        assert (await read_session(database, session_id))["updated_at"] == ahead
 
 
 @pytest.mark.parametrize(
@@ -487,5 +427,5 @@ async def test_what_the_journey_writes_itself_is_no_change_by_hand(database: Con
     session_id = await add_session(database)
     stamp = datetime(2026, 1, 27, 10, 6, tzinfo=UTC)
     await database.execute(f"update public.chat_sessions set {assignment}, updated_at = $1", stamp)
-    assert (await session(database, session_id))["updated_at"] == stamp
-    assert await ledger(database, session_id) == []
+    assert (await read_session(database, session_id))["updated_at"] == stamp
+    assert await read_ledger(database, session_id) == []

@@ -3,21 +3,25 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
-from uuid import UUID, uuid4
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 
-from stores.migrate import migrate
-from tests.support.paths import REPOSITORY
+from tests.support.databases import (
+    Connection,
+    add_session,
+    add_supabase_roles,
+    connection_to,
+    create_database,
+    execute,
+    migrate_silently,
+)
 
 if TYPE_CHECKING:
     from embedded import EmbeddedPostgres
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
-ROLE_SHIM = REPOSITORY / "stores" / "migrations" / "role_shim.sql"
 ADA: dict[str, Any] = {"sub": "ada", "role": "authenticated", "app_metadata": {"tenant_id": "acme"}}
 OWNERS = [("acme", "ada"), ("acme", "bob"), ("globex", "ada"), ("globex", "eve")]
 STRANGERS: dict[str, Any] = {
@@ -46,29 +50,29 @@ WRITES = {
 @pytest.fixture(name="url", scope="module")
 async def _url(postgres: "EmbeddedPostgres") -> str:
     """A migrated database with one session, and one change in its ledger, for each owner."""
-    name = f"row_level_security_{uuid4().hex}"
-    await postgres.create_database(name)
-    url = postgres.url(name)
-    connection = await asyncpg.connect(url)
-    try:
-        await make_generous(connection)
-        await migrate(url, url, progress=lambda _line: None)
+    url = await create_database(postgres, "row_level_security")
+    await add_supabase_roles(url)
+    # Many a Supabase project grants the API roles whatever is created later: that must not matter.
+    await execute(
+        url,
+        """
+        alter default privileges grant all on schemas to anon, authenticated, service_role;
+        alter default privileges grant all on tables to anon, authenticated, service_role;
+        alter default privileges grant all on functions to anon, authenticated, service_role;
+        """,
+    )
+    await migrate_silently(url, url)
+    async with connection_to(url) as connection:
         for tenant_id, user_id in OWNERS:
-            await add_session(connection, tenant_id, user_id)
-    finally:
-        await connection.close()
+            await add_changed_session(connection, tenant_id, user_id)
     return url
 
 
 @pytest.fixture(name="database")
 async def _database(url: str) -> AsyncIterator[Connection]:
     """The database of this module; whatever a test does to it is undone."""
-    connection = await asyncpg.connect(url)
-    try:
-        async with undone(connection):
-            yield connection
-    finally:
-        await connection.close()
+    async with connection_to(url) as connection, undone(connection):
+        yield connection
 
 
 @asynccontextmanager
@@ -81,29 +85,9 @@ async def undone(connection: Connection) -> AsyncIterator[None]:
         await transaction.rollback()
 
 
-async def make_generous(connection: Connection) -> None:
-    # Many a Supabase project grants the API roles whatever is created later: that must not matter.
-    await connection.execute(ROLE_SHIM.read_text("utf-8"))
-    await connection.execute(
-        """
-        alter default privileges grant all on schemas to anon, authenticated, service_role;
-        alter default privileges grant all on tables to anon, authenticated, service_role;
-        alter default privileges grant all on functions to anon, authenticated, service_role;
-        """
-    )
-
-
-async def add_session(connection: Connection, tenant_id: str, user_id: str) -> UUID:
-    session_id = uuid4()
-    await connection.execute(
-        """
-        insert into public.chat_sessions
-        values ($1, $2, $3, 'guide', '{}', 'hash', 0, 'ACTIVE', $1::uuid::text, now(), now())
-        """,
-        session_id,
-        tenant_id,
-        user_id,
-    )
+async def add_changed_session(connection: Connection, tenant_id: str, user_id: str) -> UUID:
+    """Insert a session, and one change in its ledger."""
+    session_id = await add_session(connection, tenant_id=tenant_id, user_id=user_id)
     await connection.execute(
         """
         insert into public.chat_context_updates
@@ -180,7 +164,7 @@ async def test_the_service_role_reads_everything(database: Connection, table: st
 
 async def test_the_service_role_writes_everything(database: Connection) -> None:
     async with acting_as(database, "service_role", {"role": "service_role"}):
-        session_id = await add_session(database, "initech", "peter")
+        session_id = await add_changed_session(database, "initech", "peter")
         await database.execute("update public.chat_context_updates set author = 'service'")
         assert await database.fetchval("select count(*) from public.chat_context_updates where author = 'service'") == 5
         await database.execute("delete from public.chat_context_updates where chat_session_id = $1", session_id)
@@ -195,7 +179,7 @@ async def test_the_service_role_truncates_nothing(database: Connection) -> None:
 
 
 async def test_a_change_by_the_service_role_that_leaves_the_revision_alone_is_noticed(database: Connection) -> None:
-    session_id = await add_session(database, "initech", "peter")
+    session_id = await add_changed_session(database, "initech", "peter")
     await database.execute("delete from public.chat_context_updates where chat_session_id = $1", session_id)
     async with acting_as(database, "service_role", {"role": "service_role"}):
         await database.execute(

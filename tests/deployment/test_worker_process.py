@@ -17,20 +17,17 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from journeys import ChatSessions
 from journeys.search_attributes import SEARCH_ATTRIBUTES
-from tests.support.commands import JOURNEY, PATIENCE_SECONDS, end_of, journey, line, running, the_object
+from tests.support.commands import JOURNEY, command_process, only_object, read_line, run_journey, wait_for_exit
 from tests.support.journeys import Journeys
+from tests.support.polling import eventually
+from tests.support.worker_processes import worker_environment
 
 WORKER = (JOURNEY, "worker")
 
 
 @pytest.fixture
 def environment(journeys: Journeys) -> dict[str, str]:
-    return {
-        "TEMPORAL_ADDRESS": journeys.addresses.temporal_address,
-        "SUPABASE_DB_URL": journeys.addresses.supabase_db_url,
-        "STATE_SURFACE_URL": journeys.addresses.state_surface_url,
-        "JOURNEY_TASK_QUEUE": journeys.task_queue,
-    }
+    return worker_environment(journeys.addresses, journeys.task_queue)
 
 
 def log_lines(text: str) -> list[dict[str, Any]]:
@@ -51,23 +48,23 @@ async def test_sigterm_under_load_drains_and_loses_nothing_acknowledged(
             if min(map(len, acknowledged.values())) >= 5:
                 enough.set()
 
-    async with running(*WORKER, **environment) as first:
-        await line(first.stderr, "polling")
+    async with command_process(*WORKER, **environment) as first:
+        await read_line(first.stderr, "polling")
         for _ in range(6):
-            acknowledged[(await journeys.initialize())["chat_session_id"]] = []
+            acknowledged[await journeys.create_session()] = []
         async with asyncio.TaskGroup() as group:
             talks = [group.create_task(talk(identity)) for identity in acknowledged]
             await enough.wait()
             first.send_signal(signal.SIGTERM)
-            status, said, complained = await end_of(first)
+            status, said, complained = await wait_for_exit(first)
             enough.clear()
             before = {identity: len(revisions) for identity, revisions in acknowledged.items()}
-            async with running(*WORKER, **environment) as second:
+            async with command_process(*WORKER, **environment) as second:
                 await enough.wait()  # others have gone on
                 over.set()
                 await asyncio.wait(talks)
                 second.send_signal(signal.SIGTERM)
-                assert (await end_of(second))[0] == 0
+                assert (await wait_for_exit(second))[0] == 0
     assert (status, said) == (0, ""), complained
     log_lines(complained)
     for identity, revisions in acknowledged.items():
@@ -84,40 +81,41 @@ async def test_a_namespace_without_the_search_attributes_is_refused_until_it_is_
         RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86400))
     )
     client = await Client.connect(journeys.addresses.temporal_address, namespace=name)
-    await known(client)
+    await until_namespace_is_known(client)
     there = environment | {"TEMPORAL_NAMESPACE": name}
 
-    refused = await journey("worker", **there)
+    refused = await run_journey("worker", **there)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert re.fullmatch(r"ENGINE_UNAVAILABLE: .*TenantId, UserId, ActiveAgent.*`journey migrate`\n", refused.stderr)
 
-    first = await journey("migrate", "--json", **there)
-    assert (first.returncode, the_object(first.stdout)["search_attributes"]) == (0, list(SEARCH_ATTRIBUTES))
-    second = await journey("migrate", "--json", **there)
+    first = await run_journey("migrate", "--json", **there)
+    assert (first.returncode, only_object(first.stdout)["search_attributes"]) == (0, list(SEARCH_ATTRIBUTES))
+    second = await run_journey("migrate", "--json", **there)
     assert second.returncode == 0, second.stderr
-    assert the_object(second.stdout) == {"supabase": [], "state_surface": [], "search_attributes": []}
+    assert only_object(second.stdout) == {"supabase": [], "state_surface": [], "search_attributes": []}
 
-    async with running(*WORKER, **there) as worker:
-        await line(worker.stderr, "polling")
+    async with command_process(*WORKER, **there) as worker:
+        await read_line(worker.stderr, "polling")
         session = await ChatSessions(client, task_queue=journeys.task_queue).initialize(tenant_id="t", user_id="u")
         assert session.revision == 0
 
 
-async def known(client: Client) -> None:
+async def until_namespace_is_known(client: Client) -> None:
     """Wait until a new namespace has come to the server's notice."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            try:
-                await client.operator_service.list_search_attributes(
-                    ListSearchAttributesRequest(namespace=client.namespace)
-                )
-                await client.count_workflows()
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
-                await asyncio.sleep(0.1)
-            else:
-                return
+
+    async def is_known() -> bool:
+        try:
+            await client.operator_service.list_search_attributes(
+                ListSearchAttributesRequest(namespace=client.namespace)
+            )
+            await client.count_workflows()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        return True
+
+    await eventually(is_known)
 
 
 async def test_logs_are_json_and_never_hold_the_password(journeys: Journeys, environment: dict[str, str]) -> None:
@@ -125,13 +123,13 @@ async def test_logs_are_json_and_never_hold_the_password(journeys: Journeys, env
     assert parts.password
     wrong = parts._replace(netloc=f"postgres:not-{parts.password}@{parts.hostname}:{parts.port}").geturl()
     verbose = environment | {"SUPABASE_DB_URL": wrong, "JOURNEY_LOG_LEVEL": "DEBUG"}
-    async with running(*WORKER, **verbose) as worker:
-        polling = await line(worker.stderr, "polling")
-        request = journeys.asked(context={"secret": "a user's own words"})
+    async with command_process(*WORKER, **verbose) as worker:
+        polling = await read_line(worker.stderr, "polling")
+        request = journeys.request(context={"secret": "a user's own words"})
         waiting = asyncio.create_task(journeys.initialize(request))
-        failed = await line(worker.stderr, "Completing activity as failed")
+        failed = await read_line(worker.stderr, "Completing activity as failed")
         worker.send_signal(signal.SIGTERM)
-        status, said, complained = await end_of(worker)
+        status, said, complained = await wait_for_exit(worker)
     assert (status, said) == (0, "")
     assert (
         log_lines(polling)[0].items()
@@ -144,5 +142,5 @@ async def test_logs_are_json_and_never_hold_the_password(journeys: Journeys, env
     assert parts.password not in logged
     assert "own words" not in logged
 
-    async with running(*WORKER, **environment):  # with the right password
+    async with command_process(*WORKER, **environment):  # with the right password
         assert (await waiting)["revision"] == 0

@@ -1,4 +1,4 @@
-"""`python -m tests.failover_times`: how long callers wait when the worker that serves them is killed.
+"""`python -m tests.promises.failover_times`: how long callers wait when the worker that serves them is killed.
 
 Two workers poll one task queue, and callers change a few sessions without a pause while others leave theirs alone.
 Again and again the worker that holds most sessions is killed (SIGKILL), and the time is taken from the kill to the
@@ -28,11 +28,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from embedded import embedded_stack
 from journeys import ChatSessions
 from journeys.messages import Record
-from stores.migrate import migrate
 from tests.support.journeys import Journeys
+from tests.support.migrated_stack import migrated_stack
 from tests.support.watching import runs
 from tests.support.worker_processes import WorkerProcess, holder, worker_environment, worker_process
 from worker.process import run_and_exit
@@ -136,8 +135,7 @@ async def measure(kills: int, seed: int, folder: Path) -> Report:
     chance = random.Random(seed)
     seen = _Seen()
     async with asyncio.timeout(_START_SECONDS + _SECONDS_PER_KILL * kills), AsyncExitStack() as exits:
-        stack = await exits.enter_async_context(embedded_stack(folder))
-        await migrate(stack.addresses.supabase_db_url, stack.addresses.state_surface_url, progress=lambda _: None)
+        stack = await exits.enter_async_context(migrated_stack(folder))
         client = await Client.connect(stack.addresses.temporal_address)
         journeys = await exits.enter_async_context(
             Journeys.on(stack.addresses, client, client, task_queue=_QUEUE, tenant_id=_TENANT)

@@ -1,6 +1,6 @@
 """Five thousand signals to one session while it goes on as new run after run, one in twenty of them bad.
 
-It takes half a minute and more, so it runs when asked for: `python -m pytest tests/five_thousand_signals.py`.
+It takes half a minute and more, so it runs when asked for: `python -m pytest tests/promises/five_thousand_signals.py`.
 """
 
 import asyncio
@@ -11,7 +11,14 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from journeys.chat_session.limits import MAX_BACKLOG_MESSAGES
 from journeys.chat_session.names import UPDATE
 from tests.support.journeys import Journeys
-from tests.support.watching import assert_stored, count, eventually, misbehaved, runs, until_revision
+from tests.support.watching import (
+    assert_stored,
+    count,
+    runs,
+    unexpected_failed_tasks,
+    until_refusals,
+    until_revision,
+)
 
 SIGNALS = 5000
 AT_ONCE = MAX_BACKLOG_MESSAGES // 2
@@ -26,7 +33,7 @@ async def test_five_thousand_signals_with_one_in_twenty_bad(journeys: Journeys) 
         {"tenant_id": tenant_id, "context": {"n": 2**53}},
     ]
     async with journeys.worker(rollover_messages=100):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         handle = journeys.handle(session)
 
         async def send(number: int) -> None:
@@ -43,20 +50,19 @@ async def test_five_thousand_signals_with_one_in_twenty_bad(journeys: Journeys) 
             sent += AT_ONCE
             await until_revision(journeys, session, sent - sent // 20)
 
-        async def refusals() -> int:
-            found: int = (await journeys.get(session))["refusals"]["count"]
-            return found
-
-        await eventually(refusals, lambda found: found == SIGNALS // 20)
+        await until_refusals(journeys, session, SIGNALS // 20)
         row = await assert_stored(journeys, session, SIGNALS - SIGNALS // 20)
         assert set(row["context"]) == {f"place {place}" for place in range(50)}
         keys = [entry["idempotency_key"] for entry in await journeys.ledger(session)]
         assert sorted(map(int, keys)) == [number for number in range(SIGNALS) if number % 20]
         histories = await runs(journeys, session)
         # The server itself ends a task when a hundred signals have come meanwhile, and begins it anew.
-        assert {
-            task.workflow_task_failed_event_attributes.cause for events in histories for task in misbehaved(events)
-        } <= {WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND}
+        causes = {
+            task.workflow_task_failed_event_attributes.cause
+            for events in histories
+            for task in unexpected_failed_tasks(events)
+        }
+        assert causes <= {WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND}
         per_run = [count(events, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) for events in histories]
         assert sum(per_run) <= SIGNALS
         assert max(per_run) <= 2 * MAX_BACKLOG_MESSAGES, per_run

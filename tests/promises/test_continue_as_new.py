@@ -1,7 +1,6 @@
 """A long session goes on as a new run, with messages in flight, and nobody notices."""
 
 import asyncio
-from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -12,70 +11,42 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import WorkflowIDReusePolicy
 
-from journeys import ChatSessions
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session.limits import KIB, MAX_CARRIED_CONTEXT_BYTES
 from journeys.chat_session.names import JOURNEY_ID, UPDATE, workflow_id
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, also_replayed
+from tests.support.mixed_load import apply_mixed_load
+from tests.support.polling import eventually
 from tests.support.tcp_proxy import ProxiedStores
 from tests.support.watching import (
-    accepted,
     assert_stored,
     count,
-    eventually,
-    failed,
-    misbehaved,
+    failure_code,
     runs,
+    send_update,
+    unexpected_failed_tasks,
+    until_refusals,
     until_revision,
     until_status,
     until_waiting,
 )
 
 
-def patient(journeys: Journeys) -> ChatSessions:
-    return ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=60))
-
-
 @pytest.mark.parametrize(("rollover", "mode"), [(1, PRODUCTION), (3, REPLAYED)], ids=str)
 async def test_messages_in_flight_are_applied_once_and_answered(journeys: Journeys, rollover: int) -> None:
-    sessions = patient(journeys)
     async with journeys.worker(rollover_messages=rollover):
-        session = (await journeys.initialize())["chat_session_id"]
-
-        async def signals() -> None:
-            for number in range(30):
-                await sessions.signal_context(
-                    session, tenant_id=journeys.tenant_id, append={"notes": [f"signal {number}"]}
-                )
-
-        async def updates(caller: int) -> list[int]:
-            return [
-                (
-                    await sessions.update_context(
-                        session, tenant_id=journeys.tenant_id, append={"notes": [f"update {caller}/{number}"]}
-                    )
-                ).applied_revision
-                for number in range(5)
-            ]
-
-        answered, _ = await asyncio.gather(asyncio.gather(*(updates(caller) for caller in range(5))), signals())
-        await until_revision(journeys, session, 55)
-        row = await assert_stored(journeys, session, 55)
-        notes = row["context"]["notes"]
-        assert not [note for note, times in Counter(notes).items() if times > 1]
-        assert [note for note in notes if note.startswith("signal")] == [f"signal {number}" for number in range(30)]
-        for caller, revisions in enumerate(answered):
-            assert [notes[revision - 1] for revision in revisions] == [f"update {caller}/{n}" for n in range(5)]
+        session = await journeys.create_session()
+        await apply_mixed_load(journeys, session, callers=5, signals=30)
         histories = await runs(journeys, session)
         assert len(histories) > 1
-        assert not [task for events in histories for task in misbehaved(events)]
+        assert not [task for events in histories for task in unexpected_failed_tasks(events)]
 
 
 async def test_a_run_is_not_left_before_what_it_has_accepted_is_answered(journeys: Journeys) -> None:
     async with ProxiedStores.of(journeys.addresses) as stores, journeys.worker(**stores.settings, rollover_messages=1):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         await stores.supabase.refuse()
-        updates = [await accepted(journeys, session, {"append": {"notes": [number]}}) for number in range(5)]
+        updates = [await send_update(journeys, session, {"append": {"notes": [number]}}) for number in range(5)]
         await until_waiting(journeys, session)
         await stores.supabase.mend()
         answers = await asyncio.wait_for(asyncio.gather(*(update.result() for update in updates)), 30)
@@ -85,9 +56,9 @@ async def test_a_run_is_not_left_before_what_it_has_accepted_is_answered(journey
 
 
 async def test_a_run_ends_even_while_callers_never_pause(journeys: Journeys) -> None:
-    sessions = patient(journeys)
+    sessions = journeys.sessions_within(timedelta(seconds=60))
     async with journeys.worker(rollover_messages=10):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
 
         async def talk() -> None:
             for number in range(25):
@@ -106,7 +77,7 @@ async def test_a_run_ends_even_while_callers_never_pause(journeys: Journeys) -> 
 
 async def test_a_run_that_began_with_a_large_context_serves_more_messages(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=1):
-        session = (await journeys.initialize(journeys.asked(context={"notes": "n" * 40 * 1024})))["chat_session_id"]
+        session = await journeys.create_session(context={"notes": "n" * 40 * 1024})
         for number in range(4):
             await journeys.update(session, {"context": {"n": number}, "returning": "receipt"})
         per_run = [
@@ -118,22 +89,18 @@ async def test_a_run_that_began_with_a_large_context_serves_more_messages(journe
 
 async def test_signals_that_are_all_refused_do_not_make_an_endless_history(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=5):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         for number in range(25):
             await journeys.signal(session, {"no such field": number})
 
-        async def refusals() -> int:
-            found: int = (await journeys.get(session))["refusals"]["count"]
-            return found
-
-        await eventually(refusals, lambda found: found == 25)
+        await until_refusals(journeys, session, 25)
         assert len(await runs(journeys, session)) > 1
 
 
 @pytest.mark.parametrize(("rollover", "mode"), [(1, PRODUCTION), (3, REPLAYED)], ids=str)
 async def test_the_counter_of_refusals_survives(journeys: Journeys, rollover: int) -> None:
     async with journeys.worker(rollover_messages=rollover):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         for number in range(12):
             await journeys.signal(session, {"append": {"notes": [number]}})
             await journeys.signal(session, {"append": {"notes": "no list"}})
@@ -146,7 +113,7 @@ async def test_the_counter_of_refusals_survives(journeys: Journeys, rollover: in
 
 
 async def test_a_backlog_longer_than_a_run_is_carried_over_in_order(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     session = journeys.identity(request)
     async with journeys.worker(rollover_messages=3, idle_seconds=0):
         await journeys.initialize(request)
@@ -159,12 +126,12 @@ async def test_a_backlog_longer_than_a_run_is_carried_over_in_order(journeys: Jo
         await assert_stored(journeys, session, 250)
         histories = await runs(journeys, session)
         assert len(histories) == 4, "a run for each batch of a hundred, and one that waits"
-        assert not [task for events in histories for task in misbehaved(events)]
+        assert not [task for events in histories for task in unexpected_failed_tasks(events)]
 
 
 async def test_a_thousand_signals_with_one_in_twenty_bad(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=100):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         handle = journeys.handle(session)
         bad: list[Any] = [
             {"tenant_id": journeys.tenant_id, "surprise": 1},
@@ -183,15 +150,11 @@ async def test_a_thousand_signals_with_one_in_twenty_bad(journeys: Journeys) -> 
         assert sorted(row["context"]["notes"]) == [number for number in range(1000) if number % 20]
         assert set(row["context"]) == {"notes"}
 
-        async def refusals() -> int:
-            found: int = (await journeys.get(session))["refusals"]["count"]
-            return found
-
-        await eventually(refusals, lambda found: found == 50)
+        await until_refusals(journeys, session, 50)
         await assert_stored(journeys, session, 950)
         histories = await runs(journeys, session)
         assert len(histories) > 1
-        assert not [task for events in histories for task in misbehaved(events)]
+        assert not [task for events in histories for task in unexpected_failed_tasks(events)]
 
 
 async def forge(journeys: Journeys, session: str, **options: Any) -> None:
@@ -228,17 +191,17 @@ async def forge(journeys: Journeys, session: str, **options: Any) -> None:
 
 
 async def test_nobody_but_a_run_before_it_tells_a_run_its_state(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     session = journeys.identity(request)
     async with journeys.worker(idle_seconds=0):
         await forge(journeys, session)
-        assert await failed(journeys, session) == "INVALID_PARAMETER"
+        assert await failure_code(journeys, session) == "INVALID_PARAMETER"
         assert not (await journeys.handle(session).describe()).search_attributes.get("TenantId")
         await journeys.initialize(request)
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
 
         await forge(journeys, session, start_signal=UPDATE, start_signal_args=[{"tenant_id": "forger"}])
-        assert await failed(journeys, session) == "INVALID_PARAMETER"
+        assert await failure_code(journeys, session) == "INVALID_PARAMETER"
         described = await journeys.handle(session).describe()
         assert described.search_attributes.get("TenantId") == [journeys.tenant_id]
         row = await assert_stored(journeys, session, 0)
@@ -247,7 +210,7 @@ async def test_nobody_but_a_run_before_it_tells_a_run_its_state(journeys: Journe
 
 async def test_the_next_run_of_a_schedule_is_no_continuation(journeys: Journeys) -> None:
     """Temporal starts it with the same arguments, and with the run before it as the one that it continues."""
-    request = journeys.asked()
+    request = journeys.request()
     session = journeys.identity(request)
     async with journeys.worker(idle_seconds=0):
         await journeys.initialize(request)
@@ -277,7 +240,7 @@ async def test_the_next_run_of_a_schedule_is_no_continuation(journeys: Journeys)
 
 async def test_a_context_too_large_to_carry_is_loaded_again(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=1):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         context = {"text": "x" * (MAX_CARRIED_CONTEXT_BYTES + 16 * KIB)}
         await journeys.supabase.execute(
             "update public.chat_sessions set context = $2 where chat_session_id = $1",
@@ -300,7 +263,7 @@ async def test_a_context_too_large_to_carry_is_loaded_again(journeys: Journeys) 
 
 @also_replayed
 async def test_a_cancel_drains_then_completes(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     session = journeys.identity(request)
     async with journeys.worker():
         await journeys.initialize(request)
@@ -318,7 +281,7 @@ async def test_a_cancel_drains_then_completes(journeys: Journeys) -> None:
 
 async def test_a_cancel_before_the_first_step_drains_as_well(journeys: Journeys) -> None:
     async with journeys.worker(idle_seconds=0):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
     await journeys.signal(session, {"append": {"notes": [1]}})
     await journeys.handle(session).cancel()
@@ -329,9 +292,9 @@ async def test_a_cancel_before_the_first_step_drains_as_well(journeys: Journeys)
 
 async def test_a_cancel_during_an_outage_waits_for_the_store(journeys: Journeys) -> None:
     async with ProxiedStores.of(journeys.addresses) as stores, journeys.worker(**stores.settings):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         await stores.supabase.refuse()
-        update = await accepted(journeys, session, {"append": {"notes": [1]}})
+        update = await send_update(journeys, session, {"append": {"notes": [1]}})
         await until_waiting(journeys, session)
         await journeys.handle(session).cancel()
         await journeys.signal(session, {"append": {"notes": [2]}})

@@ -2,17 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-import pytest
-
-from journeys import ChatSessions
 from journeys.chat_session.answers import UpdateReceipt
 from tests.support.journeys import Journeys
+from tests.support.polling import eventually
 from tests.support.tcp_proxy import ProxiedStores
-from tests.support.watching import assert_stored, eventually, misbehaved, runs, until_waiting
+from tests.support.watching import assert_stored, runs, unexpected_failed_tasks, until_waiting
 from tests.support.worker_processes import WorkerProcess, holder, worker_environment, worker_process
 
 PATIENCE = timedelta(seconds=60)
@@ -21,13 +18,7 @@ AT_ONCE = 3
 Answers = list["asyncio.Task[UpdateReceipt]"]
 
 
-@pytest.fixture
-async def stores(journeys: Journeys) -> AsyncIterator[ProxiedStores]:
-    async with ProxiedStores.of(journeys.addresses) as proxied:
-        yield proxied
-
-
-async def until_given(journeys: Journeys, session: str) -> None:
+async def until_task_is_pending(journeys: Journeys, session: str) -> None:
     """Wait until the server has a workflow task for the session, or has given it to a worker."""
 
     async def pending() -> bool:
@@ -37,20 +28,20 @@ async def until_given(journeys: Journeys, session: str) -> None:
     await eventually(pending)
 
 
-async def held_by_one(journeys: Journeys, count: int) -> tuple[int, list[str]]:
-    """So many sessions in the memory of one worker, whichever that is."""
+async def create_sessions_of_one_worker(journeys: Journeys, count: int) -> tuple[int, list[str]]:
+    """Create sessions until one worker has so many in its memory; its process and these sessions."""
     held: dict[int, list[str]] = {}
     while True:
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         of_one = held.setdefault(await holder(journeys, session), [])
         of_one.append(session)
         if len(of_one) == count:
             return next(each for each in held.items() if each[1] is of_one)
 
 
-def sent(journeys: Journeys, session: str, word: str) -> Answers:
-    """Updates of one session by several callers, none of which names its change."""
-    sessions = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=PATIENCE)
+def send_updates(journeys: Journeys, session: str, word: str) -> Answers:
+    """Update one session as several callers, none of which names its change."""
+    sessions = journeys.sessions_within(PATIENCE)
     return [
         asyncio.create_task(
             sessions.update_context(session, tenant_id=journeys.tenant_id, append={"notes": [f"{word} {number}"]})
@@ -59,19 +50,19 @@ def sent(journeys: Journeys, session: str, word: str) -> Answers:
     ]
 
 
-async def killed_in_the_midst(
+async def kill_with_callers_waiting(
     journeys: Journeys, victim: WorkerProcess, stores: ProxiedStores, sessions: list[str]
 ) -> dict[str, Answers]:
     """Kill a worker between the stores, with tasks that it was given, and before more are sent to it."""
     between, given, after = sessions
     stores.state_surface.stall()
-    waiting = {between: sent(journeys, between, "between")}
+    waiting = {between: send_updates(journeys, between, "between")}
     await eventually(lambda: journeys.row(between), lambda row: row is not None and row["revision"] > 0)
     victim.process.send_signal(signal.SIGSTOP)
-    waiting[given] = sent(journeys, given, "given")
-    await until_given(journeys, given)
+    waiting[given] = send_updates(journeys, given, "given")
+    await until_task_is_pending(journeys, given)
     await victim.kill()
-    waiting[after] = sent(journeys, after, "after")
+    waiting[after] = send_updates(journeys, after, "after")
     artifact = await journeys.artifact(between)
     assert artifact is not None
     assert artifact["revision"] == 0, "it was to die between the stores"
@@ -85,7 +76,7 @@ async def assert_answered_once(journeys: Journeys, session: str, answers: Answer
     assert len(set(notes)) == len(notes) == AT_ONCE
     for number, receipt in enumerate(receipts):
         assert notes[receipt.applied_revision - 1].endswith(f" {number}")
-    assert not [task for events in await runs(journeys, session) for task in misbehaved(events)]
+    assert not [task for events in await runs(journeys, session) for task in unexpected_failed_tasks(events)]
 
 
 async def test_updates_of_a_killed_worker_are_answered_by_another_once(journeys: Journeys) -> None:
@@ -96,9 +87,9 @@ async def test_updates_of_a_killed_worker_are_answered_by_another_once(journeys:
             environment = worker_environment(journeys.addresses, journeys.task_queue, stores)
             worker = await exits.enter_async_context(worker_process(environment))
             workers[worker.pid] = worker, stores
-        pid, sessions = await held_by_one(journeys, 3)
+        pid, sessions = await create_sessions_of_one_worker(journeys, 3)
         victim, stores = workers.pop(pid)
-        waiting = await killed_in_the_midst(journeys, victim, stores, sessions)
+        waiting = await kill_with_callers_waiting(journeys, victim, stores, sessions)
         for session, answers in waiting.items():
             await assert_answered_once(journeys, session, answers)
             assert [await holder(journeys, session)] == list(workers)
@@ -108,8 +99,8 @@ async def test_updates_of_the_only_worker_are_answered_once_when_another_starts(
     journeys: Journeys, stores: ProxiedStores
 ) -> None:
     async with worker_process(worker_environment(journeys.addresses, journeys.task_queue, stores)) as victim:
-        _, sessions = await held_by_one(journeys, 3)
-        waiting = await killed_in_the_midst(journeys, victim, stores, sessions)
+        _, sessions = await create_sessions_of_one_worker(journeys, 3)
+        waiting = await kill_with_callers_waiting(journeys, victim, stores, sessions)
         assert not [answer for answers in waiting.values() for answer in answers if answer.done()]
     async with worker_process(worker_environment(journeys.addresses, journeys.task_queue)) as other:
         for session, answers in waiting.items():
@@ -121,9 +112,9 @@ async def test_a_worker_killed_while_it_retries_a_store_is_followed_by_another(
     journeys: Journeys, stores: ProxiedStores
 ) -> None:
     async with worker_process(worker_environment(journeys.addresses, journeys.task_queue, stores)) as victim:
-        _, (session,) = await held_by_one(journeys, 1)
+        _, (session,) = await create_sessions_of_one_worker(journeys, 1)
         stores.supabase.stall()
-        answers = sent(journeys, session, "waiting")
+        answers = send_updates(journeys, session, "waiting")
         await until_waiting(journeys, session, attempt=1)
         await victim.kill()
     async with worker_process(worker_environment(journeys.addresses, journeys.task_queue)):
@@ -132,7 +123,7 @@ async def test_a_worker_killed_while_it_retries_a_store_is_followed_by_another(
 
 async def test_all_workers_stop_at_once_under_load_and_nothing_is_lost_or_repeated(journeys: Journeys) -> None:
     environment = worker_environment(journeys.addresses, journeys.task_queue)
-    sessions = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=PATIENCE)
+    sessions = journeys.sessions_within(PATIENCE)
     answered: dict[str, list[int]] = {}
     over = asyncio.Event()
 
@@ -148,7 +139,7 @@ async def test_all_workers_stop_at_once_under_load_and_nothing_is_lost_or_repeat
 
     async with worker_process(environment) as first, worker_process(environment) as second:
         for _ in range(6):
-            answered[(await journeys.initialize())["chat_session_id"]] = []
+            answered[await journeys.create_session()] = []
         talks = [asyncio.create_task(talk(session)) for session in answered]
         await eventually(answers, lambda count: count >= 5)
         for worker in (first, second):

@@ -10,8 +10,9 @@ from temporalio.client import WorkflowExecutionStatus
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session.limits import KIB
 from journeys.chat_session.names import ARTIFACT_TYPE
+from tests.support.documents import nested
 from tests.support.journeys import Journeys, Json, also_replayed
-from tests.support.watching import assert_stored, failed, refused, until_revision, until_status
+from tests.support.watching import assert_stored, failure_code, refusal_code, until_revision, until_status
 
 awake_or_asleep = pytest.mark.parametrize("idle_seconds", [3600, 0], ids=["awake", "asleep"])
 
@@ -25,9 +26,9 @@ async def edit(journeys: Journeys, session: str, **columns: Any) -> None:
     )
 
 
-async def begun(journeys: Journeys, *, asleep: bool = False) -> str:
-    """A session at revision 1."""
-    session: str = (await journeys.initialize())["chat_session_id"]
+async def create_changed_session(journeys: Journeys, *, asleep: bool = False) -> str:
+    """Create a session and bring it to revision 1."""
+    session = await journeys.create_session()
     await journeys.update(session, {"context": {"by": "journey"}})
     if asleep:
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
@@ -48,7 +49,7 @@ async def test_an_edit_is_noticed_and_the_next_change_is_made_to_it(
     journeys: Journeys, idle_seconds: int, edited: Json, agent: str, context: Json
 ) -> None:
     async with journeys.worker(idle_seconds=idle_seconds):
-        session = await begun(journeys, asleep=not idle_seconds)
+        session = await create_changed_session(journeys, asleep=not idle_seconds)
         await edit(journeys, session, **edited)
         answer = await journeys.update(session, {"append": {"notes": [1]}, "base_revision": 1})
         after = context | {"notes": [1]}
@@ -70,7 +71,7 @@ async def test_an_edit_is_noticed_and_the_next_change_is_made_to_it(
 @awake_or_asleep
 async def test_a_signal_finds_an_edit_as_well(journeys: Journeys, idle_seconds: int) -> None:
     async with journeys.worker(idle_seconds=idle_seconds):
-        session = await begun(journeys, asleep=not idle_seconds)
+        session = await create_changed_session(journeys, asleep=not idle_seconds)
         await edit(journeys, session, context={"by": "hand"})
         await edit(journeys, session, context={"by": "hand", "again": True})
         await journeys.signal(session, {"append": {"notes": [1]}})
@@ -81,7 +82,7 @@ async def test_a_signal_finds_an_edit_as_well(journeys: Journeys, idle_seconds: 
 
 
 async def test_the_hash_of_an_edit_is_mended_by_the_load(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     async with journeys.worker(idle_seconds=0):
         session = (await journeys.initialize(request))["chat_session_id"]
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
@@ -95,7 +96,7 @@ async def test_the_hash_of_an_edit_is_mended_by_the_load(journeys: Journeys) -> 
 
 async def test_a_no_op_and_a_duplicate_answer_what_is_stored(journeys: Journeys) -> None:
     async with journeys.worker():
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         await journeys.update(session, {"context": {"by": "journey"}, "idempotency_key": "k"})
         await edit(journeys, session, context={"by": "hand"})
         no_op = await journeys.update(session, {"context": {"by": "hand"}})
@@ -108,7 +109,7 @@ async def test_a_no_op_and_a_duplicate_answer_what_is_stored(journeys: Journeys)
 
 
 async def test_initializing_a_session_that_lives_answers_it_as_it_is_stored(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     async with journeys.worker():
         session = (await journeys.initialize(request))["chat_session_id"]
         await edit(journeys, session, context={"by": "hand"})
@@ -121,26 +122,26 @@ async def test_initializing_a_session_that_lives_answers_it_as_it_is_stored(jour
 @pytest.mark.parametrize("message", ["update", "signal"])
 async def test_a_row_that_is_gone_ends_the_journey_and_stays_gone(journeys: Journeys, message: str) -> None:
     async with journeys.worker():
-        session = await begun(journeys)
+        session = await create_changed_session(journeys)
         await journeys.supabase.execute("delete from public.chat_sessions where chat_session_id = $1", UUID(session))
         if message == "update":
-            assert await refused(journeys.update(session, {"context": {"a": 1}})) == "SESSION_NOT_FOUND"
+            assert await refusal_code(journeys.update(session, {"context": {"a": 1}})) == "SESSION_NOT_FOUND"
         else:
             await journeys.signal(session, {"context": {"a": 1}})
-        assert await failed(journeys, session) == "SESSION_NOT_FOUND"
+        assert await failure_code(journeys, session) == "SESSION_NOT_FOUND"
         assert await journeys.row(session) is None
         assert await journeys.ledger(session) == []
-        assert await refused(journeys.update(session, {"context": {"a": 1}})) == "SESSION_NOT_FOUND"
+        assert await refusal_code(journeys.update(session, {"context": {"a": 1}})) == "SESSION_NOT_FOUND"
         assert await journeys.row(session) is None
 
 
 async def test_a_row_that_is_gone_is_not_answered_for(journeys: Journeys) -> None:
     """What is acknowledged, both stores hold: whatever an initialization gets, it is no artifact of nothing."""
-    request = journeys.asked()
+    request = journeys.request()
     async with journeys.worker():
         session = (await journeys.initialize(request))["chat_session_id"]
         await journeys.supabase.execute("delete from public.chat_sessions where chat_session_id = $1", UUID(session))
-        assert await refused(journeys.initialize(request)) == "SESSION_NOT_FOUND"
+        assert await refusal_code(journeys.initialize(request)) == "SESSION_NOT_FOUND"
         assert await journeys.row(session) is None
 
 
@@ -148,7 +149,7 @@ async def test_a_row_that_is_gone_is_not_answered_for(journeys: Journeys) -> Non
 async def test_a_state_surface_that_is_ahead_is_gone_on_above(journeys: Journeys, idle_seconds: int) -> None:
     """As after a backup of Supabase was restored."""
     async with journeys.worker(idle_seconds=idle_seconds):
-        session = await begun(journeys)
+        session = await create_changed_session(journeys)
         for number in range(2, 5):
             await journeys.update(session, {"append": {"notes": [number]}})
         if not idle_seconds:
@@ -182,10 +183,10 @@ async def test_a_state_surface_that_is_ahead_is_gone_on_above(journeys: Journeys
         if idle_seconds:
             described = await journeys.handle(session).describe()
             assert described.status is WorkflowExecutionStatus.RUNNING
-            assert "ahead" in await details(journeys, session)
+            assert "ahead" in await read_details(journeys, session)
 
 
-async def details(journeys: Journeys, session: str) -> str:
+async def read_details(journeys: Journeys, session: str) -> str:
     """What the Web UI shows of the running journey."""
     metadata = await journeys.handle(session).query("__temporal_workflow_metadata")
     shown: str = metadata["currentDetails"] if isinstance(metadata, dict) else metadata.current_details
@@ -195,7 +196,7 @@ async def details(journeys: Journeys, session: str) -> str:
 @awake_or_asleep
 async def test_an_artifact_that_is_missing_is_registered_again(journeys: Journeys, idle_seconds: int) -> None:
     async with journeys.worker(idle_seconds=idle_seconds):
-        session = await begun(journeys, asleep=not idle_seconds)
+        session = await create_changed_session(journeys, asleep=not idle_seconds)
         await journeys.state_surface.execute(
             "delete from state_surface.artifacts where artifact_id = $1", UUID(session)
         )
@@ -206,24 +207,17 @@ async def test_an_artifact_that_is_missing_is_registered_again(journeys: Journey
         assert (artifact["artifact_type"], artifact["tenant_id"]) == (ARTIFACT_TYPE, journeys.tenant_id)
 
 
-def nested(depth: int) -> Json:
-    context: Json = {}
-    for _ in range(depth):
-        context = {"deeper": context}
-    return context
-
-
 @awake_or_asleep
 @pytest.mark.parametrize(
     "context",
-    ['{"n": 1e22}', to_json(nested(40)).decode(), to_json({"text": "x" * 300 * KIB}).decode()],
+    ['{"n": 1e22}', to_json(nested(41)).decode(), to_json({"text": "x" * 300 * KIB}).decode()],
     ids=["1e22", "nesting", "size"],
 )
 async def test_a_stored_context_outside_the_limits_loads_and_can_be_changed(
     journeys: Journeys, idle_seconds: int, context: str
 ) -> None:
     async with journeys.worker(idle_seconds=idle_seconds):
-        session = await begun(journeys, asleep=not idle_seconds)
+        session = await create_changed_session(journeys, asleep=not idle_seconds)
         await edit(journeys, session, context=context)
         row = await journeys.row(session)
         assert row is not None
@@ -237,10 +231,10 @@ async def test_a_stored_context_outside_the_limits_loads_and_can_be_changed(
 
 async def test_a_change_beside_a_number_outside_the_limits_leaves_it_alone(journeys: Journeys) -> None:
     async with journeys.worker():
-        session = await begun(journeys)
+        session = await create_changed_session(journeys)
         await edit(journeys, session, context='{"n": 1e22, "m": -1e300, "k": 0.5}')
         answer = await journeys.update(session, {"append": {"notes": [1]}})
         assert answer["applied_revision"] == 3
         row = await assert_stored(journeys, session, 3)
         assert row["context"] == {"n": 10**22, "m": -(10**300), "k": 0.5, "notes": [1]}
-        assert await refused(journeys.update(session, {"context": {"n": 1e22}})) == "INVALID_PARAMETER"
+        assert await refusal_code(journeys.update(session, {"context": {"n": 1e22}})) == "INVALID_PARAMETER"

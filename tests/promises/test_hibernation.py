@@ -1,23 +1,19 @@
 """Idle costs nothing: a journey that nobody talks to completes, and whoever talks again resumes it."""
 
-import asyncio
-from collections import Counter
-from datetime import timedelta
-
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from journeys import ChatSessions
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.names import workflow_id
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, also_replayed
-from tests.support.watching import assert_stored, misbehaved, until_revision, until_status
+from tests.support.mixed_load import apply_mixed_load
+from tests.support.watching import assert_stored, unexpected_failed_tasks, until_revision, until_status
 
 
 async def test_an_idle_journey_completes_and_its_session_stays(journeys: Journeys) -> None:
     async with journeys.worker(idle_seconds=0):
-        artifact = await journeys.initialize(journeys.asked(context={"topic": "taxes"}))
+        artifact = await journeys.initialize(journeys.request(context={"topic": "taxes"}))
         session = artifact["chat_session_id"]
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
         row = await assert_stored(journeys, session, 0)
@@ -28,7 +24,7 @@ async def test_an_idle_journey_completes_and_its_session_stays(journeys: Journey
 @also_replayed
 async def test_an_update_resumes_it_where_it_was(journeys: Journeys) -> None:
     async with journeys.worker(idle_seconds=0):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         for revision in range(1, 4):
             before = await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
             answer = await journeys.update(session, {"append": {"notes": [revision]}})
@@ -43,7 +39,7 @@ async def test_an_update_resumes_it_where_it_was(journeys: Journeys) -> None:
 @also_replayed
 async def test_a_signal_resumes_it_where_it_was(journeys: Journeys) -> None:
     async with journeys.worker(idle_seconds=0):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         for revision in range(1, 4):
             before = await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
             await journeys.signal(session, {"append": {"notes": [revision]}})
@@ -54,7 +50,7 @@ async def test_a_signal_resumes_it_where_it_was(journeys: Journeys) -> None:
 
 
 async def test_initializing_again_resumes_the_session_as_it_is(journeys: Journeys) -> None:
-    request = journeys.asked(context={"topic": "taxes"})
+    request = journeys.request(context={"topic": "taxes"})
     async with journeys.worker(idle_seconds=0):
         session = (await journeys.initialize(request))["chat_session_id"]
         changed = await journeys.update(session, {"active_agent": "liaison_finance"})
@@ -68,42 +64,17 @@ async def test_initializing_again_resumes_the_session_as_it_is(journeys: Journey
 async def test_messages_to_a_journey_that_keeps_falling_asleep_are_applied_once_and_answered(
     journeys: Journeys, rollover: int
 ) -> None:
-    sessions = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=60))
     async with journeys.worker(idle_seconds=0, rollover_messages=rollover):
-        session = (await journeys.initialize())["chat_session_id"]
-
-        async def signals() -> None:
-            for number in range(15):
-                await sessions.signal_context(
-                    session, tenant_id=journeys.tenant_id, append={"notes": [f"signal {number}"]}
-                )
-
-        async def updates(caller: int) -> list[int]:
-            return [
-                (
-                    await sessions.update_context(
-                        session, tenant_id=journeys.tenant_id, append={"notes": [f"update {caller}/{number}"]}
-                    )
-                ).applied_revision
-                for number in range(5)
-            ]
-
+        session = await journeys.create_session()
         first = (await journeys.handle(session).describe()).run_id
-        answered, _ = await asyncio.gather(asyncio.gather(*(updates(caller) for caller in range(4))), signals())
-        row = await until_revision(journeys, session, 35)
-        notes = row["context"]["notes"]
-        assert not [note for note, times in Counter(notes).items() if times > 1]
-        assert [note for note in notes if note.startswith("signal")] == [f"signal {number}" for number in range(15)]
-        for caller, revisions in enumerate(answered):
-            assert [notes[revision - 1] for revision in revisions] == [f"update {caller}/{n}" for n in range(5)]
-        await assert_stored(journeys, session, 35)
+        await apply_mixed_load(journeys, session, callers=4, signals=15)
         assert (await journeys.handle(session).describe()).run_id != first
-        assert not misbehaved(await journeys.events(session))
+        assert not unexpected_failed_tasks(await journeys.events(session))
 
 
 async def test_one_key_is_one_change_however_often_the_journey_slept_between(journeys: Journeys) -> None:
     async with journeys.worker(idle_seconds=0):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         for attempt in range(3):
             await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
             answer = await journeys.update(session, {"append": {"notes": [1]}, "idempotency_key": "k"})
@@ -112,7 +83,7 @@ async def test_one_key_is_one_change_however_often_the_journey_slept_between(jou
 
 
 async def test_a_made_up_id_leaves_no_run_behind(journeys: Journeys) -> None:
-    nobody = journeys.identity(journeys.asked())
+    nobody = journeys.identity(journeys.request())
     async with journeys.worker():
         with pytest.raises(SessionNotFound):
             await journeys.sessions.update_context(nobody, tenant_id=journeys.tenant_id, context={"a": 1})
@@ -129,7 +100,7 @@ async def test_a_stranger_does_not_wake_a_sleeping_session(
 ) -> None:
     tenant_id = tenant_id or journeys.tenant_id
     async with journeys.worker(idle_seconds=0):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         slept = await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
         with pytest.raises(SessionNotFound):
             await journeys.sessions.update_context(session, tenant_id=tenant_id, user_id=user_id, context={"a": 1})

@@ -20,15 +20,15 @@ def kinds(events: Sequence[HistoryEvent]) -> Counter[str]:
     return Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in events)
 
 
-async def started(journeys: Journeys, **more: Any) -> tuple[str, int]:
-    """A session, and how many events its history has so far."""
-    chat_session_id: str = (await journeys.initialize(journeys.asked(**more)))["chat_session_id"]
+async def create_and_count(journeys: Journeys, **more: Any) -> tuple[str, int]:
+    """Create a session; its ID, and how many events its history has so far."""
+    chat_session_id = await journeys.create_session(**more)
     return chat_session_id, len(await journeys.events(chat_session_id))
 
 
 async def test_initializing_costs_eight_events_and_the_idle_timer(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id, _ = await started(journeys, context={"a": 1})
+        chat_session_id, _ = await create_and_count(journeys, context={"a": 1})
         events = await journeys.events(chat_session_id)
     assert kinds(events) == {
         "WORKFLOW_EXECUTION_STARTED": 1,
@@ -45,7 +45,7 @@ async def test_initializing_costs_eight_events_and_the_idle_timer(journeys: Jour
 
 async def test_an_update_that_wakes_a_session_costs_no_more_than_creating_it(journeys: Journeys) -> None:
     async with journeys.worker(idle_seconds=0):
-        chat_session_id, _ = await started(journeys, context={"a": 1})
+        chat_session_id, _ = await create_and_count(journeys, context={"a": 1})
         await until_status(journeys, chat_session_id, WorkflowExecutionStatus.COMPLETED)
     async with journeys.worker():
         await journeys.update(chat_session_id, {"context": {"a": 2}})
@@ -56,7 +56,7 @@ async def test_an_update_that_wakes_a_session_costs_no_more_than_creating_it(jou
 
 async def test_an_acknowledged_update_costs_six_events(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id, before = await started(journeys)
+        chat_session_id, before = await create_and_count(journeys)
         for each in range(20):
             await journeys.update(chat_session_id, {"context": {"n": each}})
         events = await journeys.events(chat_session_id)
@@ -67,7 +67,7 @@ async def test_an_acknowledged_update_costs_six_events(journeys: Journeys) -> No
 
 async def test_a_hand_over_costs_one_event_more(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id, before = await started(journeys)
+        chat_session_id, before = await create_and_count(journeys)
         for agent in ("liaison_hr", "guide") * 5:
             await journeys.update(chat_session_id, {"active_agent": agent, "context": {"by": agent}})
         events = await journeys.events(chat_session_id)
@@ -78,7 +78,7 @@ async def test_a_hand_over_costs_one_event_more(journeys: Journeys) -> None:
 
 async def test_an_update_that_changes_nothing_costs_no_more_than_one_that_does(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id, before = await started(journeys)
+        chat_session_id, before = await create_and_count(journeys)
         for _ in range(5):
             await journeys.update(chat_session_id, {"context": {"a": 1}, "idempotency_key": "one"})
             await journeys.update(chat_session_id, {})
@@ -88,7 +88,7 @@ async def test_an_update_that_changes_nothing_costs_no_more_than_one_that_does(j
 
 async def test_a_refused_update_and_a_query_cost_nothing(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id, before = await started(journeys)
+        chat_session_id, before = await create_and_count(journeys)
         for _ in range(5):
             with pytest.raises(Exception, match="Workflow update failed"):
                 await journeys.update(chat_session_id, {"active_agent": "boss"})
@@ -98,7 +98,7 @@ async def test_a_refused_update_and_a_query_cost_nothing(journeys: Journeys) -> 
 
 async def test_a_burst_of_a_hundred_signals_costs_at_most_two_events_each(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=500):
-        chat_session_id, before = await started(journeys)
+        chat_session_id, before = await create_and_count(journeys)
     signals: list[Json] = [{"append": {"list": [each]}} for each in range(100)]
     await asyncio.gather(*(journeys.signal(chat_session_id, signal) for signal in signals))
     async with journeys.worker(rollover_messages=500):
@@ -113,7 +113,7 @@ async def test_a_burst_of_a_hundred_signals_costs_at_most_two_events_each(journe
 
 async def test_one_idle_timer_runs_however_many_messages_come(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id, _ = await started(journeys)
+        chat_session_id, _ = await create_and_count(journeys)
         for each in range(10):
             await journeys.signal(chat_session_id, {"context": {"signal": each}})
             await journeys.update(chat_session_id, {"context": {"update": each}})
@@ -125,7 +125,7 @@ async def test_one_idle_timer_runs_however_many_messages_come(journeys: Journeys
 
 async def test_a_receipt_keeps_the_context_out_of_the_history(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id, before = await started(journeys, context={"large": "x" * 50 * KIB})
+        chat_session_id, before = await create_and_count(journeys, context={"large": "x" * 50 * KIB})
         for each in range(20):
             await journeys.update(chat_session_id, {"context": {"n": each}, "returning": "receipt"})
         events = await journeys.events(chat_session_id)
@@ -134,7 +134,7 @@ async def test_a_receipt_keeps_the_context_out_of_the_history(journeys: Journeys
 
 async def test_an_update_costs_no_more_after_many_than_before(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id, before = await started(journeys)
+        chat_session_id, before = await create_and_count(journeys)
         sizes = []
         for _ in range(2):
             for each in range(30):
@@ -150,7 +150,7 @@ async def test_a_large_context_stands_in_the_history_only_where_it_was_sent(jour
     """Once in the argument, once in the update, once in its answer; not in what the activities are told."""
     text = "y" * 50 * KIB
     async with journeys.worker():
-        chat_session_id, before = await started(journeys, context={"large": text})
+        chat_session_id, before = await create_and_count(journeys, context={"large": text})
         await journeys.signal(chat_session_id, {"context": {"n": 1}})
         await journeys.update(chat_session_id, {"returning": "receipt"})
         events = await journeys.events(chat_session_id)

@@ -17,9 +17,10 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError
 
+from tests.support.documents import nested_json
 from tests.support.journeys import Journeys, Json, also_replayed, code_of, failed_tasks
+from tests.support.watching import refusal_code
 
 SECRET = "s3cret"
 NEARLY_TWO_MIB = 2 * 1024 * 1024 - 4096
@@ -39,10 +40,6 @@ def with_text(fitting: Json, field: str, text: str) -> RawValue:
     """A message with one field's JSON written by hand."""
     written = [f"{json.dumps(name)}:{json.dumps(value)}" for name, value in fitting.items() if name != field]
     return raw(("{" + ",".join([*written, f"{json.dumps(field)}:{text}"]) + "}").encode())
-
-
-def nested(levels: int) -> str:
-    return '{"n":' * (levels - 1) + "{}" + "}" * (levels - 1)
 
 
 def misfits(fitting: Json) -> dict[str, Sequence[Any]]:
@@ -106,10 +103,10 @@ UNFAITHFUL = {
     "an integer of 5,000 digits": '{"a":' + "9" * 5000 + "}",
     "an integral double": '{"a":1e22}',
     "the largest double": '{"a":1.7976931348623157e308}',
-    "33 levels": nested(33),
-    "150 levels": nested(150),
-    "250 levels": nested(250),
-    "20,000 levels": nested(20_000),
+    "33 levels": nested_json(33),
+    "150 levels": nested_json(150),
+    "250 levels": nested_json(250),
+    "20,000 levels": nested_json(20_000),
     "a list for an object": '["s3cret"]',
     "a text for an object": '"s3cret"',
 }
@@ -134,21 +131,9 @@ def changes(fitting: Json) -> tuple[dict[str, Sequence[Any]], dict[str, str]]:
     return sent, codes
 
 
-async def refused(update: Any) -> str | None:
-    """The code of an update that is refused."""
-    try:
-        answer = await update
-    except WorkflowUpdateFailedError as error:
-        cause = error.__cause__
-        assert isinstance(cause, ApplicationError)
-        assert isinstance(cause.details[0]["field"], str)
-        return cause.type
-    return f"answered {answer}"[:200]
-
-
 async def check_it_goes_on(journeys: Journeys, chat_session_id: str, kept: Json) -> None:
     """Nothing was changed, no workflow task has failed, and the next change is applied."""
-    assert await journeys.kept(chat_session_id) == kept
+    assert await journeys.snapshot(chat_session_id) == kept
     before = await journeys.get(chat_session_id)
     answer = await journeys.update(chat_session_id, {"context": {"good": before["revision"]}})
     assert answer["applied_revision"] == before["revision"] + 1
@@ -173,12 +158,12 @@ def check_nothing_is_told(refusals: Json, count: int) -> None:
 @also_replayed
 async def test_no_update_harms_the_journey(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=1000):
-        chat_session_id = (await journeys.initialize(journeys.asked(context={"a": 0})))["chat_session_id"]
-        kept = await journeys.kept(chat_session_id)
+        chat_session_id = await journeys.create_session(context={"a": 0})
+        kept = await journeys.snapshot(chat_session_id)
         handle = journeys.handle(chat_session_id)
         sent, codes = changes({"tenant_id": journeys.tenant_id})
         outcomes = {
-            name: await refused(handle.execute_update("update_chat_context", args=arguments))
+            name: await refusal_code(handle.execute_update("update_chat_context", args=arguments))
             for name, arguments in sent.items()
         }
         assert outcomes == codes
@@ -187,9 +172,9 @@ async def test_no_update_harms_the_journey(journeys: Journeys) -> None:
 
 async def test_no_initialize_harms_the_journey(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=1000):
-        request = journeys.asked(context={"a": 0})
+        request = journeys.request(context={"a": 0})
         chat_session_id = (await journeys.initialize(request))["chat_session_id"]
-        kept = await journeys.kept(chat_session_id)
+        kept = await journeys.snapshot(chat_session_id)
         handle = journeys.handle(chat_session_id)
         sent = misfits(request)
         for name, text in UNFAITHFUL.items():
@@ -199,7 +184,7 @@ async def test_no_initialize_harms_the_journey(journeys: Journeys) -> None:
         sent["nearly 2 MiB"] = [with_text(request, "context", TOO_LARGE["nearly 2 MiB"])]
         codes["nearly 2 MiB"] = "CONTEXT_TOO_LARGE"
         outcomes = {
-            name: await refused(handle.execute_update("initialize_chat_session", args=arguments))
+            name: await refusal_code(handle.execute_update("initialize_chat_session", args=arguments))
             for name, arguments in sent.items()
         }
         assert outcomes == codes
@@ -209,8 +194,8 @@ async def test_no_initialize_harms_the_journey(journeys: Journeys) -> None:
 @also_replayed
 async def test_no_signal_harms_the_journey(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=1000):
-        chat_session_id = (await journeys.initialize(journeys.asked(context={"a": 0})))["chat_session_id"]
-        kept = await journeys.kept(chat_session_id)
+        chat_session_id = await journeys.create_session(context={"a": 0})
+        kept = await journeys.snapshot(chat_session_id)
         handle = journeys.handle(chat_session_id)
         sent, _ = changes({"tenant_id": journeys.tenant_id})
         for count, (name, arguments) in enumerate(sent.items(), 1):
@@ -219,7 +204,7 @@ async def test_no_signal_harms_the_journey(journeys: Journeys) -> None:
                 await journeys.update(chat_session_id, {})
             await handle.signal("update_chat_context", args=arguments)
             if name in LARGE or count % 10 == 0:
-                await journeys.update(chat_session_id, {})  # by now the signals are judged
+                await journeys.update(chat_session_id, {})  # by now the signals are decided on
             if count % 10 == 0:
                 check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], count)
         await journeys.update(chat_session_id, {})
@@ -229,8 +214,8 @@ async def test_no_signal_harms_the_journey(journeys: Journeys) -> None:
 
 async def test_no_query_harms_the_journey(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=1000):
-        chat_session_id = (await journeys.initialize(journeys.asked(context={"a": 0})))["chat_session_id"]
-        kept = await journeys.kept(chat_session_id)
+        chat_session_id = await journeys.create_session(context={"a": 0})
+        kept = await journeys.snapshot(chat_session_id)
         handle = journeys.handle(chat_session_id)
         events = await journeys.events(chat_session_id)
         for name, arguments in misfits({"tenant_id": journeys.tenant_id}).items():
@@ -244,8 +229,8 @@ async def test_no_query_harms_the_journey(journeys: Journeys) -> None:
 @pytest.mark.parametrize("activity", ["get_chat_session", "get_chat_session_history"])
 async def test_no_message_harms_a_reading_activity(journeys: Journeys, activity: str) -> None:
     async with journeys.worker(rollover_messages=1000):
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
-        kept = await journeys.kept(chat_session_id)
+        chat_session_id = await journeys.create_session()
+        kept = await journeys.snapshot(chat_session_id)
         fitting = {"tenant_id": journeys.tenant_id, "chat_session_id": chat_session_id}
         outcomes = {}
         for name, arguments in misfits(fitting).items():
@@ -294,13 +279,13 @@ async def test_no_argument_wedges_a_run(journeys: Journeys) -> None:
 
     sent: dict[str, tuple[str, Sequence[Any]]] = {}
     for name in misfits({}):
-        request = journeys.asked()
+        request = journeys.request()
         sent[name] = journeys.identity(request), misfits(argument(request))[name]
     codes = dict.fromkeys(sent, "INVALID_PARAMETER")
     for name, text in (UNFAITHFUL | TOO_LARGE).items():
         if name.startswith("64 KiB"):  # a session may begin with more than one change may bring
             continue
-        request = journeys.asked()
+        request = journeys.request()
         initialize = '{"requested_at":' + json.dumps(request["requested_at"]) + ',"context":' + text + "}"
         sent[f"context: {name}"] = (
             journeys.identity(request),
@@ -314,11 +299,11 @@ async def test_no_argument_wedges_a_run(journeys: Journeys) -> None:
 
 
 async def test_state_that_a_caller_makes_up_is_refused(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     chat_session_id = journeys.identity(request)
     async with journeys.worker(rollover_messages=1000):
         session = await journeys.initialize(request)
-        kept = await journeys.kept(chat_session_id)
+        kept = await journeys.snapshot(chat_session_id)
         await journeys.handle(chat_session_id).terminate()
         made_up = {
             "session": session | {"tenant_id": "another", "context": {"made": "up"}},
@@ -329,24 +314,24 @@ async def test_state_that_a_caller_makes_up_is_refused(journeys: Journeys) -> No
         }
         argument = {"chat_session_id": chat_session_id, "tenant_id": "another"}
         assert await fate(journeys, chat_session_id, [argument, made_up]) == "INVALID_PARAMETER"
-        assert await journeys.kept(chat_session_id) == kept
+        assert await journeys.snapshot(chat_session_id) == kept
 
 
 @also_replayed
 async def test_a_stored_session_is_served_whatever_the_argument(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=1000):
-        chat_session_id = (await journeys.initialize(journeys.asked(context={"a": 0})))["chat_session_id"]
-        kept = await journeys.kept(chat_session_id)
+        chat_session_id = await journeys.create_session(context={"a": 0})
+        kept = await journeys.snapshot(chat_session_id)
         await journeys.handle(chat_session_id).terminate()
         await fate(journeys, chat_session_id, [raw(b"{", b"binary/encrypted")])
-        assert await journeys.kept(chat_session_id) == kept
+        assert await journeys.snapshot(chat_session_id) == kept
         assert (await journeys.update(chat_session_id, {"context": {"b": 1}}))["context"] == {"a": 0, "b": 1}
 
 
 async def test_names_that_the_journey_does_not_have_do_no_harm(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=1000):
-        chat_session_id = (await journeys.initialize(journeys.asked(context={"a": 0})))["chat_session_id"]
-        kept = await journeys.kept(chat_session_id)
+        chat_session_id = await journeys.create_session(context={"a": 0})
+        kept = await journeys.snapshot(chat_session_id)
         handle = journeys.handle(chat_session_id)
         for name in ("get_chat_session", "no such name", "x" * 500):
             await handle.signal(name, raw(b"{"))
@@ -364,7 +349,7 @@ async def test_a_burst_of_good_and_bad_signals_applies_the_good_in_order(journey
     bad = [arguments for name, arguments in misfits(tenant).items() if name not in LARGE]
     bad += [[{"tenant_id": SECRET}], [tenant | {"context": {SECRET: "x" * 65536}}], [tenant | {"append": {"list": {}}}]]
     async with journeys.worker(rollover_messages=1000):
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         handle = journeys.handle(chat_session_id)
         for each, arguments in enumerate(bad):
             await handle.signal("update_chat_context", tenant | {"append": {"list": [each]}})
@@ -373,13 +358,13 @@ async def test_a_burst_of_good_and_bad_signals_applies_the_good_in_order(journey
         assert answer["context"] == {"list": list(range(len(bad)))}
         assert answer["revision"] == len(bad)
         check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], len(bad))
-        await check_it_goes_on(journeys, chat_session_id, await journeys.kept(chat_session_id))
+        await check_it_goes_on(journeys, chat_session_id, await journeys.snapshot(chat_session_id))
 
 
 @also_replayed
 async def test_a_burst_of_good_and_bad_updates_answers_each(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=1000):
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         handle = journeys.handle(chat_session_id)
         bad: list[Sequence[Any]] = [
             [raw(b"{")],
@@ -389,18 +374,18 @@ async def test_a_burst_of_good_and_bad_updates_answers_each(journeys: Journeys) 
         ]
         good = [{"tenant_id": journeys.tenant_id, "context": {str(each): each}} for each in range(4)]
         outcomes, answers = await asyncio.gather(
-            asyncio.gather(*(refused(handle.execute_update("update_chat_context", args=each)) for each in bad)),
+            asyncio.gather(*(refusal_code(handle.execute_update("update_chat_context", args=each)) for each in bad)),
             asyncio.gather(*(handle.execute_update("update_chat_context", each) for each in good)),
         )
         assert outcomes == ["INVALID_PARAMETER", "INVALID_PARAMETER", "SESSION_NOT_FOUND", "INVALID_PARAMETER"]
         assert sorted(each["applied_revision"] for each in answers) == [1, 2, 3, 4]
-        await check_it_goes_on(journeys, chat_session_id, await journeys.kept(chat_session_id))
+        await check_it_goes_on(journeys, chat_session_id, await journeys.snapshot(chat_session_id))
 
 
 @also_replayed
 async def test_what_waits_when_a_worker_comes_does_no_harm(journeys: Journeys) -> None:
     """Everything arrives in the run's first workflow task, before anything is loaded."""
-    request = journeys.asked()
+    request = journeys.request()
     chat_session_id = journeys.identity(request)
     handle = await journeys.client.start_workflow(
         "journey_coexistence_chat_session",
@@ -421,7 +406,7 @@ async def test_what_waits_when_a_worker_comes_does_no_harm(journeys: Journeys) -
     texts = [UNFAITHFUL["NaN"], UNFAITHFUL["33 levels"], TOO_LARGE["64 KiB"], TOO_LARGE["nearly 2 MiB"]]
     updates = [
         asyncio.create_task(
-            refused(
+            refusal_code(
                 handle.execute_update(
                     "update_chat_context", with_text({"tenant_id": journeys.tenant_id}, "context", text)
                 )
@@ -440,4 +425,4 @@ async def test_what_waits_when_a_worker_comes_does_no_harm(journeys: Journeys) -
         assert answer["context"] == {"a": 0, "b": 1}
         assert answer["revision"] == 1
         check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], len(sent))
-        await check_it_goes_on(journeys, chat_session_id, await journeys.kept(chat_session_id))
+        await check_it_goes_on(journeys, chat_session_id, await journeys.snapshot(chat_session_id))

@@ -1,13 +1,13 @@
 """A change costs no more the longer its session is."""
 
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from journeys.chat_session.activities import WriteChanges
 from journeys.chat_session.session import LedgerEntry
 from stores.chat_sessions_supabase import ChatSessionsSupabase
-from stores.migrate import migrate
 from stores.postgres import open_pool
+from tests.support.databases import create_migrated_database
 
 if TYPE_CHECKING:
     from embedded import EmbeddedPostgres
@@ -33,10 +33,7 @@ analyze;
 
 
 async def test_a_key_is_looked_up_without_reading_the_ledger_of_its_session(postgres: "EmbeddedPostgres") -> None:
-    name = f"long_sessions_{uuid4().hex}"
-    await postgres.create_database(name)
-    url = postgres.url(name)
-    await migrate(url, url, progress=lambda _line: None)
+    url = await create_migrated_database(postgres, "long_sessions")
     async with await open_pool(url, connections=1) as pool:
         await pool.execute(FILL)
         sessions = ChatSessionsSupabase(pool)

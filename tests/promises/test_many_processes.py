@@ -2,58 +2,45 @@
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 from pydantic_core import from_json
 from temporalio.api.enums.v1 import EventType
 
 from journeys.chat_session.names import workflow_id
-from tests.support.commands import surroundings
+from tests.support.commands import command_process, read_line
 from tests.support.journeys import Journeys, Json, failed_tasks
-from tests.support.starters import Charge
-from tests.support.watching import count, eventually
+from tests.support.polling import eventually
+from tests.support.starters import Order
+from tests.support.watching import count
 from tests.support.worker_processes import worker_environment, worker_process
 
 PROCESSES = 8
 STARTERS = 25
 
 
-async def started(journeys: Journeys, request: Json, ahead: list[float]) -> list[Json]:
-    """What all starters are answered; each process has its clock."""
+async def run_starters(journeys: Journeys, request: Json, ahead: list[float]) -> list[Json]:
+    """Run processes full of starters, each with its own clock; what all of them are answered."""
     async with AsyncExitStack() as exits:
         processes = []
         for seconds in ahead:
-            charge = Charge(
+            order = Order(
                 address=journeys.addresses.temporal_address,
                 task_queue=journeys.task_queue,
                 starters=STARTERS,
                 request=request,
                 ahead_seconds=seconds,
             )
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "tests.support.starters", charge.model_dump_json()),
-                env=surroundings({}),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-            )
-            exits.push_async_callback(_ended, process)
-            processes.append(process)
+            command = (sys.executable, "-m", "tests.support.starters", order.model_dump_json())
+            processes.append(await exits.enter_async_context(command_process(*command)))
         async with asyncio.timeout(60):
             for process in processes:
-                assert process.stdout is not None
-                assert await process.stdout.readline() == b"ready\n"
+                assert await read_line(process.stdout) == "ready\n"
         async with asyncio.timeout(60):
             said = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
         assert [process.returncode for process in processes] == [0] * len(processes)
         return [from_json(line) for output, _ in said for line in output.splitlines()]
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()
 
 
 async def assert_one(journeys: Journeys, request: Json, artifacts: list[Json]) -> None:
@@ -78,16 +65,16 @@ async def assert_one(journeys: Journeys, request: Json, artifacts: list[Json]) -
 
 
 async def test_two_hundred_starters_in_eight_processes_share_one_session(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     environment = worker_environment(journeys.addresses, journeys.task_queue)
     async with worker_process(environment), worker_process(environment):
-        await assert_one(journeys, request, await started(journeys, request, [0.0] * PROCESSES))
+        await assert_one(journeys, request, await run_starters(journeys, request, [0.0] * PROCESSES))
 
 
 async def test_they_share_it_on_both_sides_of_a_minute_boundary(journeys: Journeys) -> None:
     """Half of the processes are past the boundary already, by their clocks."""
     minute = datetime.now(UTC).replace(second=0, microsecond=0)
-    request = journeys.asked(requested_at=(minute + timedelta(seconds=59.9)).isoformat())
+    request = journeys.request(requested_at=(minute + timedelta(seconds=59.9)).isoformat())
     environment = worker_environment(journeys.addresses, journeys.task_queue)
     async with worker_process(environment), worker_process(environment):
-        await assert_one(journeys, request, await started(journeys, request, [0.0, 60.0] * (PROCESSES // 2)))
+        await assert_one(journeys, request, await run_starters(journeys, request, [0.0, 60.0] * (PROCESSES // 2)))

@@ -20,7 +20,7 @@ from journeys.state_surface import SurfaceArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 from stores.state_surface_postgres import StateSurfacePostgres
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, Json, also_replayed
-from tests.support.watching import assert_stored, refused, until_revision
+from tests.support.watching import assert_stored, refusal_code, until_revision
 
 A: Json = {"active_agent": "guide", "context": {"mood": "calm"}}
 B: Json = {"active_agent": "liaison_finance", "context": {"mood": "busy"}}
@@ -29,7 +29,7 @@ B: Json = {"active_agent": "liaison_finance", "context": {"mood": "busy"}}
 @also_replayed
 async def test_toggling_is_a_change_each_time_and_a_repetition_is_none(journeys: Journeys) -> None:
     async with journeys.worker():
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         answers = [
             await journeys.update(session, change | {"base_revision": revision})
             for revision, change in enumerate([A, B, A])
@@ -49,7 +49,7 @@ async def test_toggling_is_a_change_each_time_and_a_repetition_is_none(journeys:
 
 async def test_toggling_without_key_and_base_is_a_change_each_time(journeys: Journeys) -> None:
     async with journeys.worker():
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         for change in (A, B, A, B):
             await journeys.signal(session, change)
         answers = [await journeys.update(session, change) for change in (A, B, A)]
@@ -60,7 +60,7 @@ async def test_toggling_without_key_and_base_is_a_change_each_time(journeys: Jou
 async def test_one_key_under_several_update_ids_is_one_change(journeys: Journeys) -> None:
     request: Json = {"append": {"notes": [1]}, "idempotency_key": "k"}
     async with journeys.worker():
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         answers = await asyncio.gather(*(journeys.update(session, request, id=f"delivery {n}") for n in range(5)))
         assert {answer["applied_revision"] for answer in answers} == {1}
         assert sorted(answer["duplicate"] for answer in answers) == [False, True, True, True, True]
@@ -71,9 +71,9 @@ async def test_one_key_under_several_update_ids_is_one_change(journeys: Journeys
 @pytest.mark.parametrize(("rollover", "mode"), [(500, REPLAYED), (1, PRODUCTION)], ids=str)
 async def test_one_key_for_two_changes_is_a_conflict_and_changes_nothing(journeys: Journeys, rollover: int) -> None:
     async with journeys.worker(rollover_messages=rollover):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         await journeys.update(session, A | {"idempotency_key": "k", "author": "user", "returning": "receipt"})
-        assert await refused(journeys.update(session, B | {"idempotency_key": "k"})) == "IDEMPOTENCY_CONFLICT"
+        assert await refusal_code(journeys.update(session, B | {"idempotency_key": "k"})) == "IDEMPOTENCY_CONFLICT"
         # Who makes it, against what, and what is to be answered does not count.
         again = await journeys.update(session, A | {"idempotency_key": "k", "author": "guide", "base_revision": 0})
         assert (again["applied_revision"], again["duplicate"]) == (1, True)
@@ -83,7 +83,7 @@ async def test_one_key_for_two_changes_is_a_conflict_and_changes_nothing(journey
 @also_replayed
 async def test_one_key_for_two_changes_in_one_batch_is_a_conflict_as_well(journeys: Journeys) -> None:
     async with journeys.worker():
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
     for number in (1, 2, 1, 3):  # while no worker is up, so that they come as one batch
         await journeys.signal(session, {"append": {"notes": [number]}, "idempotency_key": "k"})
     await journeys.signal(session, {"append": {"notes": [4]}, "idempotency_key": "l"})
@@ -97,9 +97,9 @@ async def test_one_key_for_two_changes_in_one_batch_is_a_conflict_as_well(journe
 
 
 async def test_keys_are_a_sessions_own(journeys: Journeys) -> None:
-    other = journeys.asked() | {"tenant_id": f"{journeys.tenant_id}-other"}
+    other = journeys.request() | {"tenant_id": f"{journeys.tenant_id}-other"}
     async with journeys.worker():
-        ours = (await journeys.initialize())["chat_session_id"]
+        ours = await journeys.create_session()
         theirs = (await journeys.initialize(other))["chat_session_id"]
         for session, tenant_id in ((ours, journeys.tenant_id), (theirs, other["tenant_id"])):
             request = A | {"tenant_id": tenant_id, "idempotency_key": "k", "base_revision": 0}
@@ -111,7 +111,7 @@ async def test_the_starters_update_ids_give_no_tenant_anothers_answer(journeys: 
     """Temporal answers a known update ID to whoever asks, so the same request from another has to have another."""
     change: Any = {"context": {"mood": "calm"}, "idempotency_key": "k", "base_revision": 0}
     async with journeys.worker():
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         await journeys.sessions.update_context(session, tenant_id=journeys.tenant_id, **change)
         with pytest.raises(SessionNotFound):
             await journeys.sessions.update_context(session, tenant_id="another", **change)
@@ -122,7 +122,7 @@ async def test_the_starters_update_ids_give_no_tenant_anothers_answer(journeys: 
 
 async def test_the_ledger_says_of_every_revision_what_made_it(journeys: Journeys) -> None:
     async with journeys.worker():
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         answers = [
             await journeys.update(session, {"append": {"notes": [1]}, "author": "user"}),
             await journeys.update(session, B | {"idempotency_key": "k", "author": "guide"}),
@@ -153,7 +153,7 @@ async def test_the_ledger_says_of_every_revision_what_made_it(journeys: Journeys
 async def test_a_duplicates_receipt_is_as_it_was_and_its_artifact_as_it_is(journeys: Journeys) -> None:
     request = A | {"context": {"mood": "first"}, "idempotency_key": "k"}
     async with journeys.worker(rollover_messages=1):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         first = await journeys.update(session, request | {"returning": "receipt"})
         later = await journeys.update(session, B)
         receipt = await journeys.update(session, request | {"returning": "receipt"})
@@ -177,8 +177,8 @@ async def write(journeys: Journeys, batch: WriteChanges, surface: StateSurfacePo
     return await ActivityEnvironment().run(activities(journeys, surface).update_chat_context, batch)
 
 
-async def stored(journeys: Journeys) -> ChatSessionArtifact:
-    """A session in both stores; its journey sleeps, so that nobody else writes."""
+async def create_sleeping_session(journeys: Journeys) -> ChatSessionArtifact:
+    """Store a session in both stores; its journey sleeps, so that nobody else writes."""
     async with journeys.worker(idle_seconds=0):
         return ChatSessionArtifact.model_validate(await journeys.initialize())
 
@@ -222,7 +222,7 @@ def keyed(*keys: str) -> list[Json]:
 
 
 async def test_a_batch_whose_reply_was_lost_is_written_once(journeys: Journeys) -> None:
-    session = await stored(journeys)
+    session = await create_sleeping_session(journeys)
     batch = batch_of(session, *keyed("a", "b", "c"))
     first = await write(journeys, batch)
     before = await journeys.row(session.chat_session_id), await journeys.ledger(session.chat_session_id)
@@ -234,7 +234,7 @@ async def test_a_batch_whose_reply_was_lost_is_written_once(journeys: Journeys) 
 
 @pytest.mark.parametrize("registered", [True, False])
 async def test_a_writer_that_dies_between_the_stores_is_made_up_for(journeys: Journeys, registered: bool) -> None:
-    session = await stored(journeys)
+    session = await create_sleeping_session(journeys)
     if not registered:
         await journeys.state_surface.execute(
             "delete from state_surface.artifacts where artifact_id = $1", UUID(session.chat_session_id)
@@ -250,7 +250,7 @@ async def test_a_writer_that_dies_between_the_stores_is_made_up_for(journeys: Jo
 
 async def test_what_another_left_between_the_stores_is_registered_before_it_is_answered(journeys: Journeys) -> None:
     """A duplicate and a no-op are acknowledged as well: both stores hold what they answer."""
-    session = await stored(journeys)
+    session = await create_sleeping_session(journeys)
     with pytest.raises(WriterDiedError):
         await write(journeys, batch_of(session, *keyed("a")), SurfaceNeverReached(journeys.state_surface))
     async with journeys.worker():
@@ -260,7 +260,7 @@ async def test_what_another_left_between_the_stores_is_registered_before_it_is_a
 
 
 async def test_a_stale_writer_changes_nothing_and_is_told_what_is_stored(journeys: Journeys) -> None:
-    session = await stored(journeys)
+    session = await create_sleeping_session(journeys)
     await write(journeys, batch_of(session, *keyed("a")))
     before = await journeys.row(session.chat_session_id), await journeys.ledger(session.chat_session_id)
     outcome = await write(journeys, batch_of(session, *keyed("b", "c")))
@@ -272,7 +272,7 @@ async def test_a_stale_writer_changes_nothing_and_is_told_what_is_stored(journey
 
 
 async def test_a_batch_with_a_known_key_is_not_written_at_all(journeys: Journeys) -> None:
-    session = await stored(journeys)
+    session = await create_sleeping_session(journeys)
     first = batch_of(session, *keyed("a", "b"))
     await write(journeys, first)
     outcome = await write(journeys, batch_of(first.session, *keyed("c", "b", "d")))
@@ -286,7 +286,7 @@ async def test_a_batch_with_a_known_key_is_not_written_at_all(journeys: Journeys
 
 
 async def test_of_writers_on_one_base_exactly_one_wins(journeys: Journeys) -> None:
-    session = await stored(journeys)
+    session = await create_sleeping_session(journeys)
     for attempt in range(5):
         row = await journeys.row(session.chat_session_id)
         assert row is not None
@@ -302,7 +302,7 @@ async def test_of_writers_on_one_base_exactly_one_wins(journeys: Journeys) -> No
 
 async def test_one_batch_in_several_hands_at_once_is_written_once(journeys: Journeys) -> None:
     """As where an attempt was given up for dead and lives."""
-    session = await stored(journeys)
+    session = await create_sleeping_session(journeys)
     batch = batch_of(session, *keyed("a", "b"))
     outcomes = await asyncio.gather(*(write(journeys, batch) for _ in range(4)))
     assert {outcome.outcome for outcome in outcomes} == {"written"}
@@ -311,7 +311,7 @@ async def test_one_batch_in_several_hands_at_once_is_written_once(journeys: Jour
 
 async def test_messages_reach_the_stores_in_the_order_in_which_they_were_sent(journeys: Journeys) -> None:
     async with journeys.worker():
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         handle = journeys.handle(session)
         for number in range(40):
             request = {"tenant_id": journeys.tenant_id, "append": {"notes": [number]}}

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from journeys import ChatSessions
 from journeys.chat_session.keys import session_key
 from tests.support.journeys import Journeys, Json, also_replayed, failed_tasks
+from tests.support.watching import count
 from worker.plugin import JourneyPlugin
 
 STARTERS = 12
@@ -22,9 +23,9 @@ async def check_one(journeys: Journeys, request: Json, artifacts: Sequence[Json]
     assert artifacts == [artifacts[0]] * len(artifacts)
     chat_session_id = artifacts[0]["chat_session_id"]
     assert chat_session_id == journeys.identity(request)
-    count = "select count(*) from {} where tenant_id = $1"
-    assert await journeys.supabase.fetchval(count.format("public.chat_sessions"), journeys.tenant_id) == 1
-    assert await journeys.state_surface.fetchval(count.format("state_surface.artifacts"), journeys.tenant_id) == 1
+    counting = "select count(*) from {} where tenant_id = $1"
+    assert await journeys.supabase.fetchval(counting.format("public.chat_sessions"), journeys.tenant_id) == 1
+    assert await journeys.state_surface.fetchval(counting.format("state_surface.artifacts"), journeys.tenant_id) == 1
     assert await journeys.ledger(chat_session_id) == []
     # The run that created it is the one that runs, and none came before it.
     artifact = await journeys.artifact(chat_session_id)
@@ -36,10 +37,9 @@ async def check_one(journeys: Journeys, request: Json, artifacts: Sequence[Json]
     assert failed_tasks(events) == []
 
 
-async def accepted(journeys: Journeys, request: Json) -> int:
+async def count_accepted_updates(journeys: Journeys, request: Json) -> int:
     events = await journeys.events(journeys.identity(request))
-    kind = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
-    return sum(event.event_type == kind for event in events)
+    return count(events, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED)
 
 
 def minutes_ago(minutes: int, second: float) -> datetime:
@@ -48,7 +48,7 @@ def minutes_ago(minutes: int, second: float) -> datetime:
 
 @also_replayed
 async def test_concurrent_starters_share_one_session(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     async with journeys.worker():
         artifacts = await asyncio.gather(*(journeys.initialize(request) for _ in range(STARTERS)))
         await check_one(journeys, request, artifacts)
@@ -56,19 +56,19 @@ async def test_concurrent_starters_share_one_session(journeys: Journeys) -> None
 
 @also_replayed
 async def test_concurrent_starters_with_one_update_id_are_one_update(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     key = session_key(request["tenant_id"], request["user_id"], datetime.fromisoformat(request["requested_at"]))
     async with journeys.worker():
         artifacts = await asyncio.gather(
             *(journeys.initialize(request, id=f"initialize_chat_session/{key}") for _ in range(STARTERS))
         )
         await check_one(journeys, request, artifacts)
-        assert await accepted(journeys, request) == 1
+        assert await count_accepted_updates(journeys, request) == 1
 
 
 @also_replayed
 async def test_concurrent_starters_that_differ_get_the_session_of_one_of_them(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     wanted: list[Json] = [{"active_agent": f"liaison_{each}", "context": {"starter": each}} for each in "abcdefgh"]
     async with journeys.worker():
         artifacts = await asyncio.gather(*(journeys.initialize(request | each) for each in wanted))
@@ -78,18 +78,18 @@ async def test_concurrent_starters_that_differ_get_the_session_of_one_of_them(jo
 
 @also_replayed
 async def test_concurrent_starters_in_python_share_one_session(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     async with journeys.worker():
         clients = [await Client.connect(journeys.addresses.temporal_address) for _ in range(3)]
         starters = [ChatSessions(client, task_queue=journeys.task_queue) for client in clients] * (STARTERS // 3)
         artifacts = await asyncio.gather(*(starter.initialize(**request) for starter in starters))
         await check_one(journeys, request, [artifact.model_dump(mode="json") for artifact in artifacts])
-        assert await accepted(journeys, request) == 1
+        assert await count_accepted_updates(journeys, request) == 1
 
 
 @also_replayed
 async def test_starters_with_several_workers_share_one_session(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     connection = await Client.connect(journeys.addresses.temporal_address, plugins=[JourneyPlugin()])
     async with journeys.worker(), replace(journeys, worker_client=connection).worker():
         plain = [journeys.initialize(request) for _ in range(STARTERS // 2)]
@@ -101,7 +101,7 @@ async def test_starters_with_several_workers_share_one_session(journeys: Journey
 
 @also_replayed
 async def test_starters_from_before_there_is_a_worker_share_one_session(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     waiting = [asyncio.create_task(journeys.initialize(request)) for _ in range(STARTERS // 2)]
     async with journeys.worker():
         await check_one(journeys, request, await asyncio.gather(*waiting))
@@ -109,7 +109,7 @@ async def test_starters_from_before_there_is_a_worker_share_one_session(journeys
 
 @also_replayed
 async def test_a_retry_that_crosses_a_minute_boundary_finds_its_session(journeys: Journeys) -> None:
-    request = journeys.asked(requested_at=minutes_ago(1, 59.999).isoformat())  # so by now it is another minute
+    request = journeys.request(requested_at=minutes_ago(1, 59.999).isoformat())  # so by now it is another minute
     async with journeys.worker():
         first = await journeys.initialize(request)
         await journeys.update(first["chat_session_id"], {"context": {"a": 1}})
@@ -129,7 +129,7 @@ async def test_one_minute_is_one_session_however_it_is_written(journeys: Journey
         minute.isoformat().replace("+00:00", "Z"),
     ]
     async with journeys.worker():
-        requests = [journeys.asked("ada", requested_at=each) for each in written]
+        requests = [journeys.request("ada", requested_at=each) for each in written]
         artifacts = [await journeys.initialize(each) for each in requests]
         await check_one(journeys, requests[0], artifacts)
 
@@ -137,7 +137,7 @@ async def test_one_minute_is_one_session_however_it_is_written(journeys: Journey
 @also_replayed
 async def test_another_minute_user_or_tenant_is_another_session(journeys: Journeys) -> None:
     minute = minutes_ago(5, 0)
-    own = journeys.asked("bc", requested_at=minute.isoformat())
+    own = journeys.request("bc", requested_at=minute.isoformat())
     others: list[Json] = [
         own | {"requested_at": (minute + timedelta(minutes=1)).isoformat()},
         own | {"requested_at": (minute - timedelta(microseconds=1)).isoformat()},
@@ -156,21 +156,21 @@ async def test_another_minute_user_or_tenant_is_another_session(journeys: Journe
 @also_replayed
 async def test_a_known_update_id_is_answered_from_its_first_result(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         first = await journeys.update(chat_session_id, {"context": {"a": 1}}, id="update_chat_context/x")
         await journeys.update(chat_session_id, {"context": {"a": 2}})
-        kept = await journeys.kept(chat_session_id)
+        kept = await journeys.snapshot(chat_session_id)
         again = await journeys.update(chat_session_id, {"context": {"a": 1}}, id="update_chat_context/x")
         other = await journeys.update(chat_session_id, {"context": {"b": 3}}, id="update_chat_context/x")
     assert first == again == other
     assert first["context"] == {"a": 1}
-    assert await journeys.kept(chat_session_id) == kept
+    assert await journeys.snapshot(chat_session_id) == kept
 
 
 @also_replayed
 async def test_a_known_update_id_is_answered_from_a_closed_run(journeys: Journeys) -> None:
     async with journeys.worker(idle_seconds=0):
-        request = journeys.asked()
+        request = journeys.request()
         first = await journeys.initialize(request, id="initialize_chat_session/x")
         handle = journeys.handle(first["chat_session_id"])
         await handle.result()

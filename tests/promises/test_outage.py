@@ -6,41 +6,32 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
-import asyncpg
 import pytest
 from pydantic import SecretStr
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError, WorkflowUpdateStage
 
 from embedded import EmbeddedPostgres, EmbeddedStack
-from journeys import ChatSessions
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session.limits import KIB, MAX_BACKLOG_BYTES, MAX_BACKLOG_MESSAGES
 from journeys.chat_session.names import INITIALIZE, UPDATE
 from journeys.errors import DatabaseUnavailable
-from stores.migrate import migrate
+from tests.support.databases import connection_to, create_migrated_database, with_login
 from tests.support.journeys import PRODUCTION, Journeys, Json, also_replayed
 from tests.support.tcp_proxy import ProxiedStores, TcpProxy
 from tests.support.watching import (
-    accepted,
     assert_stored,
     count,
-    eventually,
-    misbehaved,
-    refused,
+    refusal_code,
+    send_update,
+    unexpected_failed_tasks,
+    until_refusals,
     until_revision,
     until_status,
     until_waiting,
 )
-
-
-@pytest.fixture
-async def stores(journeys: Journeys) -> AsyncIterator[ProxiedStores]:
-    async with ProxiedStores.of(journeys.addresses) as proxied:
-        yield proxied
 
 
 @pytest.fixture
@@ -56,11 +47,7 @@ either_store = pytest.mark.parametrize("down", ["supabase", "state_surface"], in
 @pytest.fixture(scope="module")
 async def own_database(postgres: EmbeddedPostgres) -> str:
     """A database that tests may damage: both stores, and nobody else's."""
-    name = f"damaged_{uuid4().hex}"
-    await postgres.create_database(name)
-    url = postgres.url(name)
-    await migrate(url, url, progress=lambda _: None)
-    return url
+    return await create_migrated_database(postgres, "damaged")
 
 
 @pytest.fixture
@@ -68,17 +55,9 @@ async def damaged(
     stack: EmbeddedStack, client: Client, worker_clients: Mapping[bool, Client], own_database: str
 ) -> AsyncIterator[Journeys]:
     """Journeys on that database."""
-    name = uuid4().hex[:12]
     addresses = replace(stack.addresses, supabase_db_url=own_database, state_surface_url=own_database)
-    async with Journeys.on(
-        addresses, client, worker_clients[PRODUCTION.sandbox], task_queue=f"journeys-{name}", tenant_id=f"tenant-{name}"
-    ) as world:
+    async with Journeys.on(addresses, client, worker_clients[PRODUCTION.sandbox]) as world:
         yield world
-
-
-async def created(journeys: Journeys) -> str:
-    session: str = (await journeys.initialize())["chat_session_id"]
-    return session
 
 
 def note(number: int, **more: Any) -> Json:
@@ -91,7 +70,7 @@ async def test_signals_and_updates_wait_for_the_store_and_are_applied_in_order(
     journeys: Journeys, stores: ProxiedStores, down: TcpProxy
 ) -> None:
     async with journeys.worker(**stores.settings):
-        session = await created(journeys)
+        session = await journeys.create_session()
         before = len(await journeys.events(session))
         await down.refuse()
         updates = []
@@ -99,7 +78,7 @@ async def test_signals_and_updates_wait_for_the_store_and_are_applied_in_order(
             if number % 2:
                 await journeys.signal(session, note(number))
             else:
-                updates.append(await accepted(journeys, session, note(number)))
+                updates.append(await send_update(journeys, session, note(number)))
         await until_waiting(journeys, session)
         await down.mend()
         answers = [await asyncio.wait_for(update.result(), 30) for update in updates]
@@ -110,7 +89,7 @@ async def test_signals_and_updates_wait_for_the_store_and_are_applied_in_order(
         await assert_stored(journeys, session, 10)
 
         events = (await journeys.events(session))[before:]
-        assert not misbehaved(events)
+        assert not unexpected_failed_tasks(events)
         # Of its own each message has itself, an update its completion as well, and one workflow task of three events.
         own = 3 * 10 + count(
             events,
@@ -126,7 +105,7 @@ async def test_waiting_costs_no_history_and_shows_what_it_waits_for(
     journeys: Journeys, stores: ProxiedStores, down: TcpProxy
 ) -> None:
     async with journeys.worker(**stores.settings):
-        session = await created(journeys)
+        session = await journeys.create_session()
         await down.refuse()
         await journeys.signal(session, note(1))
         waiting = await until_waiting(journeys, session)
@@ -146,7 +125,7 @@ async def test_waiting_costs_no_history_and_shows_what_it_waits_for(
 async def test_what_is_down_from_the_first_is_created_when_it_is_back(
     journeys: Journeys, stores: ProxiedStores
 ) -> None:
-    request = journeys.asked(context={"topic": "taxes"})
+    request = journeys.request(context={"topic": "taxes"})
     session = journeys.identity(request)
     await stores.supabase.refuse()
     async with journeys.worker(**stores.settings):
@@ -176,10 +155,10 @@ async def test_what_is_down_from_the_first_is_created_when_it_is_back(
 
 async def test_a_query_answers_what_both_stores_hold(journeys: Journeys, stores: ProxiedStores) -> None:
     async with journeys.worker(**stores.settings):
-        session = await created(journeys)
+        session = await journeys.create_session()
         await journeys.update(session, note(1))
         await stores.state_surface.refuse()  # Supabase goes ahead, and the answer must not
-        update = await accepted(journeys, session, note(2))
+        update = await send_update(journeys, session, note(2))
         await until_waiting(journeys, session)
         assert (await journeys.row(session) or {})["revision"] == 2
         shown = await journeys.get(session)
@@ -194,9 +173,9 @@ async def test_a_query_answers_what_both_stores_hold(journeys: Journeys, stores:
 async def test_a_caller_who_cannot_wait_is_told_and_the_change_is_applied_after(
     journeys: Journeys, stores: ProxiedStores, down: TcpProxy
 ) -> None:
-    hasty = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=2))
+    hasty = journeys.sessions_within(timedelta(seconds=2))
     async with journeys.worker(**stores.settings):
-        session = await created(journeys)
+        session = await journeys.create_session()
         await down.refuse()
         with pytest.raises(DatabaseUnavailable):
             await hasty.update_context(
@@ -217,7 +196,7 @@ async def test_a_sleeping_session_accepts_messages_while_a_store_is_down(
     journeys: Journeys, stores: ProxiedStores, down: TcpProxy
 ) -> None:
     async with journeys.worker(**stores.settings, idle_seconds=0):
-        session = await created(journeys)
+        session = await journeys.create_session()
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
         await down.refuse()
         await journeys.sessions.signal_context(session, tenant_id=journeys.tenant_id, append={"notes": [1]})
@@ -230,9 +209,9 @@ async def test_a_sleeping_session_accepts_messages_while_a_store_is_down(
 async def test_connections_that_break_under_load_lose_nothing_and_repeat_nothing(
     journeys: Journeys, stores: ProxiedStores
 ) -> None:
-    sessions = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=60))
+    sessions = journeys.sessions_within(timedelta(seconds=60))
     async with journeys.worker(**stores.settings):
-        session = await created(journeys)
+        session = await journeys.create_session()
 
         async def talk(speaker: int) -> list[int]:
             revisions = []
@@ -260,10 +239,10 @@ async def test_a_lost_reply_is_found_out_and_not_written_again(
     journeys: Journeys, stores: ProxiedStores, down: TcpProxy
 ) -> None:
     async with journeys.worker(**stores.settings):
-        session = await created(journeys)
+        session = await journeys.create_session()
         await journeys.update(session, note(1))
         down.lose_replies()
-        update = await accepted(journeys, session, note(2))
+        update = await send_update(journeys, session, note(2))
         await until_waiting(journeys, session)
         assert (await journeys.row(session) or {})["revision"] == 2, "the request itself has arrived"
         await down.mend()
@@ -279,9 +258,9 @@ async def test_connections_that_fall_silent_hold_up_nothing_once_the_store_answe
 ) -> None:
     """As behind a firewall that forgets its connections, or a database that has moved to another host."""
     async with journeys.worker(**stores.settings, activity_slots=2):
-        session = await created(journeys)
+        session = await journeys.create_session()
         down.stall()
-        update = await accepted(journeys, session, note(1))
+        update = await send_update(journeys, session, note(1))
         waiting = await until_waiting(journeys, session, attempt=2)
         assert waiting.last_failure.application_failure_info.type == "DATABASE_UNAVAILABLE"
         await down.mend()
@@ -296,22 +275,18 @@ async def test_a_full_backlog_of_messages_refuses_more_and_loses_none_of_its_own
     journeys: Journeys, stores: ProxiedStores
 ) -> None:
     async with journeys.worker(**stores.settings):
-        session = await created(journeys)
+        session = await journeys.create_session()
     await stores.supabase.refuse()
     handle = journeys.handle(session)
     for number in range(MAX_BACKLOG_MESSAGES - 1):
         await handle.signal(UPDATE, {"tenant_id": journeys.tenant_id} | note(number))
     async with journeys.worker(**stores.settings):
-        last = await accepted(journeys, session, note(MAX_BACKLOG_MESSAGES - 1))
-        assert await refused(journeys.update(session, note(-1))) == "DATABASE_UNAVAILABLE"
+        last = await send_update(journeys, session, note(MAX_BACKLOG_MESSAGES - 1))
+        assert await refusal_code(journeys.update(session, note(-1))) == "DATABASE_UNAVAILABLE"
         for _ in range(5):
             await journeys.signal(session, note(-1))
 
-        async def refusals() -> Json:
-            shown: Json = (await journeys.get(session))["refusals"]
-            return shown
-
-        shown = await eventually(refusals, lambda found: found["count"] == 5)
+        shown = await until_refusals(journeys, session, 5)
         assert {each["code"] for each in shown["last"]} == {"DATABASE_UNAVAILABLE"}
 
         await stores.supabase.mend()
@@ -321,7 +296,7 @@ async def test_a_full_backlog_of_messages_refuses_more_and_loses_none_of_its_own
         assert (await journeys.update(session, note(-2)))["revision"] == MAX_BACKLOG_MESSAGES + 1
         await assert_stored(journeys, session, MAX_BACKLOG_MESSAGES + 1)
         assert (await journeys.get(session))["refusals"]["count"] == 5
-        assert not misbehaved(await journeys.events(session))
+        assert not unexpected_failed_tasks(await journeys.events(session))
 
 
 @pytest.mark.parametrize("letter", ["x", "\N{GRINNING FACE}"], ids=["ascii", "astral"])
@@ -333,7 +308,7 @@ async def test_a_backlog_is_full_at_its_limit_in_bytes_whatever_the_script(
     text = letter * (62 * KIB // len(letter.encode()))
     fits = MAX_BACKLOG_BYTES // (62 * KIB + 200)
     async with journeys.worker(**stores.settings, rollover_messages=rollover):
-        session = await created(journeys)
+        session = await journeys.create_session()
         large = {"filler": "f" * 60 * KIB}
         for part in range(3):
             await journeys.update(session, {"context": {f"part {part}": large}})
@@ -341,7 +316,7 @@ async def test_a_backlog_is_full_at_its_limit_in_bytes_whatever_the_script(
         await stores.supabase.refuse()
         for number in range(fits):
             await journeys.signal(session, {"context": {"text": text}, "append": {"notes": [number]}})
-        code = await refused(journeys.update(session, {"context": {"text": text + letter}}))
+        code = await refusal_code(journeys.update(session, {"context": {"text": text + letter}}))
         assert code == "DATABASE_UNAVAILABLE"
         for _ in range(50):
             await journeys.signal(session, {"context": {"text": text}, "append": {"notes": [-1]}})
@@ -354,45 +329,35 @@ async def test_a_backlog_is_full_at_its_limit_in_bytes_whatever_the_script(
         answer = await journeys.update(session, {"append": {"notes": ["after"]}})
         assert answer["revision"] == stored + fits + 1
         assert (await journeys.get(session))["refusals"]["count"] == 50
-        assert not misbehaved(await journeys.events(session))
+        assert not unexpected_failed_tasks(await journeys.events(session))
 
 
 @asynccontextmanager
 async def renamed_table(url: str, role: str) -> AsyncIterator[None]:
-    connection = await asyncpg.connect(url)
-    try:
+    async with connection_to(url) as connection:
         await connection.execute("alter table public.chat_sessions rename to chat_sessions_elsewhere")
         yield
         await connection.execute("alter table public.chat_sessions_elsewhere rename to chat_sessions")
-    finally:
-        await connection.close()
 
 
 @asynccontextmanager
 async def revoked_grant(url: str, role: str) -> AsyncIterator[None]:
-    connection = await asyncpg.connect(url)
-    try:
+    async with connection_to(url) as connection:
         await connection.execute(f"revoke update on public.chat_sessions from {role}")
         yield
         await connection.execute(f"grant update on public.chat_sessions to {role}")
-    finally:
-        await connection.close()
 
 
 @asynccontextmanager
 async def worker_role(url: str) -> AsyncIterator[tuple[str, str]]:
     """A role that may do what a worker must, and the URL to come as it."""
     role = f"worker_{uuid4().hex}"
-    connection = await asyncpg.connect(url)
-    try:
+    async with connection_to(url) as connection:
         await connection.execute(f"create role {role} login bypassrls password 'secret'")
         await connection.execute(f"grant usage on schema public, state_surface to {role}")
         await connection.execute(f"grant all on all tables in schema public, state_surface to {role}")
-        target = urlsplit(url)
-        yield role, target._replace(netloc=f"{role}:secret@{target.hostname}:{target.port}").geturl()
+        yield role, with_login(url, role, "secret")
         await connection.execute(f"drop owned by {role}; drop role {role}")
-    finally:
-        await connection.close()
 
 
 @pytest.mark.parametrize(("damage", "state"), [(renamed_table, "42P01"), (revoked_grant, "42501")])
@@ -400,9 +365,9 @@ async def test_a_missing_table_or_permission_waits_and_shows_until_somebody_mend
     damaged: Journeys, own_database: str, damage: Any, state: str
 ) -> None:
     async with worker_role(own_database) as (role, url), damaged.worker(supabase_db_url=SecretStr(url)):
-        session = await created(damaged)
+        session = await damaged.create_session()
         async with damage(own_database, role):
-            update = await accepted(damaged, session, note(1))
+            update = await send_update(damaged, session, note(1))
             waiting = await until_waiting(damaged, session)
             assert waiting.last_failure.application_failure_info.type == "DATABASE_UNAVAILABLE"
             assert state in waiting.last_failure.message
@@ -412,13 +377,10 @@ async def test_a_missing_table_or_permission_waits_and_shows_until_somebody_mend
 
 @asynccontextmanager
 async def constraint(url: str, table: str, condition: str) -> AsyncIterator[None]:
-    connection = await asyncpg.connect(url)
-    try:
+    async with connection_to(url) as connection:
         await connection.execute(f"alter table {table} add constraint unwanted check ({condition}) not valid")
         yield
         await connection.execute(f"alter table {table} drop constraint if exists unwanted")
-    finally:
-        await connection.close()
 
 
 @pytest.mark.parametrize(
@@ -433,7 +395,7 @@ async def test_a_data_error_refuses_the_change_that_causes_it_and_no_other(
     damaged: Journeys, own_database: str, table: str, condition: str
 ) -> None:
     async with damaged.worker():
-        session = await created(damaged)
+        session = await damaged.create_session()
     mallory = {"author": "mallory", "context": {"mallory": True}}
     async with constraint(own_database, table, condition):
         for number in range(12):  # while no worker is up, so that they come as one batch
@@ -441,23 +403,23 @@ async def test_a_data_error_refuses_the_change_that_causes_it_and_no_other(
         async with damaged.worker():
             answer = await asyncio.wait_for(damaged.update(session, note(12)), 30)
             assert (answer["applied_revision"], answer["duplicate"]) == (11, False)
-            assert await refused(damaged.update(session, note(13) | mallory)) == "INVALID_PARAMETER"
+            assert await refusal_code(damaged.update(session, note(13) | mallory)) == "INVALID_PARAMETER"
             row = await assert_stored(damaged, session, 11)
             assert row["context"] == {"notes": [0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12]}
             shown = (await damaged.get(session))["refusals"]
             assert [each["code"] for each in shown["last"]] == ["INVALID_PARAMETER"] * 2
             assert shown["count"] == 2
-            assert not misbehaved(await damaged.events(session))
+            assert not unexpected_failed_tasks(await damaged.events(session))
 
 
 async def test_a_data_error_refuses_the_change_that_woke_the_session_and_not_the_session(
     damaged: Journeys, own_database: str
 ) -> None:
     async with damaged.worker(idle_seconds=0):
-        session = await created(damaged)
+        session = await damaged.create_session()
         await until_status(damaged, session, WorkflowExecutionStatus.COMPLETED)
         async with constraint(own_database, "public.chat_context_updates", "author is distinct from 'mallory'"):
-            assert await refused(damaged.update(session, note(0) | {"author": "mallory"})) == "INVALID_PARAMETER"
+            assert await refusal_code(damaged.update(session, note(0) | {"author": "mallory"})) == "INVALID_PARAMETER"
         await until_status(damaged, session, WorkflowExecutionStatus.COMPLETED)
         assert (await damaged.update(session, note(1)))["context"] == {"notes": [1]}
         await assert_stored(damaged, session, 1)
@@ -466,9 +428,9 @@ async def test_a_data_error_refuses_the_change_that_woke_the_session_and_not_the
 async def test_what_supabase_holds_is_not_refused_afterwards(damaged: Journeys, own_database: str) -> None:
     """A refused change has changed nothing, so what only the State Surface objects to has to wait for it."""
     async with damaged.worker():
-        session = await created(damaged)
+        session = await damaged.create_session()
         async with constraint(own_database, "state_surface.artifacts", "not semantic_payload -> 'context' ? 'mallory'"):
-            update = await accepted(damaged, session, {"context": {"mallory": True}})
+            update = await send_update(damaged, session, {"context": {"mallory": True}})
             waiting = await until_waiting(damaged, session)
             assert waiting.last_failure.application_failure_info.type == "DATABASE_UNAVAILABLE"
             assert "23514" in waiting.last_failure.message

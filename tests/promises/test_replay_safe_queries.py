@@ -13,11 +13,11 @@ from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest, Resp
 from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
-from journeys import ChatSessions
 from journeys.chat_session.names import GET, workflow_id
 from tests.support.journeys import Journeys
+from tests.support.polling import eventually
 from tests.support.replaying import replayer
-from tests.support.watching import eventually, until_revision, until_status
+from tests.support.watching import until_revision, until_status
 
 _SESSIONS = 4
 _CALLERS = 3
@@ -26,7 +26,7 @@ _UNATTENDED = 24
 
 
 async def test_a_session_that_is_read_while_it_is_changed_can_be_replayed(journeys: Journeys) -> None:
-    sessions = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=60))
+    sessions = journeys.sessions_within(timedelta(seconds=60))
     answered = 0
 
     async def change(session: str, caller: int) -> None:
@@ -56,7 +56,7 @@ async def test_a_session_that_is_read_while_it_is_changed_can_be_replayed(journe
             revision = view.revision
 
     async with journeys.worker(rollover_messages=1000):
-        created = [await journeys.initialize(journeys.asked(user_id=f"user {number}")) for number in range(_SESSIONS)]
+        created = [await journeys.initialize(journeys.request(user_id=f"user {number}")) for number in range(_SESSIONS)]
         ids = [session["chat_session_id"] for session in created]
         asking = [asyncio.create_task(each(session)) for session in ids for each in (ask, read)]
         try:
@@ -73,7 +73,7 @@ async def test_a_session_that_is_read_while_it_is_changed_can_be_replayed(journe
 
 
 async def test_a_session_that_is_read_before_it_is_told_of_its_idleness_goes_on(journeys: Journeys) -> None:
-    ids = await _unattended(journeys, idle_seconds=1)
+    ids = await _create_unattended_sessions(journeys, idle_seconds=3)
 
     async def read_and_change(session: str) -> None:
         assert (await journeys.get(session))["revision"] == 0
@@ -93,7 +93,7 @@ async def test_a_session_that_is_read_before_it_is_told_of_its_idleness_goes_on(
 # What a forgotten run has begun is cancelled, and may just have ended.
 @pytest.mark.filterwarnings("ignore:Cannot find activity to cancel")
 async def test_a_session_that_is_read_while_its_task_is_in_other_hands_goes_on(journeys: Journeys) -> None:
-    ids = await _unattended(journeys, idle_seconds=60)
+    ids = await _create_unattended_sessions(journeys, idle_seconds=60)
 
     async def read_and_change(session: str) -> None:
         with suppress(WorkflowQueryFailedError):  # by the worker that dies
@@ -118,10 +118,16 @@ async def test_a_session_that_is_read_while_its_task_is_in_other_hands_goes_on(j
 # hence so many sessions.
 
 
-async def _unattended(journeys: Journeys, *, idle_seconds: int) -> Sequence[str]:
+async def _create_unattended_sessions(journeys: Journeys, *, idle_seconds: int) -> Sequence[str]:
+    """Create sessions and leave them without a worker; those that had not gone to sleep by then."""
     async with journeys.worker(idle_seconds=idle_seconds):
-        created = [await journeys.initialize() for _ in range(_UNATTENDED)]
-    return [session["chat_session_id"] for session in created]
+        ids = await asyncio.gather(*(journeys.create_session() for _ in range(_UNATTENDED)))
+    described = await asyncio.gather(*(journeys.handle(session).describe() for session in ids))
+    running = [
+        session for session, run in zip(ids, described, strict=True) if run.status is WorkflowExecutionStatus.RUNNING
+    ]
+    assert running
+    return running
 
 
 async def _change(journeys: Journeys, session: str) -> None:

@@ -1,50 +1,45 @@
 """Strangers who know or guess a session's ID harm nobody and learn nothing."""
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio.client import WithStartWorkflowOperation, WorkflowQueryFailedError
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.client import WorkflowQueryFailedError
 
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.names import GET, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
-from tests.support.journeys import REPLAYED, Journeys, Json, also_replayed
-from tests.support.watching import assert_stored, failed, misbehaved, refused, until_revision
+from tests.support.journeys import Journeys, Json, also_replayed
+from tests.support.watching import assert_stored, failure_code, refusal_code, unexpected_failed_tasks, until_revision
 
 STRANGER = "stranger-tenant"
-
-replayed_only = pytest.mark.parametrize("mode", [REPLAYED], ids=str)
-
-
-def start(journeys: Journeys, session: str, *arguments: Any) -> WithStartWorkflowOperation[Any, Any]:
-    return WithStartWorkflowOperation(
-        JOURNEY_ID,
-        args=arguments,
-        id=workflow_id(session),
-        task_queue=journeys.task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        task_timeout=timedelta(seconds=2),
-    )
 
 
 def claim(session: str) -> Json:
     return {"chat_session_id": session, "tenant_id": STRANGER, "user_id": "stranger"}
 
 
-async def updated_by_stranger(journeys: Journeys, session: str, *arguments: Any) -> object:
-    """What an update with a start of the stranger's own gets."""
+async def update_as_stranger(journeys: Journeys, session: str) -> object:
+    """Send an update with a start of the stranger's own."""
     return await journeys.client.execute_update_with_start_workflow(
         UPDATE,
         {"tenant_id": STRANGER, "context": {"stolen": True}},
-        start_workflow_operation=start(journeys, session, *(arguments or (claim(session),))),
+        start_workflow_operation=journeys.start(claim(session)),
     )
 
 
-async def shown(journeys: Journeys, session: str) -> dict[str, Any]:
-    """What everybody sees of the newest run: search attributes and memo."""
+async def start_run(journeys: Journeys, session: str, arguments: list[Any]) -> None:
+    """Start a session's journey with these arguments, in which `?` stands for the session's ID."""
+    arguments = [
+        each | {"chat_session_id": session} if isinstance(each, dict) and each["chat_session_id"] == "?" else each
+        for each in arguments
+    ]
+    await journeys.client.start_workflow(
+        JOURNEY_ID, args=arguments, id=workflow_id(session), task_queue=journeys.task_queue
+    )
+
+
+async def read_listing(journeys: Journeys, session: str) -> Json:
+    """What everybody sees of the newest run in a list: search attributes and memo."""
     described = await journeys.handle(session).describe()
     return {**described.search_attributes, **await described.memo()}
 
@@ -52,9 +47,9 @@ async def shown(journeys: Journeys, session: str) -> dict[str, Any]:
 @also_replayed
 async def test_a_stranger_who_resumes_a_session_learns_nothing(journeys: Journeys) -> None:
     async with journeys.worker():
-        session = (await journeys.initialize(journeys.asked(context={"secret": 1})))["chat_session_id"]
-        nobody = journeys.identity(journeys.asked())
-        answers = {await refused(updated_by_stranger(journeys, each)) for each in (session, nobody)}
+        session = await journeys.create_session(context={"secret": 1})
+        nobody = journeys.identity(journeys.request())
+        answers = {await refusal_code(update_as_stranger(journeys, each)) for each in (session, nobody)}
         assert answers == {"SESSION_NOT_FOUND"}
         with pytest.raises(WorkflowQueryFailedError, match=r"^SESSION_NOT_FOUND"):
             await journeys.handle(session).query(GET, {"tenant_id": STRANGER})
@@ -66,16 +61,16 @@ async def test_a_stranger_who_resumes_a_session_learns_nothing(journeys: Journey
             with pytest.raises(SessionNotFound):
                 await journeys.sessions.get(each, tenant_id=STRANGER)
         await assert_stored(journeys, session, 0)
-        assert await failed(journeys, nobody) == "SESSION_NOT_FOUND"
+        assert await failure_code(journeys, nobody) == "SESSION_NOT_FOUND"
 
 
-@replayed_only
+@also_replayed
 async def test_a_made_up_id_shows_nothing_that_was_claimed(journeys: Journeys) -> None:
-    nobody = journeys.identity(journeys.asked())
+    nobody = journeys.identity(journeys.request())
     async with journeys.worker():
-        assert await refused(updated_by_stranger(journeys, nobody)) == "SESSION_NOT_FOUND"
-        assert await failed(journeys, nobody) == "SESSION_NOT_FOUND"
-        assert not (await shown(journeys, nobody)).keys() & {"TenantId", "UserId", "ActiveAgent"}
+        assert await refusal_code(update_as_stranger(journeys, nobody)) == "SESSION_NOT_FOUND"
+        assert await failure_code(journeys, nobody) == "SESSION_NOT_FOUND"
+        assert not (await read_listing(journeys, nobody)).keys() & {"TenantId", "UserId", "ActiveAgent"}
         last = (await journeys.events(nobody))[-1].workflow_execution_failed_event_attributes.failure
         assert STRANGER not in str(last)
         assert await journeys.row(nobody) is None
@@ -98,23 +93,15 @@ BAD_ARGUMENTS: dict[str, list[Any]] = {
 }
 
 
-@replayed_only
+@also_replayed
 @pytest.mark.parametrize("arguments", [None, *BAD_ARGUMENTS.values()], ids=["resume", *BAD_ARGUMENTS])
 async def test_the_owner_creates_the_session_in_a_run_that_a_stranger_began(
     journeys: Journeys, arguments: list[Any] | None
 ) -> None:
-    request = journeys.asked(context={"topic": "taxes"})
+    request = journeys.request(context={"topic": "taxes"})
     session = journeys.identity(request)
-    if arguments is None:
-        arguments = [claim(session)]
-    arguments = [
-        each | {"chat_session_id": session} if isinstance(each, dict) and each["chat_session_id"] == "?" else each
-        for each in arguments
-    ]
     # Nobody works: everything comes to the stranger's one run, the stranger's messages first.
-    await journeys.client.start_workflow(
-        JOURNEY_ID, args=arguments, id=workflow_id(session), task_queue=journeys.task_queue
-    )
+    await start_run(journeys, session, [claim(session)] if arguments is None else arguments)
     handle = journeys.handle(session)
     await handle.signal(UPDATE, {"tenant_id": STRANGER, "context": {"stolen": True}})
     await handle.signal(UPDATE, {"tenant_id": journeys.tenant_id, "append": {"notes": [1]}})
@@ -129,43 +116,35 @@ async def test_the_owner_creates_the_session_in_a_run_that_a_stranger_began(
         answer = await journeys.update(session, {"append": {"notes": [3]}})
         assert answer["applied_revision"] == 3
         await assert_stored(journeys, session, 3)
-        described = await shown(journeys, session)
+        described = await read_listing(journeys, session)
         assert described["TenantId"] == [journeys.tenant_id]
         assert described["UserId"] == [request["user_id"]]
-        assert await refused(updated_by_stranger(journeys, session)) == "SESSION_NOT_FOUND"
+        assert await refusal_code(update_as_stranger(journeys, session)) == "SESSION_NOT_FOUND"
 
 
 @also_replayed
 async def test_a_stranger_before_an_initialization_is_not_found_and_the_owner_is_served(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     session = journeys.identity(request)
-    await journeys.client.start_workflow(
-        JOURNEY_ID, claim(session), id=workflow_id(session), task_queue=journeys.task_queue
-    )
-    theirs = asyncio.create_task(updated_by_stranger(journeys, session))
+    await start_run(journeys, session, [claim(session)])
+    theirs = asyncio.create_task(update_as_stranger(journeys, session))
     ours = asyncio.create_task(journeys.initialize(request))
     await asyncio.wait([theirs, ours], timeout=0.3)
     async with journeys.worker():
         assert (await asyncio.wait_for(ours, 30))["chat_session_id"] == session
-        assert await refused(theirs) == "SESSION_NOT_FOUND"
+        assert await refusal_code(theirs) == "SESSION_NOT_FOUND"
         await assert_stored(journeys, session, 0)
 
 
-@replayed_only
+@also_replayed
 @pytest.mark.parametrize("arguments", BAD_ARGUMENTS.values(), ids=list(BAD_ARGUMENTS))
 async def test_a_bad_argument_does_not_harm_the_messages_of_the_same_run(
     journeys: Journeys, arguments: list[Any]
 ) -> None:
     async with journeys.worker(idle_seconds=0):
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         await journeys.handle(session).result()
-    arguments = [
-        each | {"chat_session_id": session} if isinstance(each, dict) and each["chat_session_id"] == "?" else each
-        for each in arguments
-    ]
-    await journeys.client.start_workflow(
-        JOURNEY_ID, args=arguments, id=workflow_id(session), task_queue=journeys.task_queue
-    )
+    await start_run(journeys, session, arguments)
     handle = journeys.handle(session)
     await handle.signal(UPDATE, {"tenant_id": journeys.tenant_id, "append": {"notes": [1]}})
     async with journeys.worker():
@@ -173,30 +152,30 @@ async def test_a_bad_argument_does_not_harm_the_messages_of_the_same_run(
         assert (update["applied_revision"], update["context"]) == (2, {"notes": [1, 2]})
         await assert_stored(journeys, session, 2)
         events = await journeys.events(session)
-        assert not misbehaved(events)
+        assert not unexpected_failed_tasks(events)
 
 
-@replayed_only
+@also_replayed
 async def test_an_initialization_of_somebody_else_is_refused(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     session = journeys.identity(request)
     async with journeys.worker():
         await journeys.initialize(request)
         theirs = request | {"tenant_id": STRANGER, "user_id": "stranger"}
         update = journeys.client.execute_update_with_start_workflow(
-            INITIALIZE, theirs, start_workflow_operation=start(journeys, session, claim(session))
+            INITIALIZE, theirs, start_workflow_operation=journeys.start(claim(session))
         )
-        assert await refused(update) == "INVALID_PARAMETER"
+        assert await refusal_code(update) == "INVALID_PARAMETER"
         row = await assert_stored(journeys, session, 0)
         assert row["tenant_id"] == journeys.tenant_id
 
 
-@replayed_only
+@also_replayed
 async def test_a_user_of_the_same_tenant_is_a_stranger_too(journeys: Journeys) -> None:
     async with journeys.worker():
-        session = (await journeys.initialize())["chat_session_id"]
+        session = await journeys.create_session()
         update = journeys.update(session, {"user_id": "another", "context": {"stolen": True}, "idempotency_key": "k"})
-        assert await refused(update) == "SESSION_NOT_FOUND"
+        assert await refusal_code(update) == "SESSION_NOT_FOUND"
         answer = await journeys.update(session, {"context": {"ours": True}, "idempotency_key": "k"})
         assert (answer["applied_revision"], answer["duplicate"]) == (1, False)
         await assert_stored(journeys, session, 1)

@@ -4,23 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
 
-from embedded import EmbeddedStack, embedded_stack
-from embedded.ports import PortWish, choose_ports
+from embedded import EmbeddedStack
 from journeys import ChatSessions
 from journeys.client.chat_sessions import ContextChange
 from journeys.errors import DatabaseUnavailable, EngineUnavailable
-from stores.migrate import migrate
 from tests.support.journeys import Journeys
+from tests.support.migrated_stack import migrated_stack
+from tests.support.polling import eventually
 from tests.support.tcp_proxy import ProxiedStores
-from tests.support.watching import assert_stored, eventually, has_run, until_revision, until_waiting
+from tests.support.watching import assert_stored, has_run, until_revision, until_waiting
 from tests.support.worker_processes import worker_environment, worker_process
-
-PATIENCE = timedelta(seconds=60)
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +27,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 async def stack(folder: Path) -> AsyncIterator[EmbeddedStack]:
-    """Servers of these tests' own, on ports that nobody takes while one is down."""
-    postgres, temporal, ui = choose_ports([PortWish("PostgreSQL"), PortWish("Temporal"), PortWish("the Web UI")])
-    async with embedded_stack(folder, postgres_port=postgres, temporal_port=temporal, ui_port=ui) as running:
-        addresses = running.addresses
-        await migrate(addresses.supabase_db_url, addresses.state_surface_url, progress=lambda _: None)
+    """Servers of these tests' own."""
+    async with migrated_stack(folder) as running:
         yield running
 
 
 @pytest.fixture
 async def journeys(stack: EmbeddedStack) -> AsyncIterator[Journeys]:
     client = await Client.connect(stack.addresses.temporal_address)
-    name = uuid4().hex[:12]
-    async with Journeys.on(
-        stack.addresses, client, client, task_queue=f"journeys-{name}", tenant_id=f"tenant-{name}"
-    ) as world:
+    async with Journeys.on(stack.addresses, client, client) as world:
         yield world
 
 
@@ -59,16 +50,16 @@ async def lose_temporal(stack: EmbeddedStack, folder: Path, journeys: Journeys) 
 
 
 def patient(journeys: Journeys) -> ChatSessions:
-    return ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=PATIENCE)
+    return journeys.sessions_within(timedelta(seconds=60))
 
 
 def hasty(journeys: Journeys) -> ChatSessions:
-    return ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=1))
+    return journeys.sessions_within(timedelta(seconds=1))
 
 
-async def talked_about(journeys: Journeys, count: int) -> str:
-    """A session at a revision, with a note for each, and the key `note <revision>`."""
-    session: str = (await journeys.initialize())["chat_session_id"]
+async def create_session_with_notes(journeys: Journeys, count: int) -> str:
+    """Change a new session so many times: each revision adds a note, under the key `note <revision>`."""
+    session = await journeys.create_session()
     for revision in range(1, count + 1):
         await journeys.sessions.update_context(
             session,
@@ -85,11 +76,11 @@ async def test_every_session_goes_on_from_supabase_at_its_next_message(
     tenant_id = journeys.tenant_id
     environment = worker_environment(journeys.addresses, journeys.task_queue)
     async with worker_process(environment) as before:
-        updated, signalled, resent = [await talked_about(journeys, revision) for revision in (0, 2, 3)]
-        plain, plainly_signalled, read = [await talked_about(journeys, revision) for revision in (1, 2, 3)]
-        request = journeys.asked()
+        updated, signalled, resent = [await create_session_with_notes(journeys, revision) for revision in (0, 2, 3)]
+        plain, plainly_signalled, read = [await create_session_with_notes(journeys, revision) for revision in (1, 2, 3)]
+        request = journeys.request()
         initialized = await journeys.initialize(request)
-        kept = await journeys.kept(read)
+        kept = await journeys.snapshot(read)
         await before.kill()
     await lose_temporal(stack, folder, journeys)
     async with worker_process(environment):
@@ -97,7 +88,7 @@ async def test_every_session_goes_on_from_supabase_at_its_next_message(
         assert (seen.revision, seen.context) == (3, {"notes": [1, 2, 3]})
         latest = await patient(journeys).get(tenant_id=tenant_id, user_id=seen.user_id)
         assert latest.chat_session_id == read
-        assert await journeys.kept(read) == kept
+        assert await journeys.snapshot(read) == kept
 
         answer = await patient(journeys).update_context(updated, tenant_id=tenant_id, append={"notes": ["on"]})
         assert (answer.applied_revision, answer.context) == (1, {"notes": ["on"]})
@@ -124,7 +115,7 @@ async def test_a_worker_that_lives_through_the_loss_goes_on_serving(
     stack: EmbeddedStack, folder: Path, journeys: Journeys
 ) -> None:
     async with worker_process(worker_environment(journeys.addresses, journeys.task_queue)):
-        session = await talked_about(journeys, 2)
+        session = await create_session_with_notes(journeys, 2)
         await lose_temporal(stack, folder, journeys)
         answer = await patient(journeys).update_context(session, tenant_id=journeys.tenant_id, append={"notes": ["on"]})
         assert (answer.applied_revision, answer.context) == (3, {"notes": [1, 2, "on"]})
@@ -142,7 +133,7 @@ async def test_what_supabase_alone_holds_is_acknowledged_only_when_the_state_sur
     async with ProxiedStores.of(journeys.addresses) as stores:
         environment = worker_environment(journeys.addresses, journeys.task_queue, stores)
         async with worker_process(environment) as victim:
-            session = await talked_about(journeys, 2)
+            session = await create_session_with_notes(journeys, 2)
             stores.state_surface.stall()
             caller = asyncio.create_task(hasty(journeys).update_context(session, **change))
             await eventually(lambda: journeys.row(session), lambda row: row is not None and row["revision"] == 3)

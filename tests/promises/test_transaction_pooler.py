@@ -15,9 +15,8 @@ import pytest
 from pydantic_core import from_json
 
 from embedded import StackAddresses
-from embedded.ports import LOOPBACK, PortWish, choose_ports
+from embedded.ports import LOOPBACK, PortRequest, choose_ports
 from embedded.supervised_process import SupervisedProcess
-from journeys import ChatSessions
 from tests.support.journeys import Journeys
 from tests.support.watching import assert_stored, until_revision
 from tests.support.worker_processes import worker_environment, worker_process
@@ -36,7 +35,7 @@ pytestmark = pytest.mark.skipif(
 @asynccontextmanager
 async def pooler(folder: Path, *urls: str) -> AsyncIterator[list[str]]:
     """The same URLs, through a PgBouncer in transaction mode with a few connections to each database."""
-    (port,) = choose_ports([PortWish("PgBouncer")])
+    (port,) = choose_ports([PortRequest("PgBouncer")])
     servers = [urlsplit(url) for url in urls]
     lines = [
         "[databases]",
@@ -68,9 +67,9 @@ async def pooler(folder: Path, *urls: str) -> AsyncIterator[list[str]]:
         await connection.close()
         return True
 
-    async with process.starting(mode=0o700):
+    async with process.claim_directory(mode=0o700):
         await process.start([PGBOUNCER, *account, str(settings)], environment=os.environ)
-        await process.ready(answers)
+        await process.wait_until_ready(answers)
     try:
         yield [f"postgresql://anybody@{LOOPBACK}:{port}/store{number}" for number in range(len(urls))]
     finally:
@@ -88,7 +87,7 @@ async def connections(journeys: Journeys) -> int:
 
 async def talk(journeys: Journeys, number: int) -> str:
     """One session that is talked about in words of its own, each answer checked."""
-    sessions = ChatSessions(journeys.client, task_queue=journeys.task_queue)
+    sessions = journeys.sessions
     tenant_id, user_id = f"{journeys.tenant_id}-{number % 3}", f"user {number}"
     session = await sessions.initialize(tenant_id=tenant_id, user_id=user_id, context={"owner": number})
     identity = session.chat_session_id

@@ -20,14 +20,14 @@ COPIES = 14.5
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is read from /proc")
 async def test_a_live_session_keeps_no_copy_of_the_message_that_started_it(journeys: Journeys) -> None:
     async with worker_process(worker_environment(journeys.addresses, journeys.task_queue)) as worker:
-        await initialized(journeys, SESSIONS)  # what the worker needs for itself, its busiest moment included
+        await create_sessions(journeys, SESSIONS)  # what the worker needs for itself, its busiest moment included
         before = resident_bytes(worker.pid)
-        await initialized(journeys, SESSIONS)
+        await create_sessions(journeys, SESSIONS)
         kept = (resident_bytes(worker.pid) - before) / SESSIONS
     assert kept < COPIES * CONTEXT_BYTES
 
 
-async def initialized(journeys: Journeys, number: int) -> None:
+async def create_sessions(journeys: Journeys, number: int) -> None:
     for _ in range(number // 4):
         context = {"notes": [{"by": "guide", "text": "x" * 38} for _ in range(CONTEXT_BYTES // 64)]}
-        await asyncio.gather(*(journeys.initialize(journeys.asked(context=context)) for _ in range(4)))
+        await asyncio.gather(*(journeys.initialize(journeys.request(context=context)) for _ in range(4)))

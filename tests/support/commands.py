@@ -5,8 +5,7 @@ import os
 import re
 import subprocess
 import sysconfig
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -21,18 +20,18 @@ _AT_ONCE = asyncio.Semaphore(2)
 _AMBIENT = re.compile("(TEMPORAL|JOURNEY|SUPABASE|STATE_SURFACE)_|(FORCE_COLOR|GITHUB_ACTIONS|PY_COLORS|COLUMNS)$")
 
 
-def surroundings(environment: Mapping[str, str]) -> dict[str, str]:
+def environment_with(environment: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without what would change a command's behaviour, and what the test adds."""
     return {name: value for name, value in os.environ.items() if not _AMBIENT.match(name)} | dict(environment)
 
 
-async def run(*command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+async def run_command(*command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end."""
     async with _AT_ONCE:
         return await asyncio.to_thread(
             subprocess.run,
             command,
-            env=surroundings(environment),
+            env=environment_with(environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -41,18 +40,18 @@ async def run(*command: str, **environment: str) -> "subprocess.CompletedProcess
         )
 
 
-async def journey(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+async def run_journey(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run `journey` to its end."""
-    return await run(JOURNEY, *arguments, **environment)
+    return await run_command(JOURNEY, *arguments, **environment)
 
 
 @asynccontextmanager
-async def running(*command: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A command that goes on; it is killed where the test has not ended it."""
+async def command_process(*command: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The process of a command that goes on; it is killed if the test has not ended it."""
     process = await asyncio.create_subprocess_exec(
         *command,
-        env=surroundings(environment),
-        stdin=asyncio.subprocess.DEVNULL,
+        env=environment_with(environment),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -64,8 +63,8 @@ async def running(*command: str, **environment: str) -> AsyncIterator[asyncio.su
         await process.communicate()
 
 
-async def line(stream: asyncio.StreamReader | None, holding: str = "") -> str:
-    """The next line that holds a text."""
+async def read_line(stream: asyncio.StreamReader | None, holding: str = "") -> str:
+    """Read up to the next line that holds a text; that line."""
     assert stream is not None
     read = ""
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -76,35 +75,17 @@ async def line(stream: asyncio.StreamReader | None, holding: str = "") -> str:
     raise AssertionError(f"no line with {holding!r} in:\n{read}")
 
 
-async def end_of(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
-    """Exit status, and what it has yet to say on standard output and standard error."""
+async def wait_for_exit(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
+    """Exit status, and what the process has yet to say on standard output and standard error."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         said, complained = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode(), complained.decode()
 
 
-def the_object(output: str) -> dict[str, JsonValue]:
-    """The one JSON object that an output is, and nothing besides."""
+def only_object(output: str) -> dict[str, JsonValue]:
+    """The one JSON object that an output consists of."""
     value = from_json(output)
     assert isinstance(value, dict)
     assert output.count("\n") == 1
     return value
-
-
-def processes_in(directory: Path) -> dict[int, str]:
-    """The processes whose working directory is there, as every embedded server's and guardian's is."""
-    found: dict[int, str] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (entry / "cwd").readlink().is_relative_to(directory.resolve()):
-                found[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
-    return found
-
-
-async def eventually(check: Callable[[], bool], promise: str) -> None:
-    """Wait for something that nobody announces."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not check():
-        assert time.monotonic() < deadline, promise
-        await asyncio.sleep(0.02)

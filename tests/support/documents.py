@@ -17,9 +17,9 @@ _POWERS = (1e-324, 5e-324, 1e-308, 1e-7, 1e-6, 1e-5, 0.1, 1.0, 1e15, 1e16, 1e20,
 
 
 def thoroughly(max_examples: int = 80) -> settings:
-    """So many examples, however long a busy machine takes over each of them."""
+    """So many examples, however long a busy machine takes over each of them; a quarter for `make fast`."""
     return settings(
-        max_examples=max_examples,
+        max_examples=max_examples // 4 if settings.get_current_profile_name() == "fast" else max_examples,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
@@ -71,3 +71,8 @@ def nested(levels: int, container: type = dict) -> Any:
     for _ in range(levels - 1):
         document = {"in": document} if container is dict else [document]
     return document
+
+
+def nested_json(levels: int) -> str:
+    """The JSON of objects in one another, however many: no encoder of a library's is asked."""
+    return '{"in":' * (levels - 1) + "{}" + "}" * (levels - 1)

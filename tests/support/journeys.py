@@ -33,7 +33,6 @@ from worker.journey_worker import journey_worker
 from worker.settings import WorkerSettings
 
 Json = dict[str, Any]
-_JSON = {"produced_by", "semantic_descriptor", "semantic_payload", "parent_artifacts", "materializations"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ PRODUCTION = Mode("production", sandbox=False, max_cached_workflows=1000)
 REPLAYED = Mode("replayed", sandbox=True, max_cached_workflows=0)
 
 also_replayed = pytest.mark.parametrize("mode", [PRODUCTION, REPLAYED], ids=str)
-"""For tests that have to hold too if every workflow task replays its run."""
+"""Runs a test twice: as in production, and in the sandbox with every workflow task replaying its run."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +80,13 @@ class Journeys:
         client: Client,
         worker_client: Client,
         *,
-        task_queue: str,
-        tenant_id: str,
+        task_queue: str | None = None,
+        tenant_id: str | None = None,
         mode: Mode = PRODUCTION,
     ) -> AsyncIterator[Self]:
+        """Connect to a stack; task queue and tenant are the test's own unless named."""
+        name = uuid4().hex[:12]
+        task_queue, tenant_id = task_queue or f"journeys-{name}", tenant_id or f"tenant-{name}"
         async with (
             asyncpg.create_pool(addresses.supabase_db_url, min_size=0, max_size=4) as supabase,
             asyncpg.create_pool(addresses.state_surface_url, min_size=0, max_size=4) as state_surface,
@@ -115,7 +117,11 @@ class Journeys:
         """The starter on this task queue."""
         return ChatSessions(self.client, task_queue=self.task_queue)
 
-    def asked(self, user_id: str | None = None, **more: Any) -> Json:
+    def sessions_within(self, deadline: timedelta) -> ChatSessions:
+        """The starter on this task queue, with another deadline than its default."""
+        return ChatSessions(self.client, task_queue=self.task_queue, deadline=deadline)
+
+    def request(self, user_id: str | None = None, **more: Any) -> Json:
         """An initialize request, of a user of its own unless named."""
         now = datetime.now(UTC).isoformat()
         return {"tenant_id": self.tenant_id, "user_id": user_id or f"user-{uuid4().hex}", "requested_at": now} | more
@@ -140,7 +146,7 @@ class Journeys:
 
     async def initialize(self, request: Json | None = None, **options: Any) -> Json:
         """Update-with-start `initialize_chat_session`; answers the artifact."""
-        request = request or self.asked()
+        request = request or self.request()
         argument = {
             "chat_session_id": self.identity(request),
             "tenant_id": request["tenant_id"],
@@ -151,6 +157,11 @@ class Journeys:
             INITIALIZE, request, start_workflow_operation=self.start(argument), **options
         )
         return answer
+
+    async def create_session(self, **more: Any) -> str:
+        """Initialize a session of a user of its own; answers its ID."""
+        session: str = (await self.initialize(self.request(**more)))["chat_session_id"]
+        return session
 
     def handle(self, chat_session_id: str) -> WorkflowHandle[Any, Any]:
         """The session's journey, its newest run."""
@@ -229,7 +240,7 @@ class Journeys:
             "produced_by": from_json(row["produced_by"]),
         }
 
-    async def kept(self, chat_session_id: str) -> Json:
+    async def snapshot(self, chat_session_id: str) -> Json:
         """All that both stores hold of a session, row versions included: equal for as long as nothing is written."""
         identity = UUID(chat_session_id)
         row = "select xmin::text, s::text as all from public.chat_sessions as s where chat_session_id = $1"
@@ -247,7 +258,20 @@ def failed_tasks(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
     return [event for event in events if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED]
 
 
-def code_of(error: WorkflowUpdateFailedError | WorkflowFailureError | ActivityFailureError) -> str | None:
+Failure = WorkflowUpdateFailedError | WorkflowFailureError | ActivityFailureError
+
+
+def code_of(error: Failure) -> str | None:
     """The contract's code that a failure carries."""
     cause = error.__cause__
     return cause.type if isinstance(cause, ApplicationError) else None
+
+
+def code_and_field(error: Failure) -> tuple[str | None, str]:
+    """The contract's code that a failure carries, and the field that it names; its message says something."""
+    cause = error.__cause__
+    assert isinstance(cause, ApplicationError)
+    assert cause.message
+    (details,) = cause.details
+    assert isinstance(details["field"], str)
+    return cause.type, details["field"]

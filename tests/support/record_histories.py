@@ -1,4 +1,4 @@
-"""Record what each kind of run leaves in Temporal, for `tests/test_replay.py` to replay.
+"""Record what each kind of run leaves in Temporal, for `tests/promises/test_replay.py` to replay.
 
     python -m tests.support.record_histories
 
@@ -19,13 +19,12 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from embedded import embedded_stack
 from journeys.chat_session.names import workflow_id
-from stores.migrate import migrate
 from tests.support.journeys import Journeys, Json
+from tests.support.migrated_stack import migrated_stack
 from tests.support.paths import HISTORIES
 from tests.support.tcp_proxy import ProxiedStores
-from tests.support.watching import accepted, runs, until_revision, until_status, until_waiting
+from tests.support.watching import runs, send_update, until_revision, until_status, until_waiting
 from worker.plugin import JourneyPlugin
 
 IDENTITY = "journey"
@@ -39,7 +38,7 @@ Kind = Callable[[Journeys], Awaitable[str]]
 
 async def create_update_signal(journeys: Journeys) -> str:
     async with journeys.worker():
-        session = await _created(journeys)
+        session = await _create_session(journeys)
         await journeys.update(session, {"append": {"messages": [{"id": "1", "text": "hello"}]}, "author": "user"})
         await journeys.signal(session, {"context": {"topic": "taxes"}, "author": "guide"})
         await until_revision(journeys, session, 2)
@@ -49,7 +48,7 @@ async def create_update_signal(journeys: Journeys) -> str:
 
 async def hand_over(journeys: Journeys) -> str:
     async with journeys.worker():
-        session = await _created(journeys)
+        session = await _create_session(journeys)
         for agent in ("liaison_finance", "guide", "liaison_finance"):
             await journeys.update(session, {"active_agent": agent, "context": {"led by": agent}})
     return session
@@ -57,9 +56,9 @@ async def hand_over(journeys: Journeys) -> str:
 
 async def outage(journeys: Journeys) -> str:
     async with ProxiedStores.of(journeys.addresses) as stores, journeys.worker(**stores.settings):
-        session = await _created(journeys)
+        session = await _create_session(journeys)
         await stores.supabase.refuse()
-        update = await accepted(journeys, session, {"append": {"notes": [1]}})
+        update = await send_update(journeys, session, {"append": {"notes": [1]}})
         await journeys.signal(session, {"append": {"notes": [2]}})
         await until_waiting(journeys, session)
         await stores.supabase.mend()
@@ -70,7 +69,7 @@ async def outage(journeys: Journeys) -> str:
 
 async def continue_as_new(journeys: Journeys) -> str:
     async with journeys.worker(rollover_messages=2):
-        session = await _created(journeys)
+        session = await _create_session(journeys)
         for number in range(6):
             await journeys.update(session, {"append": {"notes": [number]}})
     return session
@@ -78,7 +77,7 @@ async def continue_as_new(journeys: Journeys) -> str:
 
 async def refused_signals(journeys: Journeys) -> str:
     async with journeys.worker():
-        session = await _created(journeys)
+        session = await _create_session(journeys)
         await journeys.signal(session, {"surprise": True})
         await journeys.signal(session, {"tenant_id": "another", "context": {"a": 1}})
         await journeys.signal(session, {"append": {"notes": [1]}})
@@ -89,7 +88,7 @@ async def refused_signals(journeys: Journeys) -> str:
 
 async def resume(journeys: Journeys) -> str:
     async with journeys.worker(idle_seconds=0):
-        session = await _created(journeys)
+        session = await _create_session(journeys)
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
         await journeys.update(session, {"append": {"notes": [1]}})
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
@@ -98,7 +97,7 @@ async def resume(journeys: Journeys) -> str:
 
 async def wake(journeys: Journeys) -> str:
     async with journeys.worker(idle_seconds=0):
-        session = await _created(journeys)
+        session = await _create_session(journeys)
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
         await journeys.signal(session, {"append": {"notes": [1]}})
         await until_revision(journeys, session, 1)
@@ -108,7 +107,7 @@ async def wake(journeys: Journeys) -> str:
 
 async def cancel(journeys: Journeys) -> str:
     async with journeys.worker():
-        session = await _created(journeys)
+        session = await _create_session(journeys)
     await journeys.signal(session, {"append": {"notes": [1]}})
     await journeys.handle(session).cancel()
     async with journeys.worker():
@@ -117,7 +116,7 @@ async def cancel(journeys: Journeys) -> str:
 
 
 async def session_not_found(journeys: Journeys) -> str:
-    session = journeys.identity(journeys.asked())
+    session = journeys.identity(journeys.request())
     async with journeys.worker():
         await journeys.signal(session, {"context": {"a": 1}})
         await until_status(journeys, session, WorkflowExecutionStatus.FAILED)
@@ -143,9 +142,8 @@ KINDS: Mapping[str, Kind] = {
 async def record(kinds: Mapping[str, Kind]) -> dict[str, list[Json]]:
     """Live through each kind of run; the histories of its runs, as JSON that says nothing about this machine."""
     with tempfile.TemporaryDirectory() as folder:
-        async with embedded_stack(Path(folder)) as stack:
+        async with migrated_stack(Path(folder)) as stack:
             addresses = stack.addresses
-            await migrate(addresses.supabase_db_url, addresses.state_surface_url, progress=lambda _: None)
             client = await Client.connect(addresses.temporal_address, identity=IDENTITY)
             worker_client = await Client.connect(
                 addresses.temporal_address, identity=IDENTITY, plugins=[JourneyPlugin()]
@@ -155,17 +153,15 @@ async def record(kinds: Mapping[str, Kind]) -> dict[str, list[Json]]:
                 async with Journeys.on(
                     addresses, client, worker_client, task_queue="coexistence-journeys", tenant_id="acme"
                 ) as journeys:
-                    recorded[name] = await _histories(journeys, await kind(journeys))
+                    recorded[name] = await _read_histories(journeys, await kind(journeys))
             return recorded
 
 
-async def _created(journeys: Journeys) -> str:
-    request = journeys.asked(context={"topic": "none yet"})
-    session: str = (await journeys.initialize(request))["chat_session_id"]
-    return session
+async def _create_session(journeys: Journeys) -> str:
+    return await journeys.create_session(context={"topic": "none yet"})
 
 
-async def _histories(journeys: Journeys, session: str) -> list[Json]:
+async def _read_histories(journeys: Journeys, session: str) -> list[Json]:
     found = []
     for events in await runs(journeys, session):
         run_id = events[0].workflow_execution_started_event_attributes.original_execution_run_id

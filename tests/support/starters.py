@@ -1,4 +1,4 @@
-"""A process full of starters that all initialize one session at once: `python -m tests.support.starters CHARGE`."""
+"""A process full of starters that all initialize one session at once: `python -m tests.support.starters ORDER`."""
 
 import asyncio
 import sys
@@ -15,8 +15,8 @@ from journeys.messages import Record
 from worker.process import run_and_exit
 
 
-class Charge(Record):
-    """What a process is told.
+class Order(Record):
+    """What one of these processes is to do.
 
     Attributes:
         request: What each of its starters asks for.
@@ -30,28 +30,28 @@ class Charge(Record):
     ahead_seconds: float = 0
 
 
-async def main(charge: Charge) -> None:
+async def main(order: Order) -> None:
     """Get ready, say so, wait for a line, start; print each artifact on a line."""
 
     class Clock(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> Self:
-            moment = datetime.now(tz or UTC) + timedelta(seconds=charge.ahead_seconds)
+            moment = datetime.now(tz or UTC) + timedelta(seconds=order.ahead_seconds)
             return cls.fromisoformat(moment.isoformat())
 
     vars(journeys.client.chat_sessions)["datetime"] = Clock
-    client = await Client.connect(charge.address)
+    client = await Client.connect(order.address)
     await client.count_workflows()
-    sessions = ChatSessions(client, task_queue=charge.task_queue, deadline=timedelta(seconds=60))
+    sessions = ChatSessions(client, task_queue=order.task_queue, deadline=timedelta(seconds=60))
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    request = {str(name): str(value) for name, value in charge.request.items()}
+    request = {str(name): str(value) for name, value in order.request.items()}
     artifacts = await asyncio.gather(
         *(
             sessions.initialize(
                 tenant_id=request["tenant_id"], user_id=request["user_id"], requested_at=request["requested_at"]
             )
-            for _ in range(charge.starters)
+            for _ in range(order.starters)
         )
     )
     for artifact in artifacts:
@@ -59,7 +59,7 @@ async def main(charge: Charge) -> None:
 
 
 def command() -> None:
-    asyncio.run(main(Charge.model_validate_json(sys.argv[1])))
+    asyncio.run(main(Order.model_validate_json(sys.argv[1])))
     sys.exit(0)
 
 

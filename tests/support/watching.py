@@ -1,9 +1,8 @@
 """What tests of the journey watch for, without ever guessing how long it takes."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Sequence
+from typing import Any
 
 import pytest
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
@@ -19,30 +18,18 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.chat_session.names import UPDATE, workflow_id
-from tests.support.journeys import Journeys, Json, code_of, failed_tasks
-
-Found = TypeVar("Found")
-
-
-async def eventually(
-    probe: Callable[[], Awaitable[Found]], wanted: Callable[[Found], object] = bool, *, within: float = 60
-) -> Found:
-    """Look again and again until what is found is what is wanted."""
-    end = time.monotonic() + within
-    while not wanted(found := await probe()):
-        assert time.monotonic() < end, f"not within {within} s; at last: {found!r}"
-        await asyncio.sleep(0.05)
-    return found
+from tests.support.journeys import Journeys, Json, code_and_field, code_of, failed_tasks
+from tests.support.polling import eventually
 
 
 async def until_revision(journeys: Journeys, session: str, revision: int) -> Json:
     """The session's row, once Supabase and the State Surface are at a revision."""
 
-    async def both() -> tuple[Json | None, Json | None]:
+    async def read_both() -> tuple[Json | None, Json | None]:
         return await journeys.row(session), await journeys.artifact(session)
 
     row, _ = await eventually(
-        both, lambda found: all(each is not None and each["revision"] >= revision for each in found)
+        read_both, lambda found: all(each is not None and each["revision"] >= revision for each in found)
     )
     assert row is not None
     return row
@@ -51,13 +38,23 @@ async def until_revision(journeys: Journeys, session: str, revision: int) -> Jso
 async def until_status(journeys: Journeys, session: str, status: WorkflowExecutionStatus) -> str:
     """The newest run's ID, once it has a status."""
 
-    async def described() -> tuple[WorkflowExecutionStatus | None, str | None]:
+    async def describe() -> tuple[WorkflowExecutionStatus | None, str | None]:
         found = await journeys.handle(session).describe()
         return found.status, found.run_id
 
-    _, run_id = await eventually(described, lambda found: found[0] is status)
+    _, run_id = await eventually(describe, lambda found: found[0] is status)
     assert run_id is not None
     return run_id
+
+
+async def until_refusals(journeys: Journeys, session: str, count: int) -> Json:
+    """The refusals of signals that the journey shows, once they are so many."""
+
+    async def refusals() -> Json:
+        shown: Json = (await journeys.get(session))["refusals"]
+        return shown
+
+    return await eventually(refusals, lambda found: found["count"] == count)
 
 
 async def until_waiting(journeys: Journeys, session: str, *, attempt: int = 2) -> PendingActivityInfo:
@@ -70,18 +67,26 @@ async def until_waiting(journeys: Journeys, session: str, *, attempt: int = 2) -
     return waiting
 
 
-async def accepted(journeys: Journeys, session: str, request: Json) -> WorkflowUpdateHandle[Any]:
+async def send_update(journeys: Journeys, session: str, request: Json) -> WorkflowUpdateHandle[Any]:
     """Send an update to the live journey and wait no longer than until it is accepted."""
     return await journeys.handle(session).start_update(
         UPDATE, {"tenant_id": journeys.tenant_id} | request, wait_for_stage=WorkflowUpdateStage.ACCEPTED
     )
 
 
-async def refused(call: Awaitable[object]) -> str | None:
+async def refusal(call: Awaitable[object]) -> tuple[str | None, str]:
+    """The contract's code that an update is refused with, and the field that the refusal names."""
+    try:
+        answer = await asyncio.wait_for(call, 60)
+    except WorkflowUpdateFailedError as error:
+        return code_and_field(error)
+    return f"answered {answer}"[:200], ""
+
+
+async def refusal_code(call: Awaitable[object]) -> str | None:
     """The contract's code that an update is refused with."""
-    with pytest.raises(WorkflowUpdateFailedError) as refusal:
-        await asyncio.wait_for(call, 30)
-    return code_of(refusal.value)
+    code, _ = await refusal(call)
+    return code
 
 
 async def has_run(journeys: Journeys, chat_session_id: str) -> bool:
@@ -95,10 +100,10 @@ async def has_run(journeys: Journeys, chat_session_id: str) -> bool:
     return True
 
 
-async def failed(journeys: Journeys, session: str) -> str | None:
+async def failure_code(journeys: Journeys, session: str) -> str | None:
     """The contract's code that the newest run fails with."""
     with pytest.raises(WorkflowFailureError) as failure:
-        await asyncio.wait_for(journeys.handle(session).result(), 30)
+        await asyncio.wait_for(journeys.handle(session).result(), 60)
     return code_of(failure.value)
 
 
@@ -121,7 +126,7 @@ _OF_THE_SERVER = (
 )
 
 
-def misbehaved(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
+def unexpected_failed_tasks(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
     """Workflow tasks that failed, but for those that the server ended to hand over more messages."""
     return [
         event

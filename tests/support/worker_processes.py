@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from temporalio.api.enums.v1 import EventType
 
 from embedded import StackAddresses
-from tests.support.commands import JOURNEY, line, running
+from tests.support.commands import JOURNEY, command_process, read_line
 from tests.support.journeys import Journeys
+from tests.support.polling import eventually
 from tests.support.tcp_proxy import ProxiedStores
-from tests.support.watching import eventually
 
 
 def worker_environment(
     addresses: StackAddresses, task_queue: str, stores: ProxiedStores | None = None, **more: str
 ) -> dict[str, str]:
-    """The environment of a worker; it reaches its stores through proxies where there are some."""
+    """The environment of a worker; it reaches its stores through proxies if there are some."""
     return {
         "TEMPORAL_ADDRESS": addresses.temporal_address,
         "SUPABASE_DB_URL": stores.supabase.url if stores else addresses.supabase_db_url,
@@ -46,8 +46,8 @@ class WorkerProcess:
 @asynccontextmanager
 async def worker_process(environment: Mapping[str, str]) -> AsyncIterator[WorkerProcess]:
     """A worker that polls; it is killed in the end."""
-    async with running(JOURNEY, "worker", **environment) as process:
-        await line(process.stderr, "polling")
+    async with command_process(JOURNEY, "worker", **environment) as process:
+        await read_line(process.stderr, "polling")
         worker = WorkerProcess(process)
         listening = asyncio.create_task(_listen(worker))
         try:
@@ -67,7 +67,7 @@ async def _listen(worker: WorkerProcess) -> None:
 async def holder(journeys: Journeys, session: str) -> int:
     """The process that has the session in its memory: the server brings it the session's next task."""
 
-    async def identities() -> list[str]:  # none where a new run has just begun
+    async def identities() -> list[str]:  # none if a new run has just begun
         return [
             event.workflow_task_completed_event_attributes.identity
             for event in await journeys.events(session)

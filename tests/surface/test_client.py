@@ -1,4 +1,4 @@
-"""`from starter import ChatSessions`: what a Python service gets, and which errors, whatever its client."""
+"""`from journeys import ChatSessions`: what a Python service gets, and which errors, whatever its client."""
 
 import asyncio
 import json
@@ -281,7 +281,7 @@ async def test_each_error_is_its_exception(journeys: Journeys) -> None:
         sessions = journeys.sessions
         identity = (await sessions.initialize(tenant_id=tenant, user_id="ada", context={"text": "t"})).chat_session_id
         await sessions.update_context(identity, tenant_id=tenant, context={"a": 1}, idempotency_key="used")
-        kept = await journeys.kept(identity)
+        kept = await journeys.snapshot(identity)
         wanted: list[tuple[type[JourneyError], str, Refused]] = [
             (
                 InvalidParameter,
@@ -353,7 +353,7 @@ async def test_each_error_is_its_exception(journeys: Journeys) -> None:
             assert type(caught.value) is error
             assert caught.value.field == field
             assert str(caught.value) == f"{error.code}: {caught.value.message}"
-        assert await journeys.kept(identity) == kept
+        assert await journeys.snapshot(identity) == kept
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -407,7 +407,7 @@ async def test_a_passing_refusal_is_retried_under_the_same_update_id(journeys: J
         updated = await sessions.update_context(identity, tenant_id=tenant, append={"list": [1]})
         updating = refusing.update_ids
         await sessions.signal_context(identity, tenant_id=tenant, append={"list": [2]})
-        await journeys.update(identity, {})  # by now the signal is judged
+        await journeys.update(identity, {})  # by now the signal is decided on
         view = await sessions.get(identity, tenant_id=tenant)
     assert (len(initializing), len(set(initializing))) == (4, 1)
     assert (len(updating), len(set(updating))) == (4, 1)

@@ -17,7 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from starter.cli.app import app
-from tests.support.commands import JOURNEY, end_of, journey, run, running, the_object
+from tests.support.commands import JOURNEY, command_process, only_object, run_command, run_journey, wait_for_exit
 from tests.support.journeys import Journeys
 
 Command: TypeAlias = "Callable[..., Awaitable[subprocess.CompletedProcess[str]]]"
@@ -39,7 +39,7 @@ def environment(journeys: Journeys) -> dict[str, str]:
 async def session(journeys: Journeys, environment: dict[str, str]) -> AsyncIterator[Command]:
     """`journey session`, with a worker."""
     async with journeys.worker():
-        yield partial(journey, "session", **environment)
+        yield partial(run_journey, "session", **environment)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def address(server: socket.socket) -> str:
 
 def answer(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     assert (done.returncode, done.stderr) == (0, "")
-    return the_object(done.stdout)
+    return only_object(done.stdout)
 
 
 # ------------------------------------------------------------------------------------------------ what programs read
@@ -143,7 +143,7 @@ async def test_nothing_is_cut_off_and_nothing_is_coloured_where_no_terminal_is(
     journeys: Journeys, session: Command, columns: int
 ) -> None:
     odd = "[/b] [red]user"  # not to be taken for markup
-    created = await journeys.initialize(journeys.asked(odd, context={"words": "word " * 40}))
+    created = await journeys.initialize(journeys.request(odd, context={"words": "word " * 40}))
     identity = created["chat_session_id"]
     await journeys.update(identity, {"active_agent": "liaison_" + "x" * 60, "author": "[/author]" * 7})
     await journeys.update(identity, {"append": {"m": ["long " * 40]}, "idempotency_key": "[key] " + "k" * 100})
@@ -170,9 +170,9 @@ async def test_nothing_is_cut_off_and_nothing_is_coloured_where_no_terminal_is(
 
 async def test_a_reader_that_goes_away_is_no_news(journeys: Journeys, environment: dict[str, str]) -> None:
     async with journeys.worker():
-        identity = (await journeys.initialize())["chat_session_id"]
+        identity = await journeys.create_session()
         for more in (["--json"], []):
-            async with running(
+            async with command_process(
                 JOURNEY, "session", "get", identity, "--tenant", journeys.tenant_id, *more, **environment
             ) as process:
                 assert process.stdout is not None
@@ -194,9 +194,9 @@ def test_every_command_teaches_with_examples() -> None:
 async def test_a_shell_completes_commands_and_options(environment: dict[str, str]) -> None:
     asked = {"_JOURNEY_COMPLETE": "complete_bash"}
     commands, options, script = await asyncio.gather(
-        run(JOURNEY, **asked, COMP_WORDS="journey session i", COMP_CWORD="2"),
-        run(JOURNEY, **asked, COMP_WORDS="journey session update --id", COMP_CWORD="3"),
-        run("bash", "-c", f"{JOURNEY} --show-completion bash"),
+        run_command(JOURNEY, **asked, COMP_WORDS="journey session i", COMP_CWORD="2"),
+        run_command(JOURNEY, **asked, COMP_WORDS="journey session update --id", COMP_CWORD="3"),
+        run_command("bash", "-c", f"{JOURNEY} --show-completion bash"),
     )
     assert commands.stdout.split() == ["initialize"]
     assert options.stdout.split() == ["--idempotency-key"]
@@ -205,9 +205,9 @@ async def test_a_shell_completes_commands_and_options(environment: dict[str, str
 
 async def test_both_packages_run_as_modules() -> None:
     starter, worker, wrong = await asyncio.gather(
-        run(sys.executable, "-m", "starter", "--help"),
-        run(sys.executable, "-m", "worker", "--help"),
-        run(sys.executable, "-m", "worker", "nonsense"),
+        run_command(sys.executable, "-m", "starter", "--help"),
+        run_command(sys.executable, "-m", "worker", "--help"),
+        run_command(sys.executable, "-m", "worker", "nonsense"),
     )
     assert "journey demo" in starter.stdout
     assert "SIGTERM" in worker.stdout
@@ -225,12 +225,12 @@ async def test_wrong_usage_says_what_to_do_with_exit_status_2() -> None:
         "session initialize --tenant t --user u --context {topic:1}": "is not JSON",
         "session initialize --tenant t --user u --context [1]": "is not a JSON object",
         "session initialize --tenant t --user u --context NaN": "is not JSON",
-        f'session update {UNKNOWN} --tenant t --append {{"m":1}}': "holds a list for each key",
+        f'session update {UNKNOWN} --tenant t --append {{"m":1}}': "must hold a list for each key",
         f"session update {UNKNOWN} --tenant t --base-revision x": "--base-revision",
         f"session update {UNKNOWN} --tenant t --strategy x": "'merge', 'replace'",
         "dev --temporal-port 0": "--temporal-port",
     }
-    told = await asyncio.gather(*(journey(*arguments.split(), TEMPORAL_ADDRESS=NOWHERE) for arguments in hints))
+    told = await asyncio.gather(*(run_journey(*arguments.split(), TEMPORAL_ADDRESS=NOWHERE) for arguments in hints))
     for hint, done in zip(hints.values(), told, strict=True):
         assert (done.returncode, done.stdout) == (2, "")
         assert hint in " ".join(done.stderr.replace("│", "").split())
@@ -239,7 +239,7 @@ async def test_wrong_usage_says_what_to_do_with_exit_status_2() -> None:
 
 async def test_a_refusal_is_one_line_with_its_code_on_standard_error(journeys: Journeys, session: Command) -> None:
     tenant = ("--tenant", journeys.tenant_id)
-    mine = (await journeys.initialize())["chat_session_id"]
+    mine = await journeys.create_session()
     context = ("--context", "{}")
     wrong: dict[tuple[str, ...], str] = {
         ("get", UNKNOWN, *tenant): "SESSION_NOT_FOUND",
@@ -281,12 +281,12 @@ async def test_an_engine_or_a_store_that_is_not_there_is_said_soon(
         "STATE_SURFACE_URL": journeys.addresses.state_surface_url,
     }
     nobody, silence, no_worker, no_namespace, worker, store = await asyncio.gather(
-        journey(*get, TEMPORAL_ADDRESS=NOWHERE),
-        journey(*get, TEMPORAL_ADDRESS=address(silent_server)),
-        journey(*get, **environment | {"JOURNEY_DEADLINE_SECONDS": "1"}),
-        journey("session", "initialize", "--tenant", "t", "--user", "u", **environment, TEMPORAL_NAMESPACE="none"),
-        journey("worker", **stores, TEMPORAL_ADDRESS=NOWHERE),
-        journey("migrate", "--json", **stores, TEMPORAL_ADDRESS=NOWHERE),
+        run_journey(*get, TEMPORAL_ADDRESS=NOWHERE),
+        run_journey(*get, TEMPORAL_ADDRESS=address(silent_server)),
+        run_journey(*get, **environment | {"JOURNEY_DEADLINE_SECONDS": "1"}),
+        run_journey("session", "initialize", "--tenant", "t", "--user", "u", **environment, TEMPORAL_NAMESPACE="none"),
+        run_journey("worker", **stores, TEMPORAL_ADDRESS=NOWHERE),
+        run_journey("migrate", "--json", **stores, TEMPORAL_ADDRESS=NOWHERE),
     )
     for done in (nobody, silence, no_worker, no_namespace, worker, store):
         assert (done.returncode, done.stdout) == (1, "")
@@ -308,7 +308,7 @@ async def test_a_setting_that_makes_no_sense_is_named(environment: dict[str, str
     }
     told = await asyncio.gather(
         *(
-            journey(*command.split(), **environment | {variable: value})
+            run_journey(*command.split(), **environment | {variable: value})
             for (variable, value), (command, _) in wrong.items()
         )
     )
@@ -323,8 +323,8 @@ async def test_a_command_that_is_stopped_ends_quietly(
     silent_server: socket.socket, number: signal.Signals, status: int
 ) -> None:
     get = ("session", "get", "--tenant", "t", "--user", "u")
-    async with running(JOURNEY, *get, TEMPORAL_ADDRESS=address(silent_server)) as process:
+    async with command_process(JOURNEY, *get, TEMPORAL_ADDRESS=address(silent_server)) as process:
         connection, _ = await asyncio.get_running_loop().sock_accept(silent_server)
         with connection:
             process.send_signal(number)
-            assert await end_of(process) == (status, "", "")
+            assert await wait_for_exit(process) == (status, "", "")

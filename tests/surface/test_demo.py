@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import JOURNEY, end_of, eventually, journey, line, processes_in, run, running, the_object
+from tests.support.commands import (
+    JOURNEY,
+    command_process,
+    only_object,
+    read_line,
+    run_command,
+    run_journey,
+    wait_for_exit,
+)
+from tests.support.processes_of_a_directory import until_nothing_runs_in
 
 # What a machine may have set for other purposes.
 ELSEWHERE = {
@@ -20,14 +29,15 @@ ELSEWHERE = {
 # The demo, on a State Surface that has lost the artifact.
 BROKEN = """
 import sys
-from journeys import cli, demo
+import starter.demo
+from starter.cli.app import main
 
 async def lost(*_):
     return None
 
-demo._registered = lost
+starter.demo._read_state_surface = lost
 sys.argv[1:] = ["demo"]
-cli.main()
+main()
 """
 
 
@@ -35,18 +45,18 @@ def is_empty(directory: Path) -> bool:
     return not any(directory.iterdir())
 
 
-async def nothing_is_left(temporary: Path) -> None:
+async def until_nothing_is_left(temporary: Path) -> None:
     assert is_empty(temporary)
-    await eventually(lambda: not processes_in(temporary), f"left running: {processes_in(temporary)}")
+    await until_nothing_runs_in(temporary)
 
 
 async def test_it_proves_the_journey_on_a_stack_of_its_own_and_leaves_nothing(tmp_path: Path) -> None:
     shown, told = await asyncio.gather(
-        journey("demo", TMPDIR=str(tmp_path), COLUMNS="80", **ELSEWHERE),
-        journey("demo", "--json", TMPDIR=str(tmp_path), **ELSEWHERE),
+        run_journey("demo", TMPDIR=str(tmp_path), COLUMNS="80", **ELSEWHERE),
+        run_journey("demo", "--json", TMPDIR=str(tmp_path), **ELSEWHERE),
     )
     assert (shown.returncode, told.returncode) == (0, 0), shown.stderr + told.stderr
-    report = the_object(told.stdout)
+    report = only_object(told.stdout)
     assert isinstance(report["session"], dict)
     assert isinstance(report["ledger"], list)
     assert isinstance(report["checks"], list)
@@ -61,15 +71,15 @@ async def test_it_proves_the_journey_on_a_stack_of_its_own_and_leaves_nothing(tm
     for words in ("revision  5", "Supabase       revision 5", "State Surface  revision 5", "The trace was at http://"):
         assert words in shown.stdout
     assert "\x1b" not in shown.stdout
-    await nothing_is_left(tmp_path)
+    await until_nothing_is_left(tmp_path)
 
 
 async def test_a_broken_promise_is_named_with_exit_status_1(tmp_path: Path) -> None:
-    done = await run(sys.executable, "-c", BROKEN, TMPDIR=str(tmp_path))
+    done = await run_command(sys.executable, "-c", BROKEN, TMPDIR=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "PROMISE_BROKEN: the State Surface holds the same revision"
     assert "✓ the ledger has one row for each revision" in done.stdout
-    await nothing_is_left(tmp_path)
+    await until_nothing_is_left(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -83,10 +93,10 @@ async def test_a_broken_promise_is_named_with_exit_status_1(tmp_path: Path) -> N
 async def test_it_leaves_nothing_when_it_is_stopped_midway(
     tmp_path: Path, number: signal.Signals, status: int, moment: str
 ) -> None:
-    async with running(JOURNEY, "demo", "--json", TMPDIR=str(tmp_path)) as demo:
-        await line(demo.stderr, moment)
+    async with command_process(JOURNEY, "demo", "--json", TMPDIR=str(tmp_path)) as demo:
+        await read_line(demo.stderr, moment)
         demo.send_signal(number)
-        ended, said, complained = await end_of(demo)
+        ended, said, complained = await wait_for_exit(demo)
     assert (ended, said) == (status, "")
     assert "Traceback" not in complained
-    await nothing_is_left(tmp_path)
+    await until_nothing_is_left(tmp_path)

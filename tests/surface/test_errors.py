@@ -17,11 +17,11 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy
-from temporalio.exceptions import ApplicationError
 
-from journeys import ChatSessions
 from journeys.errors import DatabaseUnavailable
-from tests.support.journeys import Journeys, Json, also_replayed, code_of, failed_tasks
+from tests.support.documents import nested
+from tests.support.journeys import Journeys, Json, also_replayed, code_and_field, code_of, failed_tasks
+from tests.support.watching import refusal
 
 Case = tuple[Json, str, str]
 
@@ -31,13 +31,6 @@ def batched(cases: Iterable[Case], size: int) -> Iterator[list[Case]]:
     while remaining:
         yield remaining[:size]
         remaining = remaining[size:]
-
-
-def nested(levels: int) -> Any:
-    value: Any = {}
-    for _ in range(levels - 1):
-        value = {"n": value}
-    return value
 
 
 # What is refused as an update whatever the session holds: the message, the code, the field.
@@ -110,42 +103,26 @@ REFUSED: dict[str, Case] = {
 }
 
 
-def judged(error: WorkflowUpdateFailedError | ActivityFailureError | WorkflowFailureError) -> tuple[str | None, Any]:
-    """The code and the field of a failure; its message says something."""
-    cause = error.__cause__
-    assert isinstance(cause, ApplicationError)
-    assert cause.message
-    assert len(cause.details) == 1
-    return cause.type, cause.details[0]["field"]
-
-
-async def outcome(update: Any) -> tuple[str | None, Any]:
-    """The code and the field of an update that is refused."""
-    with pytest.raises(WorkflowUpdateFailedError) as caught:
-        await update
-    return judged(caught.value)
-
-
 def claimed(description: WorkflowExecutionDescription) -> set[str]:
     """Which search attributes of the journey a run shows."""
     shown = {pair.key.name for pair in description.typed_search_attributes}
     return shown & {"TenantId", "UserId", "ActiveAgent"}
 
 
-async def of_query(query: Any) -> str:
+async def query_error(query: Any) -> str:
     with pytest.raises(WorkflowQueryFailedError) as caught:
         await query
     return str(caught.value)
 
 
-async def used_session(journeys: Journeys) -> str:
-    """A session at revision 1, with a text under `text` and the key `used`."""
-    chat_session_id: str = (await journeys.initialize(journeys.asked(context={"text": "t"})))["chat_session_id"]
+async def create_used_session(journeys: Journeys) -> str:
+    """Create a session at revision 1, with a text under `text` and the key `used`."""
+    chat_session_id = await journeys.create_session(context={"text": "t"})
     await journeys.update(chat_session_id, {"context": {"first": 1}, "idempotency_key": "used"})
     return chat_session_id
 
 
-async def history(journeys: Journeys, chat_session_id: str) -> list[int]:
+async def read_history(journeys: Journeys, chat_session_id: str) -> list[int]:
     """The revisions that the ledger shows."""
     return [entry.revision for entry in await journeys.sessions.history(chat_session_id, tenant_id=journeys.tenant_id)]
 
@@ -153,16 +130,16 @@ async def history(journeys: Journeys, chat_session_id: str) -> list[int]:
 @also_replayed
 async def test_a_refused_update_says_why_and_changes_nothing(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = await used_session(journeys)
-        kept = await journeys.kept(chat_session_id)
+        chat_session_id = await create_used_session(journeys)
+        kept = await journeys.snapshot(chat_session_id)
         shown = await journeys.get(chat_session_id)
         outcomes = {
-            name: await outcome(journeys.update(chat_session_id, request)) for name, (request, *_) in REFUSED.items()
+            name: await refusal(journeys.update(chat_session_id, request)) for name, (request, *_) in REFUSED.items()
         }
         assert outcomes == {name: (code, field) for name, (_, code, field) in REFUSED.items()}
-        assert await journeys.kept(chat_session_id) == kept
+        assert await journeys.snapshot(chat_session_id) == kept
         assert await journeys.get(chat_session_id) == shown
-        assert await history(journeys, chat_session_id) == [1]
+        assert await read_history(journeys, chat_session_id) == [1]
         after = await journeys.update(chat_session_id, {"context": {"after": 1}})
         assert after["applied_revision"] == 2
         assert after["context"] == {"text": "t", "first": 1, "after": 1}
@@ -173,12 +150,12 @@ async def test_a_refused_update_says_why_and_changes_nothing(journeys: Journeys)
 async def test_a_refused_signal_is_counted_and_changes_nothing(journeys: Journeys) -> None:
     signals = {name: case for name, case in REFUSED.items() if "returning" not in case[0]}
     async with journeys.worker():
-        chat_session_id = await used_session(journeys)
-        kept = await journeys.kept(chat_session_id)
+        chat_session_id = await create_used_session(journeys)
+        kept = await journeys.snapshot(chat_session_id)
         for ten in batched(signals.values(), 10):
             for request, *_ in ten:
                 await journeys.signal(chat_session_id, request)
-            await journeys.update(chat_session_id, {})  # by now the signals are judged, the misshapen ones first
+            await journeys.update(chat_session_id, {})  # by now the signals are decided on, the misshapen ones first
             last = (await journeys.get(chat_session_id))["refusals"]["last"][-len(ten) :]
             assert sorted((each["code"], each["field"]) for each in last) == sorted(
                 (code, field) for _, code, field in ten
@@ -186,16 +163,16 @@ async def test_a_refused_signal_is_counted_and_changes_nothing(journeys: Journey
         refusals = (await journeys.get(chat_session_id))["refusals"]
         assert refusals["count"] == len(signals)
         assert len(refusals["last"]) == 10
-        assert await journeys.kept(chat_session_id) == kept
+        assert await journeys.snapshot(chat_session_id) == kept
         assert failed_tasks(await journeys.events(chat_session_id)) == []
 
 
 @also_replayed
 async def test_a_refused_change_leaves_no_trace_for_those_after_it(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = await used_session(journeys)
+        chat_session_id = await create_used_session(journeys)
         bad = {"context": {"bad": 1}, "append": {"text": [1]}, "active_agent": "liaison_bad", "idempotency_key": "k"}
-        assert await outcome(journeys.update(chat_session_id, bad)) == ("INVALID_PARAMETER", "append")
+        assert await refusal(journeys.update(chat_session_id, bad)) == ("INVALID_PARAMETER", "append")
         answer = await journeys.update(chat_session_id, {"context": {"good": 1}, "idempotency_key": "k"})
     assert answer["context"] == {"text": "t", "first": 1, "good": 1}
     assert (answer["active_agent"], answer["duplicate"], answer["applied_revision"]) == ("guide", False, 2)
@@ -204,21 +181,21 @@ async def test_a_refused_change_leaves_no_trace_for_those_after_it(journeys: Jou
 @also_replayed
 async def test_a_context_that_would_grow_too_large_is_refused(journeys: Journeys) -> None:
     async with journeys.worker(max_context_bytes=1000, max_change_bytes=800):
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         await journeys.update(chat_session_id, {"context": {"a": "x" * 700}})
-        kept = await journeys.kept(chat_session_id)
+        kept = await journeys.snapshot(chat_session_id)
         larger = {"context": {"b": "x" * 300}}
         exactly = {"context": {"b": "x" * 279}}  # {"a":"","b":""} has 15 bytes more
-        assert await outcome(journeys.update(chat_session_id, larger)) == ("CONTEXT_TOO_LARGE", "context")
-        assert await outcome(journeys.update(chat_session_id, {"append": {"b": ["x" * 300]}})) == (
+        assert await refusal(journeys.update(chat_session_id, larger)) == ("CONTEXT_TOO_LARGE", "context")
+        assert await refusal(journeys.update(chat_session_id, {"append": {"b": ["x" * 300]}})) == (
             "CONTEXT_TOO_LARGE",
             "context",
         )
-        assert await outcome(journeys.update(chat_session_id, {"context": {"b": "x" * 800}})) == (
+        assert await refusal(journeys.update(chat_session_id, {"context": {"b": "x" * 800}})) == (
             "CONTEXT_TOO_LARGE",
             "context",
         )
-        assert await journeys.kept(chat_session_id) == kept
+        assert await journeys.snapshot(chat_session_id) == kept
         assert (await journeys.update(chat_session_id, exactly))["applied_revision"] == 2
 
 
@@ -227,11 +204,11 @@ async def test_the_limits_themselves_are_allowed(journeys: Journeys) -> None:
     frame = len(str(change).replace("None", "null").replace(" ", ""))
     async with journeys.worker():
         user = "u" * 255
-        artifact = await journeys.initialize(journeys.asked(user, context=nested(32)))
+        artifact = await journeys.initialize(journeys.request(user, context=nested(32)))
         chat_session_id = artifact["chat_session_id"]
         # As long as the change's own canonical form is 64 KiB, and nested as deeply as a context may be.
         await journeys.update(chat_session_id, {"context": {"a": "x" * (65536 - frame)}})
-        assert await outcome(journeys.update(chat_session_id, {"context": {"a": "y" * (65537 - frame)}})) == (
+        assert await refusal(journeys.update(chat_session_id, {"context": {"a": "y" * (65537 - frame)}})) == (
             "CONTEXT_TOO_LARGE",
             "context",
         )
@@ -239,7 +216,7 @@ async def test_the_limits_themselves_are_allowed(journeys: Journeys) -> None:
             chat_session_id,
             {
                 "user_id": user,
-                "context": {"a": None, "max": 2**53 - 1, "min": 1 - 2**53, "half": 0.5, "n": nested(31)},
+                "context": {"a": None, "max": 2**53 - 1, "min": 1 - 2**53, "half": 0.5, "in": nested(31)},
                 "append": {"list": [nested(30)]},
                 "active_agent": "liaison_" + "a" * 247,
                 "idempotency_key": "k" * 127 + "~",
@@ -248,7 +225,7 @@ async def test_the_limits_themselves_are_allowed(journeys: Journeys) -> None:
         )
     assert answer["applied_revision"] == 2
     assert answer["context"] == {
-        "n": nested(31),
+        "in": nested(31),
         "max": 2**53 - 1,
         "min": 1 - 2**53,
         "half": 0.5,
@@ -276,60 +253,60 @@ INITIALIZE_REFUSED: dict[str, Case] = {
 
 async def test_a_refused_initialize_says_why_and_changes_nothing(journeys: Journeys) -> None:
     async with journeys.worker():
-        request = journeys.asked()
+        request = journeys.request()
         chat_session_id = (await journeys.initialize(request))["chat_session_id"]
-        kept = await journeys.kept(chat_session_id)
+        kept = await journeys.snapshot(chat_session_id)
         handle = journeys.handle(chat_session_id)
         outcomes = {
-            name: await outcome(handle.execute_update("initialize_chat_session", request | change))
+            name: await refusal(handle.execute_update("initialize_chat_session", request | change))
             for name, (change, *_) in INITIALIZE_REFUSED.items()
         }
         assert outcomes == {name: (code, field) for name, (_, code, field) in INITIALIZE_REFUSED.items()}
-        assert await journeys.kept(chat_session_id) == kept
+        assert await journeys.snapshot(chat_session_id) == kept
         assert failed_tasks(await journeys.events(chat_session_id)) == []
 
 
 @pytest.mark.parametrize("name", ["unknown agent", "context too deep", "context too large"])
 async def test_a_refused_initialize_creates_nothing(journeys: Journeys, name: str) -> None:
     change, code, field = INITIALIZE_REFUSED[name]
-    request = journeys.asked()
+    request = journeys.request()
     chat_session_id = journeys.identity(request)
     async with journeys.worker():
-        assert await outcome(journeys.initialize(request | change)) == (code, field)
+        assert await refusal(journeys.initialize(request | change)) == (code, field)
         with pytest.raises(WorkflowFailureError) as failed:
             await journeys.handle(chat_session_id).result()
         assert code_of(failed.value) == code
-        assert await journeys.kept(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
+        assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
         assert failed_tasks(await journeys.events(chat_session_id)) == []
         assert (await journeys.initialize(request))["revision"] == 0
 
 
 async def test_a_time_ahead_of_the_clock_is_refused_beyond_five_minutes(journeys: Journeys) -> None:
     now = datetime.now(UTC)
-    ahead = journeys.asked(requested_at=(now + timedelta(minutes=6)).isoformat())
-    tolerated = journeys.asked(requested_at=(now + timedelta(minutes=4)).isoformat())
+    ahead = journeys.request(requested_at=(now + timedelta(minutes=6)).isoformat())
+    tolerated = journeys.request(requested_at=(now + timedelta(minutes=4)).isoformat())
     argument = {"chat_session_id": journeys.identity(ahead), "tenant_id": ahead["tenant_id"]}
     async with journeys.worker():
         start = journeys.start(argument)
         refused = journeys.client.execute_update_with_start_workflow(
             "initialize_chat_session", ahead, start_workflow_operation=start
         )
-        assert await outcome(refused) == ("INVALID_PARAMETER", "requested_at")
-        assert await outcome(journeys.initialize(ahead)) == ("INVALID_PARAMETER", "requested_at")
+        assert await refusal(refused) == ("INVALID_PARAMETER", "requested_at")
+        assert await refusal(journeys.initialize(ahead)) == ("INVALID_PARAMETER", "requested_at")
         assert (await journeys.initialize(tolerated))["revision"] == 0
     assert await journeys.row(journeys.identity(ahead)) is None
 
 
 def arguments(journeys: Journeys) -> Mapping[str, tuple[Json, str]]:
     """Workflow arguments that do not fit, by what is wrong with them, and the field at fault."""
-    request = journeys.asked()
+    request = journeys.request()
     fitting = {
         "chat_session_id": journeys.identity(request),
         "tenant_id": request["tenant_id"],
         "user_id": request["user_id"],
         "initialize": {"requested_at": request["requested_at"]},
     }
-    late = journeys.asked(requested_at=(datetime.now(UTC) + timedelta(minutes=6)).isoformat())
+    late = journeys.request(requested_at=(datetime.now(UTC) + timedelta(minutes=6)).isoformat())
     return {
         "no session": (fitting | {"chat_session_id": None}, "chat_session_id"),
         "a session that is no UUID": (fitting | {"chat_session_id": "x"}, "chat_session_id"),
@@ -378,7 +355,7 @@ async def test_an_argument_that_does_not_fit_fails_the_run(journeys: Journeys) -
             )
             with pytest.raises(WorkflowFailureError) as caught:
                 await handle.result()
-            outcomes[name] = judged(caught.value)
+            outcomes[name] = code_and_field(caught.value)
             assert failed_tasks([event async for event in handle.fetch_history_events()]) == []
             assert not claimed(await handle.describe())
     assert outcomes == {name: ("INVALID_PARAMETER", field) for name, (_, field) in cases.items()}
@@ -388,7 +365,7 @@ async def test_an_argument_that_does_not_fit_fails_the_run(journeys: Journeys) -
 
 @pytest.mark.parametrize("workflow_id", ["chat-session/{other}", "{own}", "chat-session/{upper}", "Chat-Session/{own}"])
 async def test_a_wrong_workflow_id_fails_the_run(journeys: Journeys, workflow_id: str) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     own = journeys.identity(request)
     argument = {
         "chat_session_id": own,
@@ -417,14 +394,14 @@ async def test_a_wrong_workflow_id_fails_the_run(journeys: Journeys, workflow_id
 async def test_a_session_that_nobody_creates_is_not_found(journeys: Journeys) -> None:
     chat_session_id = str(uuid4())
     async with journeys.worker():
-        assert await outcome(journeys.update(chat_session_id, {"context": {"a": 1}})) == ("SESSION_NOT_FOUND", "")
+        assert await refusal(journeys.update(chat_session_id, {"context": {"a": 1}})) == ("SESSION_NOT_FOUND", "")
         handle = journeys.handle(chat_session_id)
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
-        assert judged(failed.value) == ("SESSION_NOT_FOUND", "")
+        assert code_and_field(failed.value) == ("SESSION_NOT_FOUND", "")
         assert not claimed(await handle.describe())
         assert failed_tasks(await journeys.events(chat_session_id)) == []
-    assert await journeys.kept(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
+    assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
 
 
 @also_replayed
@@ -438,10 +415,10 @@ async def test_all_that_wait_for_a_session_that_nobody_creates_are_told(journeys
     ]
     async with journeys.worker():
         for update in waiting:
-            assert await outcome(update) == ("SESSION_NOT_FOUND", "")
+            assert await refusal(update) == ("SESSION_NOT_FOUND", "")
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
-        assert judged(failed.value) == ("SESSION_NOT_FOUND", "")
+        assert code_and_field(failed.value) == ("SESSION_NOT_FOUND", "")
         assert not claimed(await handle.describe())
         metadata = await handle.query("__temporal_workflow_metadata")
         assert "claimed" not in metadata.current_details
@@ -452,36 +429,36 @@ async def test_all_that_wait_for_a_session_that_nobody_creates_are_told(journeys
 @pytest.mark.parametrize("whose", [{"tenant_id": "another"}, {"user_id": "another"}], ids=["tenant", "user"])
 async def test_anothers_session_is_not_found_by_any_message(journeys: Journeys, whose: Json) -> None:
     async with journeys.worker():
-        request = journeys.asked()
+        request = journeys.request()
         chat_session_id = (await journeys.initialize(request))["chat_session_id"]
         owner = {"tenant_id": request["tenant_id"], "user_id": request["user_id"]}
         foreign = owner | whose
         handle = journeys.handle(chat_session_id)
-        kept = await journeys.kept(chat_session_id)
+        kept = await journeys.snapshot(chat_session_id)
 
         update = handle.execute_update("update_chat_context", foreign | {"context": {"a": 1}})
-        assert await outcome(update) == ("SESSION_NOT_FOUND", "")
+        assert await refusal(update) == ("SESSION_NOT_FOUND", "")
         empty = handle.execute_update("update_chat_context", foreign)
-        assert await outcome(empty) == ("SESSION_NOT_FOUND", "")
-        assert (await of_query(handle.query("get_chat_session", foreign))).startswith("SESSION_NOT_FOUND: ")
+        assert await refusal(empty) == ("SESSION_NOT_FOUND", "")
+        assert (await query_error(handle.query("get_chat_session", foreign))).startswith("SESSION_NOT_FOUND: ")
         with pytest.raises(ActivityFailureError) as caught:
             await journeys.read(**foreign, chat_session_id=chat_session_id)
-        assert judged(caught.value) == ("SESSION_NOT_FOUND", "")
+        assert code_and_field(caught.value) == ("SESSION_NOT_FOUND", "")
         await handle.signal("update_chat_context", foreign | {"context": {"a": 1}})
         await handle.execute_update("update_chat_context", owner)
         refusals = (await journeys.get(chat_session_id))["refusals"]
         assert [(each["code"], each["field"]) for each in refusals["last"]] == [("SESSION_NOT_FOUND", "")]
 
-        assert await journeys.kept(chat_session_id) == kept
-        assert await history(journeys, chat_session_id) == []
+        assert await journeys.snapshot(chat_session_id) == kept
+        assert await read_history(journeys, chat_session_id) == []
 
 
 @also_replayed
 async def test_another_tenants_start_does_not_open_a_session(journeys: Journeys) -> None:
     async with journeys.worker():
-        request = journeys.asked()
+        request = journeys.request()
         chat_session_id = (await journeys.initialize(request))["chat_session_id"]
-        kept = await journeys.kept(chat_session_id)
+        kept = await journeys.snapshot(chat_session_id)
         await journeys.handle(chat_session_id).terminate()
         claim = {"chat_session_id": chat_session_id, "tenant_id": "another", "user_id": "another"}
         update = journeys.client.execute_update_with_start_workflow(
@@ -489,17 +466,17 @@ async def test_another_tenants_start_does_not_open_a_session(journeys: Journeys)
             {"tenant_id": "another", "context": {"a": 1}},
             start_workflow_operation=journeys.start(claim),
         )
-        assert await outcome(update) == ("SESSION_NOT_FOUND", "")
+        assert await refusal(update) == ("SESSION_NOT_FOUND", "")
         query = journeys.handle(chat_session_id).query("get_chat_session", {"tenant_id": "another"})
-        assert (await of_query(query)).startswith("SESSION_NOT_FOUND: ")
+        assert (await query_error(query)).startswith("SESSION_NOT_FOUND: ")
         assert (await journeys.get(chat_session_id))["user_id"] == request["user_id"]
-        assert await journeys.kept(chat_session_id) == kept
+        assert await journeys.snapshot(chat_session_id) == kept
 
 
 async def test_whether_a_session_exists_for_others_is_not_said(journeys: Journeys) -> None:
     """The error for another tenant's session and for none at all is the same, to the letter."""
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         told = []
         for identity, tenant_id in ((chat_session_id, "another"), (str(uuid4()), "another")):
             with pytest.raises(ActivityFailureError) as caught:
@@ -522,11 +499,11 @@ QUERIES_REFUSED: dict[str, tuple[Any, str]] = {
 
 async def test_a_refused_query_begins_with_its_code(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = await used_session(journeys)
+        chat_session_id = await create_used_session(journeys)
         events = await journeys.events(chat_session_id)
         for request, beginning in QUERIES_REFUSED.values():
             asked = {"tenant_id": journeys.tenant_id} | request if beginning.startswith("SESS") else request
-            message = await of_query(journeys.handle(chat_session_id).query("get_chat_session", asked))
+            message = await query_error(journeys.handle(chat_session_id).query("get_chat_session", asked))
             assert message.startswith(beginning)
         assert await journeys.events(chat_session_id) == events
 
@@ -547,13 +524,13 @@ async def test_a_refused_activity_says_why(journeys: Journeys) -> None:
         for name, (request, *_) in refused.items():
             with pytest.raises(ActivityFailureError) as caught:
                 await journeys.read(**request)
-            outcomes[name] = judged(caught.value)
+            outcomes[name] = code_and_field(caught.value)
     assert outcomes == {name: (code, field) for name, (_, code, field) in refused.items()}
 
 
 async def test_an_unknown_field_is_named(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = await used_session(journeys)
+        chat_session_id = await create_used_session(journeys)
         with pytest.raises(WorkflowUpdateFailedError) as caught:
             await journeys.update(chat_session_id, {"contxt": {}})
     assert "contxt" in str(caught.value.__cause__)
@@ -562,7 +539,7 @@ async def test_an_unknown_field_is_named(journeys: Journeys) -> None:
 @also_replayed
 async def test_an_update_id_runs_normally_after_a_validators_refusal(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         refused: list[Json] = [{"active_agent": "boss"}, {"context": {"a": "x" * 65536}}, {"contxt": {}}]
         for bad in refused:
             with pytest.raises(WorkflowUpdateFailedError):
@@ -580,14 +557,14 @@ def nowhere() -> SecretStr:
 
 
 async def test_with_its_store_away_a_journey_says_database_unavailable(journeys: Journeys, nowhere: SecretStr) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     chat_session_id = journeys.identity(request)
     handle = journeys.handle(chat_session_id)
-    starter = ChatSessions(journeys.client, task_queue=journeys.task_queue, deadline=timedelta(seconds=2))
+    starter = journeys.sessions_within(timedelta(seconds=2))
     async with journeys.worker(supabase_db_url=nowhere, state_surface_url=nowhere):
         with pytest.raises(DatabaseUnavailable):
             await starter.initialize(**request)
-        assert (await of_query(journeys.get(chat_session_id))).startswith("DATABASE_UNAVAILABLE: ")
+        assert (await query_error(journeys.get(chat_session_id))).startswith("DATABASE_UNAVAILABLE: ")
         with pytest.raises(ActivityFailureError) as caught:
             await journeys.client.execute_activity(
                 "get_chat_session",
@@ -597,12 +574,12 @@ async def test_with_its_store_away_a_journey_says_database_unavailable(journeys:
                 start_to_close_timeout=timedelta(seconds=5),
                 retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=10)),
             )
-        assert judged(caught.value) == ("DATABASE_UNAVAILABLE", "")
+        assert code_and_field(caught.value) == ("DATABASE_UNAVAILABLE", "")
         # The backlog holds 1 MiB of messages; what comes after that is told so.
         large = {"tenant_id": journeys.tenant_id, "context": {"large": "x" * 60_000}}
         await asyncio.gather(*(handle.signal("update_chat_context", large) for _ in range(18)))
         async with asyncio.timeout(10):  # else it has been accepted, and waits for the store
             update = handle.execute_update("update_chat_context", large)
-            assert await outcome(update) == ("DATABASE_UNAVAILABLE", "")
+            assert await refusal(update) == ("DATABASE_UNAVAILABLE", "")
         assert failed_tasks(await journeys.events(chat_session_id)) == []
-    assert await journeys.kept(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
+    assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "artifact": []}

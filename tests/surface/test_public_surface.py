@@ -74,7 +74,7 @@ async def resume(journeys: Journeys, chat_session_id: str, **argument: Any) -> N
 
 @also_replayed
 async def test_names_and_derived_ids_are_all_it_takes(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     chat_session_id = identity_of(request)
     workflow_id = f"chat-session/{chat_session_id}"
     owner = {"tenant_id": request["tenant_id"], "user_id": request["user_id"]}
@@ -108,7 +108,7 @@ async def test_names_and_derived_ids_are_all_it_takes(journeys: Journeys) -> Non
 
 async def test_initialize_creates_the_row(journeys: Journeys) -> None:
     context = {"topic": "budget", "messages": [{"id": "m1", "text": "Grüße"}]}
-    request = journeys.asked(active_agent="liaison_finance", context=context)
+    request = journeys.request(active_agent="liaison_finance", context=context)
     async with journeys.worker():
         artifact = await journeys.initialize(request)
     row = await journeys.row(artifact["chat_session_id"])
@@ -133,7 +133,7 @@ async def test_initialize_creates_the_row(journeys: Journeys) -> None:
 async def test_initialize_registers_the_artifact(journeys: Journeys) -> None:
     context = {"topic": "budget"}
     async with journeys.worker():
-        session = await journeys.initialize(journeys.asked(context=context))
+        session = await journeys.initialize(journeys.request(context=context))
         chat_session_id = session["chat_session_id"]
         run_id = (await journeys.handle(chat_session_id).describe()).run_id
     artifact = await journeys.artifact(chat_session_id)
@@ -164,7 +164,7 @@ async def test_initialize_registers_the_artifact(journeys: Journeys) -> None:
 @also_replayed
 async def test_produced_by_names_the_run_that_created_it_for_ever(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         registered = await journeys.artifact(chat_session_id)
         await resume(journeys, chat_session_id)
         await journeys.update(chat_session_id, {"active_agent": "liaison_hr", "context": {"later": 1}})
@@ -184,7 +184,7 @@ async def test_produced_by_names_the_run_that_created_it_for_ever(journeys: Jour
 
 async def test_an_initialize_brings_up_an_artifact_that_lags_and_leaves_who_produced_it(journeys: Journeys) -> None:
     async with journeys.worker():
-        request = journeys.asked()
+        request = journeys.request()
         chat_session_id = (await journeys.initialize(request))["chat_session_id"]
         at_first = await journeys.artifact(chat_session_id)
         await journeys.update(chat_session_id, {"context": {"a": 1}})
@@ -205,7 +205,7 @@ async def test_an_initialize_brings_up_an_artifact_that_lags_and_leaves_who_prod
 
 
 async def test_initialize_answers_the_artifact_and_nothing_else(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     before = datetime.now(UTC)
     async with journeys.worker():
         artifact = await journeys.initialize(request)
@@ -230,7 +230,7 @@ async def test_initialize_answers_the_artifact_and_nothing_else(journeys: Journe
 @also_replayed
 async def test_each_answer_has_exactly_its_fields(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         updated = await journeys.update(chat_session_id, {"context": {"a": 1}})
         receipt = await journeys.update(chat_session_id, {"context": {"a": 2}, "returning": "receipt"})
         queried = await journeys.get(chat_session_id)
@@ -248,7 +248,7 @@ async def test_each_answer_has_exactly_its_fields(journeys: Journeys) -> None:
 @also_replayed
 async def test_what_is_answered_is_what_both_stores_hold(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         answer = await journeys.update(chat_session_id, {"context": {"a": [1, 2.5, None, "ä"]}})
         row = await journeys.row(chat_session_id)
         artifact = await journeys.artifact(chat_session_id)
@@ -264,7 +264,7 @@ async def test_what_is_answered_is_what_both_stores_hold(journeys: Journeys) -> 
 async def test_a_merge_patches_deeply(journeys: Journeys) -> None:
     context = {"keep": {"a": 1, "b": {"c": 2}}, "list": [1, 2], "gone": 1}
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize(journeys.asked(context=context)))["chat_session_id"]
+        chat_session_id = await journeys.create_session(context=context)
         answer = await journeys.update(
             chat_session_id, {"context": {"keep": {"b": {"d": 3}}, "list": [3], "gone": None, "new": {"x": None}}}
         )
@@ -277,7 +277,7 @@ async def test_an_append_adds_and_replaces_by_id(journeys: Journeys) -> None:
     context = {"messages": [{"id": "m1", "text": "old", "by": "user"}, "no id"]}
     sent = [{"id": "m2", "text": "first"}, {"id": "m1", "text": "new"}, {"id": "m2", "text": "last"}, {"id": 2}]
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize(journeys.asked(context=context)))["chat_session_id"]
+        chat_session_id = await journeys.create_session(context=context)
         answer = await journeys.update(chat_session_id, {"append": {"messages": sent, "created": ["x"]}})
         again = await journeys.update(chat_session_id, {"append": {"messages": [{"id": "m1", "text": "new"}]}})
     assert answer["context"] == {
@@ -289,7 +289,7 @@ async def test_an_append_adds_and_replaces_by_id(journeys: Journeys) -> None:
 
 async def test_an_append_meets_the_patched_context(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize(journeys.asked(context={"list": [1]})))["chat_session_id"]
+        chat_session_id = await journeys.create_session(context={"list": [1]})
         answer = await journeys.update(chat_session_id, {"context": {"list": [2]}, "append": {"list": [3]}})
     assert answer["context"] == {"list": [2, 3]}
 
@@ -297,7 +297,7 @@ async def test_an_append_meets_the_patched_context(journeys: Journeys) -> None:
 @also_replayed
 async def test_the_conversation_is_handed_over(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         there = await journeys.update(chat_session_id, {"active_agent": "liaison_finance"})
         back = await journeys.update(chat_session_id, {"active_agent": "guide"})
         again = await journeys.update(chat_session_id, {"active_agent": "liaison_finance"})
@@ -313,7 +313,7 @@ async def test_the_conversation_is_handed_over(journeys: Journeys) -> None:
 
 async def test_a_replacement_leaves_nothing_of_the_context(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize(journeys.asked(context={"old": 1})))["chat_session_id"]
+        chat_session_id = await journeys.create_session(context={"old": 1})
         answer = await journeys.update(
             chat_session_id, {"merge_strategy": "replace", "context": {"new": 2, "no": None}, "base_revision": 0}
         )
@@ -324,7 +324,7 @@ async def test_a_replacement_leaves_nothing_of_the_context(journeys: Journeys) -
 @also_replayed
 async def test_the_ledger_keeps_each_change_and_its_author(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         await journeys.update(chat_session_id, {"context": {"a": 1}, "author": "guide", "idempotency_key": "first"})
         answer = await journeys.update(
             chat_session_id, {"append": {"list": [2]}, "active_agent": "liaison_hr", "base_revision": 1}
@@ -360,7 +360,7 @@ async def test_the_ledger_keeps_each_change_and_its_author(journeys: Journeys) -
 @also_replayed
 async def test_a_change_sent_again_is_a_duplicate(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         change = {"context": {"a": 1}, "idempotency_key": "once"}
         first = await journeys.update(chat_session_id, change | {"returning": "receipt"})
         later = await journeys.update(chat_session_id, {"context": {"a": 2}, "active_agent": "liaison_hr"})
@@ -374,7 +374,7 @@ async def test_a_change_sent_again_is_a_duplicate(journeys: Journeys) -> None:
 @also_replayed
 async def test_without_a_key_the_base_makes_a_change_the_same(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         based = [await journeys.update(chat_session_id, {"context": {"a": 1}, "base_revision": 0}) for _ in range(2)]
         toggled = [await journeys.update(chat_session_id, {"context": {"a": each}}) for each in (2, 1, 2)]
     assert [each["duplicate"] for each in based] == [False, True]
@@ -384,7 +384,7 @@ async def test_without_a_key_the_base_makes_a_change_the_same(journeys: Journeys
 @also_replayed
 async def test_no_change_at_all_makes_no_revision_but_with_a_key(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize(journeys.asked(context={"flag": True})))["chat_session_id"]
+        chat_session_id = await journeys.create_session(context={"flag": True})
         same = await journeys.update(chat_session_id, {"context": {"flag": True}, "active_agent": "guide"})
         nothing = await journeys.update(chat_session_id, {})
         other = await journeys.update(chat_session_id, {"context": {"flag": 1}})
@@ -397,7 +397,7 @@ async def test_no_change_at_all_makes_no_revision_but_with_a_key(journeys: Journ
 @also_replayed
 async def test_a_signal_changes_the_session(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         await journeys.signal(
             chat_session_id, {"append": {"list": [1]}, "active_agent": "liaison_hr", "author": "liaison_hr"}
         )
@@ -411,7 +411,7 @@ async def test_a_signal_changes_the_session(journeys: Journeys) -> None:
 @also_replayed
 async def test_the_query_shows_the_session_and_the_refusals(journeys: Journeys) -> None:
     async with journeys.worker():
-        request = journeys.asked(context={"a": 1})
+        request = journeys.request(context={"a": 1})
         artifact = await journeys.initialize(request)
         chat_session_id = artifact["chat_session_id"]
         anyone = await journeys.get(chat_session_id)
@@ -428,16 +428,16 @@ async def test_the_query_shows_the_session_and_the_refusals(journeys: Journeys) 
 
 async def test_the_activity_reads_a_session_that_has_no_run(journeys: Journeys) -> None:
     async with journeys.worker():
-        request = journeys.asked(context={"a": 1})
+        request = journeys.request(context={"a": 1})
         artifact = await journeys.initialize(request)
         chat_session_id = artifact["chat_session_id"]
         await journeys.handle(chat_session_id).terminate()
-        before = await journeys.kept(chat_session_id)
+        before = await journeys.snapshot(chat_session_id)
         by_id = await journeys.read(chat_session_id=chat_session_id)
         as_user = await journeys.read(chat_session_id=chat_session_id, user_id=request["user_id"])
         latest = await journeys.read(user_id=request["user_id"])
     assert by_id == as_user == latest == artifact
-    assert await journeys.kept(chat_session_id) == before
+    assert await journeys.snapshot(chat_session_id) == before
 
 
 async def test_the_activity_finds_the_most_recent_session(journeys: Journeys) -> None:
@@ -474,7 +474,7 @@ async def test_the_activity_finds_the_most_recent_session(journeys: Journeys) ->
 @pytest.mark.parametrize("whose", ["other tenant", "other user", "other user by ID", "unknown ID", "unknown user"])
 async def test_the_activity_reveals_nobody_elses_session(journeys: Journeys, whose: str) -> None:
     async with journeys.worker():
-        request = journeys.asked()
+        request = journeys.request()
         chat_session_id = (await journeys.initialize(request))["chat_session_id"]
         asking: dict[str, Json] = {
             "other tenant": {"tenant_id": "another", "chat_session_id": chat_session_id},
@@ -491,7 +491,7 @@ async def test_the_activity_reveals_nobody_elses_session(journeys: Journeys, who
 @also_replayed
 async def test_search_attributes_come_from_the_row(journeys: Journeys) -> None:
     async with journeys.worker():
-        request = journeys.asked()
+        request = journeys.request()
         chat_session_id = (await journeys.initialize(request))["chat_session_id"]
         at_first = shown(await journeys.handle(chat_session_id).describe())
         await journeys.update(chat_session_id, {"active_agent": "liaison_finance"})
@@ -506,14 +506,14 @@ async def test_search_attributes_come_from_the_row(journeys: Journeys) -> None:
 @also_replayed
 async def test_the_web_ui_is_told_how_the_session_stands(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize())["chat_session_id"]
+        chat_session_id = await journeys.create_session()
         await journeys.signal(chat_session_id, {"active_agent": "boss"})
         await journeys.update(chat_session_id, {"active_agent": "liaison_finance", "context": {"secret": "s3cret"}})
         metadata = await journeys.handle(chat_session_id).query("__temporal_workflow_metadata")
     details = metadata.current_details.replace("*", "").lower()
     assert "liaison_finance" in details
     assert "revision 1" in details
-    assert "refused signals: 1, lastly invalid_parameter active_agent" in details
+    assert "refused signals: 1; last: invalid_parameter active_agent" in details
     assert "s3cret" not in details
     assert "boss" not in details
     assert metadata.definition.type == "journey_coexistence_chat_session"
@@ -527,7 +527,7 @@ async def test_the_web_ui_is_told_how_the_session_stands(journeys: Journeys) -> 
 
 @also_replayed
 async def test_a_start_that_initializes_creates_the_session_without_any_update(journeys: Journeys) -> None:
-    request = journeys.asked()
+    request = journeys.request()
     chat_session_id = identity_of(request)
     async with journeys.worker():
         handle = await journeys.client.start_workflow(
@@ -557,7 +557,7 @@ async def test_a_start_that_initializes_creates_the_session_without_any_update(j
 
 @also_replayed
 async def test_an_initialize_update_creates_the_session_in_a_run_that_only_resumes(journeys: Journeys) -> None:
-    request = journeys.asked(context={"a": 1})
+    request = journeys.request(context={"a": 1})
     chat_session_id = identity_of(request)
     async with journeys.worker():
         start = journeys.start({"chat_session_id": chat_session_id, "tenant_id": request["tenant_id"]})
@@ -574,12 +574,12 @@ async def test_an_initialize_update_creates_the_session_in_a_run_that_only_resum
 @also_replayed
 async def test_a_plain_start_resumes_a_stored_session(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = (await journeys.initialize(journeys.asked(context={"a": 1})))["chat_session_id"]
+        chat_session_id = await journeys.create_session(context={"a": 1})
         before = await journeys.update(chat_session_id, {"active_agent": "liaison_hr"})
-        kept = await journeys.kept(chat_session_id)
+        kept = await journeys.snapshot(chat_session_id)
         await resume(journeys, chat_session_id)
         resumed = await journeys.update(chat_session_id, {})
-        same = await journeys.kept(chat_session_id)
+        same = await journeys.snapshot(chat_session_id)
         after = await journeys.update(chat_session_id, {"context": {"b": 2}})
     assert resumed == before
     assert same == kept
@@ -590,23 +590,23 @@ async def test_a_plain_start_resumes_a_stored_session(journeys: Journeys) -> Non
 @also_replayed
 async def test_a_second_initialize_answers_the_session_as_it_is_now(journeys: Journeys) -> None:
     async with journeys.worker():
-        request = journeys.asked(context={"a": 1})
+        request = journeys.request(context={"a": 1})
         chat_session_id = (await journeys.initialize(request))["chat_session_id"]
         await journeys.update(chat_session_id, {"context": {"b": 2}, "active_agent": "liaison_hr"})
-        kept = await journeys.kept(chat_session_id)
+        kept = await journeys.snapshot(chat_session_id)
         now = await journeys.read(chat_session_id=chat_session_id)
         live = await journeys.initialize(request | {"context": {"c": 3}, "active_agent": "liaison_it"})
         await journeys.handle(chat_session_id).terminate()
         asleep = await journeys.initialize(request | {"context": {"c": 3}, "active_agent": "liaison_it"})
     assert live == asleep == now
     assert now["context"] == {"a": 1, "b": 2}
-    assert await journeys.kept(chat_session_id) == kept
+    assert await journeys.snapshot(chat_session_id) == kept
 
 
 @also_replayed
 async def test_an_explicit_null_is_an_absent_field(journeys: Journeys) -> None:
     async with journeys.worker():
-        request = journeys.asked(active_agent=None, context=None)
+        request = journeys.request(active_agent=None, context=None)
         artifact = await journeys.initialize(request)
         chat_session_id = artifact["chat_session_id"]
         names = ("user_id", "append", "active_agent", "base_revision", "idempotency_key", "author", "merge_strategy")

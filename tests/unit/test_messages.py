@@ -488,7 +488,7 @@ def test_what_some_peer_would_mangle_is_refused_in_names_too(name: str, value: s
 
 @pytest.mark.parametrize("container", [dict, list])
 @pytest.mark.parametrize("levels", [32, 33, 200])
-def test_a_reader_takes_what_a_parser_takes_since_nesting_is_judged_by_setting(levels: int, container: type) -> None:
+def test_a_reader_takes_what_a_parser_takes_since_nesting_has_a_setting(levels: int, container: type) -> None:
     context = {"in": nested(levels - 1, container)}
     assert parse(SignalChatContext, CHANGE | {"context": context}).context == context
     assert parse(InitializeChatSession, INITIALIZE | {"context": context}).context == context

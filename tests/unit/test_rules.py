@@ -1,4 +1,4 @@
-"""Changes are judged one by one, in one order, and only one that stands leaves a trace."""
+"""Changes are decided on one by one, in one order, and only one that is applied leaves a trace."""
 
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -81,7 +81,7 @@ def applied(decision: Decision) -> Applied:
     return decision
 
 
-# The order of judgement.
+# The order of the rules.
 
 # What is wrong with a change, in the order in which it is to be told, and what tells it.
 WRONGS: list[tuple[dict[str, Any], tuple[str, str]]] = [
@@ -149,12 +149,12 @@ def test_a_duplicate_is_one_whatever_could_be_said_against_it_now() -> None:
     assert isinstance(story.tell(**replacing, base_revision=2, idempotency_key="r"), Duplicate)
 
 
-def test_the_base_is_judged_before_the_change_is_tried() -> None:
+def test_the_base_is_checked_before_the_change_is_tried() -> None:
     story = Story(session=a_session({"topic": "sleep"}))
     assert code_and_field(story.tell(append={"topic": [1]}, base_revision=1))[0] == "REVISION_CONFLICT"
 
 
-def test_no_change_is_judged_before_size() -> None:
+def test_no_change_is_found_before_size_is_checked() -> None:
     story = Story(session=a_session({"large": "x" * 200}), limits=Limits(context_bytes=100))
     assert isinstance(story.tell(context={"large": "x" * 200}), Unchanged)
     assert isinstance(story.tell(), Unchanged)
