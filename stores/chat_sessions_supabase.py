@@ -19,7 +19,7 @@ from journeys.chat_session.errors import ContextTooLarge
 from journeys.chat_session.limits import MAX_STORED_CONTEXT_BYTES
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
 from journeys.errors import DatabaseUnavailable
-from stores.postgres import Pool, json_text, translate_errors
+from stores.postgres import Pool, connection_to, json_text
 
 _STORE: Final = "Supabase"
 _WRITE_ATTEMPTS: Final = 5
@@ -276,8 +276,8 @@ class ChatSessionsSupabase:
         Returns:
             The entries; None if the tenant has no such session.
         """
-        with translate_errors(_STORE):
-            rows = await self._pool.fetch(_HISTORY, UUID(chat_session_id), tenant_id, after_revision, limit)
+        async with connection_to(_STORE, self._pool) as connection:
+            rows = await connection.fetch(_HISTORY, UUID(chat_session_id), tenant_id, after_revision, limit)
         if not rows:
             return None
         return [
@@ -289,13 +289,13 @@ class ChatSessionsSupabase:
     async def _parse_and_fill_hash(self, row: asyncpg.Record) -> ChatSessionArtifact:
         session = _parse_session(row)
         if row["context_hash"] != session.context_hash:
-            with translate_errors(_STORE):
-                await self._pool.execute(_FILL_HASH, row["chat_session_id"], session.revision, session.context_hash)
+            async with connection_to(_STORE, self._pool) as connection:
+                await connection.execute(_FILL_HASH, row["chat_session_id"], session.revision, session.context_hash)
         return session
 
     async def _fetch_row(self, statement: str, *parameters: object) -> asyncpg.Record | None:
-        with translate_errors(_STORE):
-            return await self._pool.fetchrow(statement, *parameters)
+        async with connection_to(_STORE, self._pool) as connection:
+            return await connection.fetchrow(statement, *parameters)
 
 
 def _parse_session(row: asyncpg.Record) -> ChatSessionArtifact:

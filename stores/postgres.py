@@ -1,7 +1,7 @@
 """Connection pools of the stores, and the translation of PostgreSQL's errors into application errors."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from journeys.errors import DatabaseUnavailable, InvalidParameter
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+_PooledConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 # The port of Supabase's poolers in transaction mode.
 _TRANSACTION_POOLER_PORT = 6543
@@ -49,6 +50,31 @@ async def open_pool(url: str, *, connections: int, transaction_pooler: bool = Fa
 
 async def _skip_reset(_: _Connection) -> None:
     """Skip the pool's reset, which costs a round trip: an autocommit statement leaves no session state behind."""
+
+
+@asynccontextmanager
+async def connection_to(store: str, pool: Pool, *, may_refuse: bool = True) -> AsyncIterator[_PooledConnection]:
+    """Take a connection from a store's pool for one statement, and translate the statement's errors.
+
+    If the server refuses to write on this connection (SQLSTATE 25006), all connections of the pool are replaced. After
+    a failover they still lead to the old primary, which answers, so no other error would ever end them.
+
+    Args:
+        store: See `translate_errors`.
+        pool: The store's pool.
+        may_refuse: See `translate_errors`.
+
+    Raises:
+        ApplicationError: See `translate_errors`.
+    """
+    with translate_errors(store, may_refuse=may_refuse):
+        async with pool.acquire() as connection:
+            try:
+                yield connection
+            except asyncpg.ReadOnlySQLTransactionError:
+                connection.terminate()
+                await pool.expire_connections()
+                raise
 
 
 def json_text(value: object) -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from journeys.state_surface import SurfaceArtifact
-from stores.postgres import Pool, json_text, translate_errors
+from stores.postgres import Pool, connection_to, json_text
 
 _STORE: Final = "the State Surface"
 
@@ -69,11 +69,11 @@ class StateSurfacePostgres:
         Returns:
             The artifact's revision afterwards; a later one if the artifact was ahead.
         """
-        with translate_errors(_STORE, may_refuse=False):
+        async with connection_to(_STORE, self._pool, may_refuse=False) as connection:
             held: int | None = None
             # None if another transaction created the row during the statement; only the next statement can see it.
             while held is None:
-                held = await self._pool.fetchval(
+                held = await connection.fetchval(
                     _REGISTER,
                     UUID(artifact.artifact_id),
                     artifact.tenant_id,
@@ -96,8 +96,8 @@ class StateSurfacePostgres:
         Returns:
             The artifact's revision afterwards, a later one if the artifact was ahead; None if it is not registered.
         """
-        with translate_errors(_STORE, may_refuse=False):
-            held: int | None = await self._pool.fetchval(
+        async with connection_to(_STORE, self._pool, may_refuse=False) as connection:
+            held: int | None = await connection.fetchval(
                 _UPDATE,
                 UUID(artifact.artifact_id),
                 artifact.lifecycle_state,
@@ -109,8 +109,8 @@ class StateSurfacePostgres:
 
     async def get(self, artifact_id: str, tenant_id: str) -> SurfaceArtifact | None:
         """Read an artifact of this tenant; None if the tenant has none with this ID."""
-        with translate_errors(_STORE):
-            row = await self._pool.fetchrow(_GET, UUID(artifact_id), tenant_id)
+        async with connection_to(_STORE, self._pool) as connection:
+            row = await connection.fetchrow(_GET, UUID(artifact_id), tenant_id)
         if row is None:
             return None
         return SurfaceArtifact.model_validate(
