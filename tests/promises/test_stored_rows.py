@@ -1,0 +1,112 @@
+"""Rows that somebody else put into the stores, or changed there: whose they are, and whether they can be read at all."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+
+from journeys import ChatSessions
+from journeys.chat_session.errors import SessionNotFound
+from tests.support.journeys import Journeys, Json
+from tests.support.watching import assert_stored, refused, until_revision, until_status
+
+awake_or_asleep = pytest.mark.parametrize("idle_seconds", [3600, 0], ids=["awake", "asleep"])
+
+
+async def edit(journeys: Journeys, session: str, assignments: str, *values: object) -> None:
+    """Change a session's row by hand."""
+    await journeys.supabase.execute(
+        f"update public.chat_sessions set {assignments} where chat_session_id = $1", UUID(session), *values
+    )
+
+
+async def begun(journeys: Journeys, request: Json, *, asleep: bool) -> str:
+    """A session at revision 1."""
+    session: str = (await journeys.initialize(request))["chat_session_id"]
+    await journeys.update(session, {"context": {"by": "journey"}})
+    if asleep:
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+    return session
+
+
+# Whose session it is.
+
+
+@awake_or_asleep
+@pytest.mark.parametrize("first", ["the new owner", "the old owner", "an initialization by the old owner"])
+async def test_a_session_whose_owner_was_changed_serves_the_new_owner_from_the_next_message_on(
+    journeys: Journeys, idle_seconds: int, first: str
+) -> None:
+    request = journeys.asked()
+    old, new = request["user_id"], f"new-{uuid4().hex}"
+    async with journeys.worker(idle_seconds=idle_seconds):
+        session = await begun(journeys, request, asleep=not idle_seconds)
+        await edit(journeys, session, "user_id = $2", new)
+        (manual,) = [entry for entry in await journeys.ledger(session) if entry["author"] == "manual"]
+        assert (manual["revision"], manual["change"]) == (2, {"new_user_id": new})
+
+        if first == "the old owner":
+            assert await refused(journeys.update(session, note(0, user_id=old))) == "SESSION_NOT_FOUND"
+        elif first != "the new owner":
+            assert await refused(journeys.initialize(request)) == "SESSION_NOT_FOUND"
+        answer = await journeys.update(session, note(1, user_id=new))
+        assert (answer["user_id"], answer["applied_revision"]) == (new, 3)
+        assert await refused(journeys.update(session, note(2, user_id=old))) == "SESSION_NOT_FOUND"
+
+        sessions = ChatSessions(journeys.client, task_queue=journeys.task_queue)
+        seen = await sessions.get(session, tenant_id=journeys.tenant_id, user_id=new)
+        assert (seen.user_id, seen.context) == (new, {"by": "journey", "notes": [1]})
+        with pytest.raises(SessionNotFound):
+            await sessions.get(session, tenant_id=journeys.tenant_id, user_id=old)
+        await assert_stored(journeys, session, 3)
+        if idle_seconds:
+            shown = (await journeys.handle(session).describe()).typed_search_attributes
+            assert [pair.value for pair in shown if pair.key.name == "UserId"] == [new]
+
+
+async def test_a_signal_of_the_new_owner_finds_the_session_as_well(journeys: Journeys) -> None:
+    request = journeys.asked()
+    async with journeys.worker():
+        session = await begun(journeys, request, asleep=False)
+        await edit(journeys, session, "user_id = 'other'")
+        await journeys.signal(session, note(0, user_id=request["user_id"]))
+        await journeys.signal(session, note(1, user_id="other"))
+        row = await until_revision(journeys, session, 3)
+        assert row["context"] == {"by": "journey", "notes": [1]}
+        assert (await journeys.get(session))["refusals"]["count"] == 1
+
+
+async def test_a_context_and_an_owner_changed_at_once_are_one_revision(journeys: Journeys) -> None:
+    request = journeys.asked()
+    async with journeys.worker():
+        session = await begun(journeys, request, asleep=False)
+        await edit(journeys, session, "user_id = 'other', context = '{}'")
+        answer = await journeys.update(session, note(1, user_id="other"))
+        assert (answer["applied_revision"], answer["context"]) == (3, {"notes": [1]})
+        ledger = await journeys.ledger(session)
+        assert ledger[1]["change"] == {
+            "context": {},
+            "append": None,
+            "active_agent": None,
+            "merge_strategy": "replace",
+            "new_user_id": "other",
+        }
+
+
+@pytest.mark.parametrize("revision", ["", ", revision = revision + 1"], ids=["alone", "with a revision"])
+@pytest.mark.parametrize("assignment", ["tenant_id = 'other'", "chat_session_id = gen_random_uuid()"])
+async def test_nobody_changes_a_sessions_tenant_or_id(journeys: Journeys, assignment: str, revision: str) -> None:
+    request = journeys.asked()
+    async with journeys.worker():
+        session = await begun(journeys, request, asleep=False)
+        before = await journeys.kept(session)
+        with pytest.raises(asyncpg.RestrictViolationError, match="cannot be changed"):
+            await edit(journeys, session, assignment + revision)
+        assert await journeys.kept(session) == before
+        assert (await journeys.update(session, note(1)))["applied_revision"] == 2
+
+
+def note(number: int, **more: Any) -> Json:
+    return {"append": {"notes": [number]}} | more
