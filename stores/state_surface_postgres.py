@@ -5,15 +5,20 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
+from journeys.errors import DatabaseUnavailable
 from journeys.state_surface import SurfaceArtifact
 from stores.postgres import Pool, connection_to, json_text
 
 _STORE: Final = "the State Surface"
 
-# An equal revision is written only if its payload differs, so that a retry creates no new row version.
+# An equal revision is written only if its payload differs, so that a retry creates no new row version. An artifact of
+# another tenant is not written to.
 _ADVANCES: Final = """
-  artifacts.revision < {new}.revision
-  or artifacts.revision = {new}.revision and artifacts.semantic_payload is distinct from {new}.semantic_payload
+  artifacts.tenant_id = {new}.tenant_id
+  and (
+    artifacts.revision < {new}.revision
+    or artifacts.revision = {new}.revision and artifacts.semantic_payload is distinct from {new}.semantic_payload
+  )
 """
 
 _REGISTER: Final = f"""
@@ -27,11 +32,12 @@ with registered as (
   set lifecycle_state = excluded.lifecycle_state, semantic_payload = excluded.semantic_payload,
     revision = excluded.revision, updated_at = excluded.updated_at
   where {_ADVANCES.format(new="excluded")}
-  returning revision
+  returning tenant_id, revision
 )
-select revision from registered
+select tenant_id, revision from registered
 union all
-select revision from state_surface.artifacts where artifact_id = $1 and not exists (select from registered)
+select tenant_id, revision from state_surface.artifacts
+where artifact_id = $1 and not exists (select from registered)
 """
 
 _UPDATE: Final = f"""
@@ -41,14 +47,15 @@ with updated as (
     updated_at = new.updated_at
   from (
     select
-      $2::text as lifecycle_state, $3::jsonb as semantic_payload, $4::bigint as revision, $5::timestamptz as updated_at
+      $2::text as tenant_id, $3::text as lifecycle_state, $4::jsonb as semantic_payload, $5::bigint as revision,
+      $6::timestamptz as updated_at
   ) as new
-  where artifact_id = $1 and ({_ADVANCES.format(new="new")})
-  returning artifacts.revision
+  where artifact_id = $1 and {_ADVANCES.format(new="new")}
+  returning artifacts.tenant_id, artifacts.revision
 )
-select revision from updated
+select tenant_id, revision from updated
 union all
-select revision from state_surface.artifacts where artifact_id = $1 and not exists (select from updated)
+select tenant_id, revision from state_surface.artifacts where artifact_id = $1 and not exists (select from updated)
 """
 
 _GET: Final = "select * from state_surface.artifacts where artifact_id = $1 and tenant_id = $2"
@@ -68,44 +75,63 @@ class StateSurfacePostgres:
 
         Returns:
             The artifact's revision afterwards; a later one if the artifact was ahead.
+
+        Raises:
+            DatabaseUnavailable: Another tenant's artifact has this ID.
         """
-        async with connection_to(_STORE, self._pool, may_refuse=False) as connection:
-            held: int | None = None
-            # None if another transaction created the row during the statement; only the next statement can see it.
-            while held is None:
-                held = await connection.fetchval(
-                    _REGISTER,
-                    UUID(artifact.artifact_id),
-                    artifact.tenant_id,
-                    artifact.artifact_type,
-                    artifact.lifecycle_state,
-                    json_text(artifact.produced_by),
-                    json_text(artifact.semantic_descriptor),
-                    json_text(artifact.semantic_payload),
-                    json_text(artifact.parent_artifacts),
-                    json_text(artifact.materializations),
-                    artifact.revision,
-                    artifact.created_at,
-                    artifact.updated_at,
-                )
-            return held
+        # None if another transaction created the row during the statement; only the next statement can see it.
+        held: int | None = None
+        while held is None:
+            held = await self._write(
+                artifact,
+                _REGISTER,
+                UUID(artifact.artifact_id),
+                artifact.tenant_id,
+                artifact.artifact_type,
+                artifact.lifecycle_state,
+                json_text(artifact.produced_by),
+                json_text(artifact.semantic_descriptor),
+                json_text(artifact.semantic_payload),
+                json_text(artifact.parent_artifacts),
+                json_text(artifact.materializations),
+                artifact.revision,
+                artifact.created_at,
+                artifact.updated_at,
+            )
+        return held
 
     async def update(self, artifact: SurfaceArtifact) -> int | None:
         """Bring an artifact up to this revision.
 
         Returns:
             The artifact's revision afterwards, a later one if the artifact was ahead; None if it is not registered.
+
+        Raises:
+            DatabaseUnavailable: Another tenant's artifact has this ID.
         """
+        return await self._write(
+            artifact,
+            _UPDATE,
+            UUID(artifact.artifact_id),
+            artifact.tenant_id,
+            artifact.lifecycle_state,
+            json_text(artifact.semantic_payload),
+            artifact.revision,
+            artifact.updated_at,
+        )
+
+    async def _write(self, artifact: SurfaceArtifact, statement: str, *parameters: object) -> int | None:
         async with connection_to(_STORE, self._pool, may_refuse=False) as connection:
-            held: int | None = await connection.fetchval(
-                _UPDATE,
-                UUID(artifact.artifact_id),
-                artifact.lifecycle_state,
-                json_text(artifact.semantic_payload),
-                artifact.revision,
-                artifact.updated_at,
+            row = await connection.fetchrow(statement, *parameters)
+        if row is None:
+            return None
+        if row["tenant_id"] != artifact.tenant_id:
+            raise DatabaseUnavailable(
+                f"{_STORE} has an artifact of another tenant under the ID {artifact.artifact_id} and leaves it alone; "
+                "nothing is acknowledged until somebody removes that artifact"
             )
-            return held
+        revision: int = row["revision"]
+        return revision
 
     async def get(self, artifact_id: str, tenant_id: str) -> SurfaceArtifact | None:
         """Read an artifact of this tenant; None if the tenant has none with this ID."""

@@ -1,5 +1,6 @@
-"""Rows that somebody else put into the stores, or changed there: whose they are, and whether they can be read at all."""
+"""Rows that somebody else put into the stores or changed there: whose they are, and whether they can be read."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,15 @@ from temporalio.client import WorkflowExecutionStatus
 from journeys import ChatSessions
 from journeys.chat_session.errors import SessionNotFound
 from tests.support.journeys import Journeys, Json
-from tests.support.watching import assert_stored, refused, until_revision, until_status
+from tests.support.watching import (
+    assert_stored,
+    eventually,
+    has_run,
+    refused,
+    until_revision,
+    until_status,
+    until_waiting,
+)
 
 awake_or_asleep = pytest.mark.parametrize("idle_seconds", [3600, 0], ids=["awake", "asleep"])
 
@@ -106,6 +115,67 @@ async def test_nobody_changes_a_sessions_tenant_or_id(journeys: Journeys, assign
             await edit(journeys, session, assignment + revision)
         assert await journeys.kept(session) == before
         assert (await journeys.update(session, note(1)))["applied_revision"] == 2
+
+
+async def take_artifact(journeys: Journeys, session: str) -> None:
+    """Give a session's ID in the State Surface to another tenant's artifact, of a later revision."""
+    await journeys.state_surface.execute(
+        """
+        insert into state_surface.artifacts values (
+          $1, 'another tenant', 'chat_session', 'ACTIVE', '{}', '{}', '{"mine": true}', '[]', '[]', 7, now(), now()
+        )
+        on conflict (artifact_id) do update
+        set tenant_id = excluded.tenant_id, semantic_payload = excluded.semantic_payload, revision = excluded.revision
+        """,
+        UUID(session),
+    )
+
+
+async def free_artifact(journeys: Journeys, session: str) -> None:
+    """Take the other tenant's artifact away again; nothing may have been written to it."""
+    artifact = await journeys.artifact(session) or {}
+    assert (artifact["tenant_id"], artifact["revision"]) == ("another tenant", 7)
+    assert artifact["semantic_payload"] == {"mine": True}
+    await journeys.state_surface.execute("delete from state_surface.artifacts where artifact_id = $1", UUID(session))
+
+
+async def until_waiting_for_the_artifact(journeys: Journeys, session: str) -> None:
+    waiting = await until_waiting(journeys, session, attempt=3)
+    assert waiting.last_failure.application_failure_info.type == "DATABASE_UNAVAILABLE"
+    assert "of another tenant" in waiting.last_failure.message
+    assert session in waiting.last_failure.message
+
+
+@awake_or_asleep
+async def test_an_artifact_of_another_tenant_is_not_written_to_and_nothing_is_acknowledged(
+    journeys: Journeys, idle_seconds: int
+) -> None:
+    request = journeys.asked()
+    async with journeys.worker(idle_seconds=idle_seconds):
+        session = await begun(journeys, request, asleep=not idle_seconds)
+        await take_artifact(journeys, session)
+        updating = asyncio.create_task(journeys.update(session, note(1)))
+        if not idle_seconds:
+            await until_status(journeys, session, WorkflowExecutionStatus.RUNNING)
+        await until_waiting_for_the_artifact(journeys, session)
+        assert not updating.done()
+        await free_artifact(journeys, session)
+        assert (await asyncio.wait_for(updating, 30))["applied_revision"] == 2
+        await assert_stored(journeys, session, 2)
+
+
+async def test_a_session_is_not_created_over_an_artifact_of_another_tenant(journeys: Journeys) -> None:
+    request = journeys.asked()
+    session = journeys.identity(request)
+    await take_artifact(journeys, session)
+    async with journeys.worker():
+        creating = asyncio.create_task(journeys.initialize(request))
+        await eventually(lambda: has_run(journeys, session))
+        await until_waiting_for_the_artifact(journeys, session)
+        assert not creating.done()
+        await free_artifact(journeys, session)
+        assert (await asyncio.wait_for(creating, 30))["revision"] == 0
+        await assert_stored(journeys, session, 0)
 
 
 def note(number: int, **more: Any) -> Json:
