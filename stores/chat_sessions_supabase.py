@@ -21,7 +21,15 @@ from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEn
 from journeys.errors import DatabaseUnavailable
 from stores.postgres import Pool, connection_to, json_text
 
-_STORE: Final = "Supabase"
+STORE: Final = "Supabase"
+"""The store's name in messages."""
+
+RIGHTS: Final = {
+    "public.chat_sessions": ("select", "insert", "update"),
+    "public.chat_context_updates": ("select", "insert", "update"),
+}
+"""What the statements here need; the role `journey_worker` has it."""
+
 _WRITE_ATTEMPTS: Final = 5
 # How many levels of JSON a message may add around a context.
 _MESSAGE_NESTING: Final = 8
@@ -276,7 +284,7 @@ class ChatSessionsSupabase:
         Returns:
             The entries; None if the tenant has no such session.
         """
-        async with connection_to(_STORE, self._pool) as connection:
+        async with connection_to(STORE, self._pool) as connection:
             rows = await connection.fetch(_HISTORY, UUID(chat_session_id), tenant_id, after_revision, limit)
         if not rows:
             return None
@@ -289,12 +297,12 @@ class ChatSessionsSupabase:
     async def _parse_and_fill_hash(self, row: asyncpg.Record) -> ChatSessionArtifact:
         session = _parse_session(row)
         if row["context_hash"] != session.context_hash:
-            async with connection_to(_STORE, self._pool) as connection:
+            async with connection_to(STORE, self._pool) as connection:
                 await connection.execute(_FILL_HASH, row["chat_session_id"], session.revision, session.context_hash)
         return session
 
     async def _fetch_row(self, statement: str, *parameters: object) -> asyncpg.Record | None:
-        async with connection_to(_STORE, self._pool) as connection:
+        async with connection_to(STORE, self._pool) as connection:
             return await connection.fetchrow(statement, *parameters)
 
 
@@ -302,11 +310,13 @@ def _parse_session(row: asyncpg.Record) -> ChatSessionArtifact:
     try:
         # The parser limits the depth. The extra brackets ensure that the context can be parsed inside a message, too.
         context = from_json(f"{'[' * _MESSAGE_NESTING}{row['context']}{']' * _MESSAGE_NESTING}")
-    except ValueError as error:
-        raise ContextTooLarge(f"a journey cannot hold the stored context: {error}", field="context") from None
-    for _ in range(_MESSAGE_NESTING):
-        (context,) = context
-    encoded = canonical(context)
+        for _ in range(_MESSAGE_NESTING):
+            (context,) = context
+        encoded = canonical(context)
+    except ValueError:
+        raise ContextTooLarge(
+            "the stored context is nested more deeply, or has a longer number, than a journey can hold", field="context"
+        ) from None
     if len(encoded) > MAX_STORED_CONTEXT_BYTES:
         raise ContextTooLarge(
             f"the stored context has {len(encoded)} bytes, more than a journey can hold", field="context"

@@ -9,7 +9,11 @@ from journeys.errors import DatabaseUnavailable
 from journeys.state_surface import SurfaceArtifact
 from stores.postgres import Pool, connection_to, json_text
 
-_STORE: Final = "the State Surface"
+STORE: Final = "the State Surface"
+"""The store's name in messages."""
+
+RIGHTS: Final = {"state_surface.artifacts": ("select", "insert", "update")}
+"""What the statements here need; the role `journey_worker` has it."""
 
 # An equal revision is written only if its payload differs, so that a retry creates no new row version. An artifact of
 # another tenant is not written to.
@@ -121,13 +125,13 @@ class StateSurfacePostgres:
         )
 
     async def _write(self, artifact: SurfaceArtifact, statement: str, *parameters: object) -> int | None:
-        async with connection_to(_STORE, self._pool, may_refuse=False) as connection:
+        async with connection_to(STORE, self._pool, may_refuse=False) as connection:
             row = await connection.fetchrow(statement, *parameters)
         if row is None:
             return None
         if row["tenant_id"] != artifact.tenant_id:
             raise DatabaseUnavailable(
-                f"{_STORE} has an artifact of another tenant under the ID {artifact.artifact_id} and leaves it alone; "
+                f"{STORE} has an artifact of another tenant under the ID {artifact.artifact_id} and leaves it alone; "
                 "nothing is acknowledged until somebody removes that artifact"
             )
         revision: int = row["revision"]
@@ -135,7 +139,7 @@ class StateSurfacePostgres:
 
     async def get(self, artifact_id: str, tenant_id: str) -> SurfaceArtifact | None:
         """Read an artifact of this tenant; None if the tenant has none with this ID."""
-        async with connection_to(_STORE, self._pool) as connection:
+        async with connection_to(STORE, self._pool) as connection:
             row = await connection.fetchrow(_GET, UUID(artifact_id), tenant_id)
         if row is None:
             return None
