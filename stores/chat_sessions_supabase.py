@@ -4,7 +4,6 @@ Every write is one autocommit statement. It takes one round trip, also through a
 reply is lost, the database holds either all of the write or nothing.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -16,7 +15,7 @@ from pydantic_core import from_json
 from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.activities import CreateSession, KnownChange, WriteChanges
 from journeys.chat_session.errors import ContextTooLarge
-from journeys.chat_session.limits import MAX_STORED_CONTEXT_BYTES
+from journeys.chat_session.limits import MAX_PAGE_BYTES, MAX_STORED_CONTEXT_BYTES
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
 from journeys.errors import DatabaseUnavailable
 from stores.postgres import Pool, connection_to, json_text
@@ -144,17 +143,46 @@ from filled
 where entry.chat_session_id = filled.chat_session_id and entry.revision = filled.revision
 """
 
+# The ledger is read entry by entry until the page is full, and the entry that would overfill it stays behind. A change
+# is sent as text, and jsonb writes numbers out: 5e-324 has 327 characters.
 _HISTORY: Final = """
-select
-  entry.revision, entry.idempotency_key, entry.change, entry.change_hash, entry.author, entry.active_agent,
-  entry.context_hash, entry.applied_at
+with recursive page as (
+  (
+    select 1 as number, entry.*, entry.bytes::bigint as size
+    from public.chat_sessions as session
+    cross join lateral (
+      select {entry} from public.chat_context_updates as u
+      where u.chat_session_id = session.chat_session_id and u.revision > $3
+      order by u.revision
+      limit 1
+    ) as entry
+    where session.chat_session_id = $1 and session.tenant_id = $2
+  )
+  union all
+  select page.number + 1, entry.*, page.size + entry.bytes
+  from page
+  cross join lateral (
+    select {entry} from public.chat_context_updates as u
+    where u.chat_session_id = $1 and u.revision > page.revision
+    order by u.revision
+    limit 1
+  ) as entry
+  where page.number <= $4 and (page.number = 1 or page.size <= $5)
+)
+select page.*, (select count(*) from page) as found
 from public.chat_sessions as session
-left join public.chat_context_updates as entry
-  on entry.chat_session_id = session.chat_session_id and entry.revision > $3
+left join page on page.number = 1 or (page.number <= $4 and page.size <= $5)
 where session.chat_session_id = $1 and session.tenant_id = $2
-order by entry.revision
-limit $4
-"""
+order by page.number
+""".format(
+    # 500 bytes are more than the hashes, the times and the names of the fields take.
+    entry="""
+      u.revision, u.idempotency_key, u.change::text as change, u.change_hash, u.author, u.active_agent, u.context_hash,
+      u.applied_at,
+      octet_length(u.change::text) + octet_length(u.idempotency_key) + coalesce(octet_length(u.author), 0)
+        + octet_length(u.active_agent) + 500 as bytes
+    """
+)
 
 _NO_CHANGE: Final[Context] = {"context": None, "append": None, "active_agent": None, "merge_strategy": "merge"}
 
@@ -172,6 +200,14 @@ class WriteOutcome:
     written: bool
     revision: int | None
     known: tuple[KnownChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """Entries of a ledger, oldest first, and whether no others follow."""
+
+    entries: tuple[LedgerEntry, ...]
+    complete: bool
 
 
 class ChatSessionsSupabase:
@@ -272,27 +308,26 @@ class ChatSessionsSupabase:
 
     async def history(
         self, chat_session_id: str, tenant_id: str, *, after_revision: int, limit: int
-    ) -> Sequence[LedgerEntry] | None:
-        """Read the ledger of a session, in order of revision.
+    ) -> LedgerPage | None:
+        """Read a page of the ledger of a session, in order of revision.
 
         Args:
             chat_session_id: The session.
             tenant_id: The session's tenant.
             after_revision: Only entries with a later revision are read.
-            limit: The maximum number of entries.
+            limit: The maximum number of entries. The page's size in bytes is limited as well, but any entry fits.
 
         Returns:
-            The entries; None if the tenant has no such session.
+            The page; None if the tenant has no such session.
         """
         async with connection_to(STORE, self._pool) as connection:
-            rows = await connection.fetch(_HISTORY, UUID(chat_session_id), tenant_id, after_revision, limit)
+            rows = await connection.fetch(
+                _HISTORY, UUID(chat_session_id), tenant_id, after_revision, limit, MAX_PAGE_BYTES
+            )
         if not rows:
             return None
-        return [
-            LedgerEntry.model_validate({**row, "change": from_json(row["change"])})
-            for row in rows
-            if row["revision"] is not None
-        ]
+        entries = tuple(_parse_entry(row) for row in rows if row["number"] is not None)
+        return LedgerPage(entries=entries, complete=rows[0]["found"] == len(entries))
 
     async def _parse_and_fill_hash(self, row: asyncpg.Record) -> ChatSessionArtifact:
         session = _parse_session(row)
@@ -304,6 +339,10 @@ class ChatSessionsSupabase:
     async def _fetch_row(self, statement: str, *parameters: object) -> asyncpg.Record | None:
         async with connection_to(STORE, self._pool) as connection:
             return await connection.fetchrow(statement, *parameters)
+
+
+def _parse_entry(row: asyncpg.Record) -> LedgerEntry:
+    return LedgerEntry.model_validate({**row, "change": from_json(row["change"])})
 
 
 def _parse_session(row: asyncpg.Record) -> ChatSessionArtifact:

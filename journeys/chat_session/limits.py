@@ -22,6 +22,9 @@ MAX_BATCH_BYTES: Final = 512 * KIB
 MAX_STORED_CONTEXT_BYTES: Final = 768 * KIB
 """A context that somebody stored by hand loads up to this size, whatever the limit for changes is."""
 
+MAX_PAGE_BYTES: Final = 768 * KIB
+"""Encoded size of a page of a session's ledger; one entry always fits."""
+
 MAX_CHANGE_BYTES: Final = 256 * KIB
 """The most that a deployment may allow one change."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -36,7 +37,7 @@ def with_hosts(url: str, *hosts: str, query: str = "") -> str:
     return parts._replace(netloc=f"{login}@{','.join(hosts)}", query=query).geturl()
 
 
-WRONG = {
+WRONG: dict[str, tuple[Callable[[str], str], str]] = {
     "password": (lambda url: with_login(url, "postgres", "hush"), "the password"),
     "user": (lambda url: with_login(url, "hush", "hush"), "the user"),
     "database": (lambda url: urlsplit(url)._replace(path="/hush").geturl(), "database"),
