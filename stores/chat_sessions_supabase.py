@@ -18,7 +18,7 @@ from journeys.chat_session.errors import ContextTooLarge
 from journeys.chat_session.limits import MAX_PAGE_BYTES, MAX_STORED_CONTEXT_BYTES
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
 from journeys.errors import DatabaseUnavailable
-from stores.postgres import Pool, connection_to, json_text
+from stores.postgres import Pool, connection_to, json_text, parse_row
 
 STORE: Final = "Supabase"
 """The store's name in messages."""
@@ -284,7 +284,7 @@ class ChatSessionsSupabase:
                 row = await self._fetch_row(_LOOK_UP, identity, batch.keys)
             if row is None:
                 return WriteOutcome(written=False, revision=None, known=())
-            known = tuple(KnownChange.model_validate(entry) for entry in from_json(row["known"]))
+            known = tuple(parse_row(STORE, KnownChange, entry) for entry in from_json(row["known"]))
             lost_a_race = batch.entries and not row["written"] and not known and row["revision"] == batch.base_revision
             if not lost_a_race:
                 return WriteOutcome(written=row["written"], revision=row["revision"], known=known)
@@ -342,7 +342,11 @@ class ChatSessionsSupabase:
 
 
 def _parse_entry(row: asyncpg.Record) -> LedgerEntry:
-    return LedgerEntry.model_validate({**row, "change": from_json(row["change"])})
+    try:
+        change = from_json(row["change"])
+    except ValueError:
+        change = None
+    return parse_row(STORE, LedgerEntry, {**row, "change": change})
 
 
 def _parse_session(row: asyncpg.Record) -> ChatSessionArtifact:
@@ -360,11 +364,13 @@ def _parse_session(row: asyncpg.Record) -> ChatSessionArtifact:
         raise ContextTooLarge(
             f"the stored context has {len(encoded)} bytes, more than a journey can hold", field="context"
         )
-    return ChatSessionArtifact.model_validate(
+    return parse_row(
+        STORE,
+        ChatSessionArtifact,
         {
             **row,
             "chat_session_id": str(row["chat_session_id"]),
             "context": context,
             "context_hash": sha256(encoded).hexdigest(),
-        }
+        },
     )

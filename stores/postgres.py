@@ -7,18 +7,22 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import asyncpg
+from pydantic import ValidationError
 from pydantic_core import to_json
 from temporalio.exceptions import ApplicationError
 
 from journeys.errors import DatabaseUnavailable, InvalidParameter
+from journeys.messages import Record
 from stores.urls import Host, StoreUrl, parse_store_url
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _PooledConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+RecordType = TypeVar("RecordType", bound=Record)
 
 Rights: TypeAlias = Mapping[str, Sequence[str]]
 """The commands that a worker's statements use, by table: `{"public.chat_sessions": ("select", "update")}`."""
@@ -300,6 +304,29 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno:
         return f"{name}: {os.strerror(error.errno)}"
     return name
+
+
+def parse_row(store: str, model: type[RecordType], row: Mapping[str, object]) -> RecordType:
+    """Read a row as a record.
+
+    Args:
+        store: The store's name in messages.
+        model: The record's type, whose fields have the names of the columns.
+        row: The values by column.
+
+    Raises:
+        InvalidParameter: A value does not fit the column's field, as a hand can have put it there. The row stays as it
+            is, so a retry would find the same.
+    """
+    try:
+        return model.model_validate(dict(row))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        column = str(first["loc"][0]) if first["loc"] else "?"
+        reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise InvalidParameter(
+            f"a row in {store} cannot be used: the column {column} {reason}; somebody has to correct the row"
+        ) from None
 
 
 def _is_data_error(error: BaseException) -> bool:

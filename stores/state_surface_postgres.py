@@ -6,8 +6,9 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from journeys.errors import DatabaseUnavailable
+from journeys.i_json import MAX_SAFE_INTEGER
 from journeys.state_surface import SurfaceArtifact
-from stores.postgres import Pool, connection_to, json_text
+from stores.postgres import Pool, connection_to, json_text, parse_row
 
 STORE: Final = "the State Surface"
 """The store's name in messages."""
@@ -81,7 +82,7 @@ class StateSurfacePostgres:
             The artifact's revision afterwards; a later one if the artifact was ahead.
 
         Raises:
-            DatabaseUnavailable: Another tenant's artifact has this ID.
+            DatabaseUnavailable: Another tenant's artifact has this ID, or the artifact's revision is out of bounds.
         """
         # None if another transaction created the row during the statement; only the next statement can see it.
         held: int | None = None
@@ -111,7 +112,7 @@ class StateSurfacePostgres:
             The artifact's revision afterwards, a later one if the artifact was ahead; None if it is not registered.
 
         Raises:
-            DatabaseUnavailable: Another tenant's artifact has this ID.
+            DatabaseUnavailable: Another tenant's artifact has this ID, or the artifact's revision is out of bounds.
         """
         return await self._write(
             artifact,
@@ -135,6 +136,11 @@ class StateSurfacePostgres:
                 "nothing is acknowledged until somebody removes that artifact"
             )
         revision: int = row["revision"]
+        if revision >= MAX_SAFE_INTEGER:
+            raise DatabaseUnavailable(
+                f"{STORE} has the artifact {artifact.artifact_id} at a revision that no session can go on above; "
+                "nothing is acknowledged until somebody corrects its column revision"
+            )
         return revision
 
     async def get(self, artifact_id: str, tenant_id: str) -> SurfaceArtifact | None:
@@ -143,11 +149,13 @@ class StateSurfacePostgres:
             row = await connection.fetchrow(_GET, UUID(artifact_id), tenant_id)
         if row is None:
             return None
-        return SurfaceArtifact.model_validate(
+        return parse_row(
+            STORE,
+            SurfaceArtifact,
             {
                 name: str(value) if name == "artifact_id" else from_json(value) if name in _JSON_COLUMNS else value
                 for name, value in row.items()
-            }
+            },
         )
 
 

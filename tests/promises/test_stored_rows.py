@@ -1,17 +1,22 @@
 """Rows that somebody else put into the stores or changed there: whose they are, and whether they can be read."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from temporalio.client import WorkflowExecutionStatus
+from pydantic_core import to_json
+from temporalio.client import ActivityFailureError, WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
 
 from journeys import ChatSessions
 from journeys.chat_session.errors import SessionNotFound
+from journeys.errors import InvalidParameter
 from tests.support.journeys import Journeys, Json
 from tests.support.watching import (
+    accepted,
     assert_stored,
     eventually,
     has_run,
@@ -176,6 +181,86 @@ async def test_a_session_is_not_created_over_an_artifact_of_another_tenant(journ
         await free_artifact(journeys, session)
         assert (await asyncio.wait_for(creating, 30))["revision"] == 0
         await assert_stored(journeys, session, 0)
+
+
+# Whether it can be read at all. With a revision of its own the trigger records nothing, and a live journey notices.
+
+MISFITS = {
+    "updated_at": "updated_at = 'infinity'",
+    "created_at": "created_at = '-infinity'",
+    "revision": "revision = 9007199254740992",
+    "user_id": "user_id = repeat('u', 300), revision = revision + 1",
+    "context": "context = ('{\"n\": 1e5000}')::jsonb, revision = revision + 1",
+}
+
+
+async def assert_told(call: Awaitable[object], column: str) -> None:
+    """Check that a call is refused for good, with a text that names the column."""
+    with pytest.raises((WorkflowUpdateFailedError, ActivityFailureError)) as refusal:
+        await asyncio.wait_for(call, 30)
+    cause = refusal.value.__cause__
+    assert isinstance(cause, ApplicationError)
+    assert cause.type == ("CONTEXT_TOO_LARGE" if column == "context" else "INVALID_PARAMETER")
+    assert cause.non_retryable
+    assert column in cause.message
+
+
+@pytest.mark.parametrize("column", MISFITS)
+async def test_a_reader_is_told_which_column_does_not_fit(journeys: Journeys, column: str) -> None:
+    request = journeys.asked()
+    async with journeys.worker():
+        session = await begun(journeys, request, asleep=False)
+        await edit(journeys, session, MISFITS[column])
+        await assert_told(journeys.read(chat_session_id=session), column)
+        if column != "user_id":
+            await assert_told(journeys.read(user_id=request["user_id"]), column)
+
+
+@pytest.mark.parametrize(
+    ("idle_seconds", "column"),
+    [(0, column) for column in MISFITS] + [(3600, column) for column in ("revision", "user_id", "context")],
+)
+async def test_a_journey_refuses_changes_to_a_row_that_does_not_fit_until_it_is_corrected(
+    journeys: Journeys, idle_seconds: int, column: str
+) -> None:
+    request = journeys.asked()
+    async with journeys.worker(idle_seconds=idle_seconds):
+        session = await begun(journeys, request, asleep=not idle_seconds)
+        before = await journeys.row(session) or {}
+        await edit(journeys, session, MISFITS[column])
+        await assert_told(journeys.update(session, note(1)), column)
+        right = to_json(before[column]).decode() if column == "context" else before[column]
+        await edit(journeys, session, f"{column} = $2", right)
+        answer = await journeys.update(session, note(2))
+        assert answer["context"] == {"by": "journey", "notes": [2]}
+        assert answer["user_id"] == request["user_id"]
+
+
+@pytest.mark.parametrize("column", ["applied_at = 'infinity'", "revision = 9007199254740992"])
+async def test_a_ledger_entry_that_does_not_fit_is_told_by_its_column(journeys: Journeys, column: str) -> None:
+    async with journeys.worker():
+        session = await begun(journeys, journeys.asked(), asleep=False)
+        await journeys.supabase.execute(
+            f"update public.chat_context_updates set {column} where chat_session_id = $1", UUID(session)
+        )
+        with pytest.raises(InvalidParameter, match=column.split(maxsplit=1)[0]):
+            await journeys.sessions.history(session, tenant_id=journeys.tenant_id)
+
+
+async def test_an_artifact_at_an_impossible_revision_is_waited_for(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await begun(journeys, journeys.asked(), asleep=False)
+        await journeys.state_surface.execute(
+            "update state_surface.artifacts set revision = 9007199254740992 where artifact_id = $1", UUID(session)
+        )
+        update = await accepted(journeys, session, note(1))
+        waiting = await until_waiting(journeys, session)
+        assert "column revision" in waiting.last_failure.message
+        await journeys.state_surface.execute(
+            "update state_surface.artifacts set revision = 1 where artifact_id = $1", UUID(session)
+        )
+        assert (await asyncio.wait_for(update.result(), 30))["applied_revision"] == 2
+        await assert_stored(journeys, session, 2)
 
 
 def note(number: int, **more: Any) -> Json:
