@@ -70,7 +70,7 @@ create trigger record_manual_change
   )
   execute function public.record_manual_chat_session_change();
 
-create function public.refuse_chat_session_identity_change() returns trigger
+create or replace function public.refuse_chat_session_identity_change() returns trigger
 language plpgsql
 security invoker
 set search_path = ''
