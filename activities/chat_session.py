@@ -1,8 +1,7 @@
-"""The activities of Chat Session Management: one for each intent, and what the journey itself needs.
+"""The activities of Chat Session Management: one for each intent, and `load_chat_session` for the workflow.
 
-Supabase is written first, then the State Surface; no transaction spans the two. Each activity can be run again at any
-point where it may have died: what it finds done it does not do twice, and it answers only when both stores
-hold what it answers.
+Supabase is written first, then the State Surface; no transaction spans the two. Wherever an activity dies, it can be
+run again: it repeats nothing that it finds done. What it returns to the workflow is in both stores.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +34,7 @@ _DESCRIPTOR = {"title": "Chat session", "content": "active agent and shared conv
 
 
 class ChatSessionActivities:
-    """The activities, on the stores that a worker was given."""
+    """The activities, on a worker's stores."""
 
     def __init__(self, sessions: ChatSessionsSupabase, surface: StateSurface, settings: SessionSettings) -> None:
         self._sessions = sessions
@@ -44,7 +43,7 @@ class ChatSessionActivities:
 
     @property
     def all(self) -> Sequence[Callable[..., object]]:
-        """What a worker registers."""
+        """All activities, for a worker to register."""
         return [
             self.initialize_chat_session,
             self.load_chat_session,
@@ -55,19 +54,19 @@ class ChatSessionActivities:
 
     @activity.defn(name=INITIALIZE)
     async def initialize_chat_session(self, wanted: CreateSession) -> LoadedSession:
-        """Create a session exactly once and register it; where it exists, load it."""
+        """Create a session exactly once and register it; if it exists, load it."""
         try:
             check_context(wanted.session.context, self._settings.limits)
             stored = await self._sessions.create(wanted)
             if stored is None:
-                raise InvalidParameter("the session's idempotency key already stands for another session")
+                raise InvalidParameter("the session's idempotency key belongs to another session")
             return await self._sync_state_surface(stored, registered=False)
         except JourneyError as error:
             raise as_failure(error) from None
 
     @activity.defn(name=LOAD)
     async def load_chat_session(self, wanted: LoadSession) -> LoadedSession:
-        """Load a session to go on from, after bringing the State Surface up to it; with a change, if it can be."""
+        """Load a session, bring the State Surface up to it, and store a change if it can be applied as it is."""
         try:
             stored = await self._sessions.load(wanted.chat_session_id)
             if stored is None:
@@ -83,7 +82,7 @@ class ChatSessionActivities:
     async def _store_waking_change(
         self, session: ChatSessionArtifact, wanted: LoadSession
     ) -> ChatSessionArtifact | None:
-        """Store the change that a session is loaded with; None if it has none, or one that the workflow must decide."""
+        """Store the change that came with a load; None if there is none, or if the workflow must decide it."""
         if wanted.change is None:
             return None
         change = Change.of(wanted.change.request, wanted.change.key)
@@ -103,12 +102,12 @@ class ChatSessionActivities:
 
     @activity.defn(name=UPDATE)
     async def update_chat_context(self, batch: WriteChanges) -> WrittenChanges:
-        """Store a batch of changes in both stores, or say why it has to be judged again."""
+        """Store a batch of changes in both stores, or return what the workflow needs to decide it again."""
         try:
             outcome = await self._sessions.write(batch)
             if outcome.revision is None:
                 raise SessionNotFound("the session is gone from the store")
-            # An attempt before this one may have written it and died before it could say so.
+            # An earlier attempt may have written the batch and died before it could return.
             planned = {as_known(entry) for entry in batch.entries}
             ours = bool(planned) and planned == set(outcome.known) and outcome.revision == batch.session.revision
             if outcome.written or ours:
@@ -129,7 +128,7 @@ class ChatSessionActivities:
 
     @activity.defn(name=GET)
     async def get_chat_session(self, *arguments: object) -> ChatSessionArtifact:
-        """Read a session from Supabase: by its ID, or a user's most recent active one. Changes nothing."""
+        """Read a session from Supabase by its ID or, without an ID, a user's most recent active one. Change nothing."""
         try:
             wanted = parse_only(GetChatSession, arguments)
             if wanted.chat_session_id:
@@ -137,7 +136,7 @@ class ChatSessionActivities:
             elif wanted.user_id:
                 session = await self._sessions.read_latest(wanted.tenant_id, wanted.user_id)
             else:
-                raise InvalidParameter("user_id: is needed where chat_session_id is absent", field="user_id")
+                raise InvalidParameter("user_id: is needed if chat_session_id is absent", field="user_id")
             if session is None or not session.is_for(wanted.tenant_id, wanted.user_id):
                 raise SessionNotFound
             return session
@@ -148,7 +147,7 @@ class ChatSessionActivities:
 
     @activity.defn(name=HISTORY)
     async def get_chat_session_history(self, *arguments: object) -> ChatSessionHistory:
-        """Read a page of a session's ledger. Changes nothing."""
+        """Read a page of a session's ledger. Change nothing."""
         try:
             wanted = parse_only(GetChatSessionHistory, arguments)
             page = await self._sessions.history(
@@ -165,7 +164,7 @@ class ChatSessionActivities:
             raise _final_after_last_attempt(error) from None
 
     async def _sync_state_surface(self, session: ChatSessionArtifact, *, registered: bool = True) -> LoadedSession:
-        """Bring the State Surface up to a stored session; if it is ahead, advance the session past it."""
+        """Bring the State Surface up to a stored session. If it is ahead, advance the session past it."""
         advanced_from = None
         while True:
             artifact = _as_artifact(session)
@@ -178,7 +177,7 @@ class ChatSessionActivities:
             if advanced:
                 advanced_from = session.revision
                 activity.logger.warning(
-                    "the State Surface is ahead of Supabase: the session goes on above it",
+                    "the State Surface was ahead of Supabase: advanced the session past it",
                     extra={"supabase_revision": session.revision, "state_surface_revision": held},
                 )
             reread = advanced or await self._sessions.load(session.chat_session_id)
@@ -206,7 +205,7 @@ def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:
 
 
 def _final_after_last_attempt(error: ApplicationError) -> ApplicationError:
-    """The same error, not to be retried once a reader has waited long enough."""
+    """The same error, which is non-retryable at the last attempt of a read."""
     return ApplicationError(
         error.message,
         *error.details,

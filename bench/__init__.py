@@ -1,12 +1,13 @@
-"""What a session costs, measured against what Temporal itself costs.
+"""What a session costs, measured against what Temporal itself costs: `python -m bench`, as `make bench` does.
 
 Five variants do the same work on one machine, in turns:
 
 * floor: the same SQL writes and no orchestration;
 * bare: a workflow whose handlers have the journey's names and payloads and do nothing;
 * step: the same with one local activity for each change, which does nothing either;
-* naive: the journey as the SDK's documentation would have one write it;
-* journey: this project, through its own starter and its own worker.
+* naive: the journey, written as the SDK's documentation suggests;
+* journey: this project, through its own client and its own worker.
 
-`command` is the command line's entrance, `rounds` the measured part, `results` what comes out of it.
+`command` is the command line, `rounds` and `specials` measure, `results` holds the figures, `report` writes
+docs/performance.md. `journey bench` is another program: it measures a deployment.
 """

@@ -1,10 +1,10 @@
-"""`python -m bench`: as `journey bench`."""
+"""`python -m bench`."""
 
 import typer
 
 from bench.command import bench
 from worker.process import run_and_exit
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 app.command()(bench)
-run_and_exit(app)
+run_and_exit(lambda: app(prog_name="python -m bench"))

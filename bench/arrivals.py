@@ -1,8 +1,7 @@
-"""Hearing from a State Surface what it has stored, without asking again and again.
+"""Notifications of the revisions that a State Surface stores, so that nobody has to poll it.
 
-While somebody listens, a trigger on the artifacts' table tells the revision at each commit. The trigger is the
-benchmark's own, in databases of the benchmark's own, and is there only while signals are measured; what it costs, it
-costs every variant that is measured so.
+A trigger on the table of artifacts notifies each revision at commit. It belongs to the benchmark, in databases that
+belong to the benchmark, and is enabled only while signals are measured. All variants measured with it pay for it alike.
 """
 
 import asyncio
@@ -12,7 +11,7 @@ from typing import Final, Self
 
 import asyncpg
 
-_PATIENCE_SECONDS: Final = 120
+_TIMEOUT_SECONDS: Final = 120
 _CHANNEL: Final = "benchmark_stored"
 _FUNCTION: Final = f"""
 create or replace function public.benchmark_stored() returns trigger language plpgsql as $$
@@ -28,7 +27,7 @@ alter table state_surface.artifacts disable trigger benchmark_stored
 
 
 class Arrivals:
-    """What one State Surface has stored since somebody listens."""
+    """The revisions that one State Surface has stored while the trigger was enabled."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         self._connection = connection
@@ -38,36 +37,36 @@ class Arrivals:
     @classmethod
     @asynccontextmanager
     async def at(cls, url: str) -> AsyncIterator[Self]:
-        """Prepare a State Surface of the benchmark's own."""
+        """Create the trigger, disabled, in a State Surface that belongs to the benchmark."""
         connection = await asyncpg.connect(url)
         try:
             await connection.execute(_FUNCTION)
             arrivals = cls(connection)
-            await connection.add_listener(_CHANNEL, arrivals._hear)
+            await connection.add_listener(_CHANNEL, arrivals._on_notify)
             yield arrivals
         finally:
             await connection.close()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Listen for as long as the context is open."""
+        """Enable the trigger for as long as the context is open."""
         await self._connection.execute("alter table state_surface.artifacts enable trigger benchmark_stored")
         try:
             yield
         finally:
             await self._connection.execute("alter table state_surface.artifacts disable trigger benchmark_stored")
 
-    async def arrived(self, artifact_id: str, revision: int) -> None:
-        """Wait until an artifact was stored at this revision or above."""
+    async def wait_for(self, artifact_id: str, revision: int) -> None:
+        """Wait until an artifact is stored at this revision or above."""
         if self._stored.get(artifact_id, -1) >= revision:
             return
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[artifact_id] = (revision, waiting)
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             await waiting
 
-    def _hear(self, *heard: object) -> None:
-        artifact_id, _, revision = str(heard[-1]).partition(" ")
+    def _on_notify(self, *notification: object) -> None:
+        artifact_id, _, revision = str(notification[-1]).partition(" ")
         stored = self._stored[artifact_id] = max(int(revision), self._stored.get(artifact_id, -1))
         wanted = self._waiting.get(artifact_id)
         if wanted and stored >= wanted[0]:

@@ -1,4 +1,4 @@
-"""The callers of the variants `bare` and `step`: the calls that the starter makes, with plain dicts both ways."""
+"""The callers of the variants `bare` and `step`: the calls of the journey's client, with plain dicts."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -31,16 +31,15 @@ class Bare:
         self._task_queue = task_queue
 
     def workflow_id(self, session: Session) -> str | None:
-        """The session's workflow."""
         return f"{self.name}/{session.chat_session_id}"
 
     async def initialize(self, session: Session) -> None:
-        """Update-with-start, as the starter does."""
+        """Update-with-start, as the journey's client does."""
         request = session.request.model_dump(mode="json")
         await self._update_with_start(session, INITIALIZE, request, f"{INITIALIZE}/{session.request.key}")
 
     async def update(self, session: Session, change: Change) -> None:
-        """Send an update; with a start where the session sleeps."""
+        """Send an update; with a start if the session is hibernated."""
         update_id = f"{UPDATE}/{uuid4()}"
         message = _message(session, change)
         try:
@@ -51,15 +50,14 @@ class Bare:
             await self._update_with_start(session, UPDATE, message, update_id)
 
     async def signal(self, session: Session, change: Change) -> None:
-        """Send a signal."""
         await self._handle(session).signal(UPDATE, _message(session, change))
 
-    async def stored(self, session: Session) -> None:
-        """Nothing is stored; a query is answered once the signals before it were handled."""
+    async def wait_until_stored(self, session: Session) -> None:
+        """Nothing is stored, but a query is answered only after the signals before it are handled."""
         await self.get(session)
 
     async def get(self, session: Session) -> None:
-        """Ask the workflow, or a standalone activity where it sleeps."""
+        """Query the workflow, or call a standalone activity if the session is hibernated."""
         question: Json = {"tenant_id": session.request.tenant_id, "chat_session_id": session.chat_session_id}
         try:
             await self._handle(session).query(GET, question, reject_condition=QueryRejectCondition.NOT_OPEN)
@@ -73,12 +71,11 @@ class Bare:
             )
 
     async def hibernate(self, session: Session) -> None:
-        """Cancel the workflow."""
         await self._handle(session).cancel()
         with suppress(WorkflowFailureError):
             await self._handle(session).result()
 
-    def _handle(self, session: Session) -> Any:  # noqa: ANN401 - of a workflow that is known by name only
+    def _handle(self, session: Session) -> Any:  # noqa: ANN401 - the workflow is known by name only
         return self._client.get_workflow_handle(f"{self.name}/{session.chat_session_id}")
 
     async def _update_with_start(self, session: Session, update: str, message: Json, update_id: str) -> None:
@@ -104,7 +101,7 @@ class Bare:
 
 
 class Step(Bare):
-    """The same with a local activity in each initialize and update; its signals do nothing either."""
+    """As `bare`, with a local activity in each initialize and update; signals do nothing."""
 
     name: ClassVar[str] = "step"
     workflow: ClassVar[str] = STEP_WORKFLOW

@@ -1,6 +1,6 @@
-"""The workflow of the variant `bare`: handlers of the journey's names and payloads that do nothing.
+"""The workflow of the variant `bare`: handlers with the journey's names and payloads that do nothing.
 
-What it costs, no workflow with these messages can cost less: that is the limit which Temporal and its SDK set.
+No workflow with these messages can cost less: this is the limit that Temporal and its SDK set.
 """
 
 from typing import Any, Final
@@ -14,11 +14,11 @@ Json = dict[str, Any]
 
 @workflow.defn(name=BARE_WORKFLOW)
 class BareChatSession:
-    """Answers what it was started with."""
+    """Answers with the context that it was started with."""
 
     @workflow.init
     def __init__(self, *arguments: Json) -> None:
-        """Keep an answer of the size that the journey's has."""
+        """Prepare an answer of the same size as the journey's."""
         (argument,) = arguments
         self._answer: Json = {
             "artifact_type": "chat_session",
@@ -37,18 +37,15 @@ class BareChatSession:
 
     @workflow.run
     async def run(self, *_: Json) -> None:
-        """Stay until cancelled."""
         await workflow.wait_condition(lambda: False)
 
     @workflow.update
     async def initialize_chat_session(self, request: Json) -> Json:
-        """Answer."""
         await self._work(request)
         return self._answer
 
     @workflow.update
     async def update_chat_context(self, change: Json) -> Json:
-        """Answer."""
         await self._work(change)
         answer = self._receipt if change.get("returning") == "receipt" else self._answer
         return {**answer, "applied_revision": 0, "duplicate": False}
@@ -59,7 +56,6 @@ class BareChatSession:
 
     @workflow.query
     def get_chat_session(self, _: Json) -> Json:
-        """Answer."""
         return self._answer
 
     async def _work(self, message: Json) -> None:
@@ -68,5 +64,5 @@ class BareChatSession:
 
 @activity.defn(name="get_chat_session")
 async def bare_get_chat_session(_: Json) -> Json:
-    """What a caller gets of a session that sleeps; here of a size that hardly counts."""
+    """Answer for a hibernated session, with a payload too small to count."""
     return {"artifact_type": "chat_session"}

@@ -1,4 +1,4 @@
-"""The servers, databases and workers that a run of the benchmark has for itself."""
+"""The servers, databases and workers of a run of the benchmark."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ from bench.journey import Journey
 from bench.naive import Naive
 from bench.stores import STORING, StoreUrls
 from bench.variant import Variant
-from bench.worker_process import settings_from, supervised_pid, task_queue, workers
+from bench.worker_process import run_workers, settings_from, supervised_pid, task_queue
 from embedded import embedded_stack
 from journeys.client.chat_sessions import ChatSessions
 from journeys.client.connection import GRPC_COMPRESSION
@@ -28,11 +28,11 @@ class Servers:
     """Running servers with empty, migrated stores.
 
     Attributes:
-        address: Temporal's.
-        client: Connected to it.
+        address: Of Temporal.
+        client: Connected to Temporal.
         stores: By variant.
         pids: Of `server` and `database`.
-        folder: Where all of it keeps its data.
+        folder: For their data.
     """
 
     address: str
@@ -43,15 +43,15 @@ class Servers:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """The variants, ready to run, with what it takes to measure them.
+class RunningVariants:
+    """The variants with their workers, and everything needed to measure them.
 
     Attributes:
         client: To look at workflows with.
         variants: By name.
         worker_pids: By variant.
-        arrivals: By variant that stores.
-        stores: Likewise.
+        arrivals: By variant.
+        stores: By variant.
         server_pids: Of `server` and `database`.
     """
 
@@ -71,11 +71,11 @@ async def bench_servers(
 
     Args:
         folder: For their data.
-        progress: Told in a few words what is being done.
-        persistent: Whether Temporal keeps its state in a file, or in memory.
+        progress: Gets a few words about each step.
+        persistent: Whether Temporal keeps its state in a file or in memory.
 
     Raises:
-        EmbeddedStackError: They cannot be started.
+        EmbeddedStackError: A server cannot be started.
     """
     async with embedded_stack(folder / "servers", persistent=persistent, progress=progress) as stack:
         stores = {}
@@ -101,16 +101,16 @@ async def bench_servers(
 
 
 @asynccontextmanager
-async def field(servers: Servers, *, name: str) -> AsyncIterator[Field]:
+async def run_variants(servers: Servers, *, name: str) -> AsyncIterator[RunningVariants]:
     """Start a worker for each variant and connect a caller to it.
 
     Args:
-        servers: Where.
-        name: Of these workers, as there may be others later.
+        servers: Their servers.
+        name: Of these workers, as others may follow on the same servers.
     """
     async with AsyncExitStack() as stack:
         pids = await stack.enter_async_context(
-            workers(servers.client, servers.folder / "workers", servers.stores, address=servers.address, name=name)
+            run_workers(servers.client, servers.folder / "workers", servers.stores, address=servers.address, name=name)
         )
         arrivals = {
             variant: await stack.enter_async_context(Arrivals.at(servers.stores[variant].state_surface))
@@ -129,7 +129,7 @@ async def field(servers: Servers, *, name: str) -> AsyncIterator[Field]:
             Naive(typed, task_queue("naive", name), arrivals["naive"]),
             Journey(sessions, servers.client, arrivals["journey"]),
         ]
-        yield Field(
+        yield RunningVariants(
             servers.client,
             {variant.name: variant for variant in variants},
             pids,
@@ -141,7 +141,7 @@ async def field(servers: Servers, *, name: str) -> AsyncIterator[Field]:
 
 @contextmanager
 def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    """Have this environment for a moment: the starter takes its settings from there, as it does in a service."""
+    """Replace the environment for a moment: the journey's client reads its settings there, as in a service."""
     inherited = dict(os.environ)
     os.environ.clear()
     os.environ.update(wanted)

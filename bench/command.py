@@ -1,4 +1,4 @@
-"""The command `journey bench`."""
+"""The command line of the benchmark."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,47 +8,41 @@ import typer
 from bench.plan import full_plan, quick_plan
 from bench.report import write_report
 from bench.results import Results
-from bench.run import run_bench, run_on_deployment
+from bench.run import run_bench
 from bench.tables import result_tables
 from starter.cli.command import Json, out, print_json, run_command, tell
 
 
 def bench(
     *,
-    rounds: Annotated[int, typer.Option(min=1, help="How many times each variant has its turn.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each variant.")] = 5,
     quick: Annotated[
         bool, typer.Option("--quick", help="Only show that everything works; the figures mean nothing.")
     ] = False,
-    deployment: Annotated[
-        bool,
-        typer.Option(
-            "--deployment",
-            help="Measure the journey alone on the deployment that TEMPORAL_ADDRESS and so on name. "
-            "Leaves sessions of the tenant 'benchmark' in its stores.",
-        ),
-    ] = False,
     docs: Annotated[
-        Path | None, typer.Option(help="Also write performance.md with its plots and performance.json there.")
+        Path | None, typer.Option(help="Also write performance.md, its plots and performance.json to this folder.")
     ] = None,
     results: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Show a run's JSON instead of running.")
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Show the JSON of an earlier run; measure nothing.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Measure what a session costs, against what Temporal itself costs.
 
-    Runs five variants of a chat session in turns, on a Temporal server and a PostgreSQL of their own: the SQL alone,
-    a workflow that does nothing, one that does nothing in a local activity, a naive one, and the journey. A full run
-    takes half an hour and wants a quiet machine.
+    Five variants of a chat session take turns, on servers of their own:
+    SQL alone, an empty workflow, one with an empty local activity,
+    a naive journey, and the journey. A full run takes half an hour and
+    needs a quiet machine.
+
+    `make bench` runs `python -m bench --docs docs`.
+    `journey bench` measures a deployment instead.
     """
 
     async def main() -> None:
-        plan = quick_plan(rounds) if quick else full_plan(rounds)
         if results:
             found = Results.model_validate_json(results.read_text())
-        elif deployment:
-            found = await run_on_deployment(plan, quick=quick, progress=tell)
         else:
+            plan = quick_plan(rounds) if quick else full_plan(rounds)
             found = await run_bench(plan, quick=quick, progress=tell)
         if docs:
             write_report(found, docs)
@@ -57,7 +51,7 @@ def bench(
         else:
             for table in result_tables(found):
                 out.print(table)
-        if found.same_work is False:
+        if not found.same_work:
             tell("the variants did not do the same work: their stores differ")
             raise typer.Exit(1)
 

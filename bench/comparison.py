@@ -1,4 +1,4 @@
-"""The journey against the other variants, round by round, and against what it is to reach."""
+"""The journey's figures against those of the other variants, round by round, and against its goals."""
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -12,8 +12,8 @@ _Reached = Mapping[str, float]  # by variant
 _FIGURES: Final[dict[str, Callable[[Block], float]]] = {
     "p50_ms": lambda block: block.p50_ms,
     "per_second": lambda block: block.per_second,
-    "cpu_ms_ours": lambda block: block.cpu.ours if block.cpu else 0,
-    "cpu_ms_total": lambda block: block.cpu.total if block.cpu else 0,
+    "cpu_ms_ours": lambda block: block.cpu.ours,
+    "cpu_ms_total": lambda block: block.cpu.total,
 }
 _OTHERS: Final = ("bare", "step", "naive")
 _RESUME_AGAINST_START: Final = ("resume", "bare", "initialize")
@@ -53,12 +53,12 @@ def ratios(blocks: Sequence[Block]) -> tuple[Ratio, ...]:
     return tuple(found)
 
 
-def goals(found: Sequence[Ratio], specials: Specials | None, *, busy: int) -> tuple[Goal, ...]:
-    """What is to be reached, what was, and what `step` reaches, which stores nothing.
+def goals(found: Sequence[Ratio], specials: Specials, *, busy: int) -> tuple[Goal, ...]:
+    """The goals, with the figures that the journey and `step` reach; `step` stores nothing.
 
     Args:
         found: The ratios.
-        specials: The measurements of their own.
+        specials: The measurements that are not part of the rounds.
         busy: The larger number of callers.
     """
     known = {(each.figure, each.operation, each.callers, each.against): each for each in found}
@@ -72,7 +72,12 @@ def goals(found: Sequence[Ratio], specials: Specials | None, *, busy: int) -> tu
         of_step = [other / step for other, step in zip(ours.rounds, to_step.rounds, strict=True)]
         return {"journey": ours.median, "step": median(of_step)}
 
-    judged = [
+    trips = {
+        operation: {variant: both / 2 for variant, both in by_variant.items()}
+        for operation, by_variant in specials.round_trips.items()
+    }
+    memory = specials.worker_bytes_per_live_session
+    return (
         _at_most("initialize: p50 against bare", 1.25, ratio("p50_ms", "initialize", 1, "bare")),
         _at_most("acknowledged update: p50 against bare", 1.25, ratio("p50_ms", "update", 1, "bare")),
         _at_most("get, live: p50 against bare", 1.1, ratio("p50_ms", "get", 1, "bare")),
@@ -100,46 +105,37 @@ def goals(found: Sequence[Ratio], specials: Specials | None, *, busy: int) -> tu
             1.5,
             ratio("p50_ms", "resume", 1, "bare initialize"),
         ),
-    ]
-    if specials:
-        trips = {
-            operation: {variant: both / 2 for variant, both in by_variant.items()}
-            for operation, by_variant in specials.round_trips.items()
-        }
-        memory = specials.worker_bytes_per_live_session
-        judged += [
-            _at_most("history events of an acknowledged update", 6, specials.events_per_update),
-            _at_most("history events of an update with a hand-over", 7, specials.events_per_hand_over),
-            _at_most(
-                f"history events per signal in a burst of {specials.burst_signals}", 2, specials.events_per_burst_signal
-            ),
-            _at_most(
-                f"history bytes per update with a context of {specials.large_context_bytes // KIB} KiB, receipt",
-                2 * KIB,
-                specials.history_bytes_per_update_of_large_context,
-            ),
-            _at_most("database round trips per store, initialize", 1, trips.get("initialize", {})),
-            _at_most("database round trips per store, update", 1, trips.get("update", {})),
-            _at_most(
-                f"writes for a burst of {specials.burst_writes_signals} signals",
-                150,
-                {"journey": specials.burst_writes},
-            ),
-            _at_most(
-                f"p50 of update {specials.late_update} against the 20th, same context size",
-                1.1,
-                {"journey": specials.late_p50_ratio},
-            ),
-            _at_most(
-                "worker memory per live session with a 1 KiB context, KiB",
-                60,
-                {variant: size / KIB for variant, size in memory.items()},
-            ),
-        ]
-    return tuple(judged)
+        _at_most("history events of an acknowledged update", 6, specials.events_per_update),
+        _at_most("history events of an update with a hand-over", 7, specials.events_per_hand_over),
+        _at_most(
+            f"history events per signal in a burst of {specials.burst_signals}", 2, specials.events_per_burst_signal
+        ),
+        _at_most(
+            f"history bytes per update with a context of {specials.large_context_bytes // KIB} KiB, receipt",
+            2 * KIB,
+            specials.history_bytes_per_update_of_large_context,
+        ),
+        _at_most("database round trips per store, initialize", 1, trips.get("initialize", {})),
+        _at_most("database round trips per store, update", 1, trips.get("update", {})),
+        _at_most(
+            f"writes for a burst of {specials.burst_writes_signals} signals",
+            150,
+            {"journey": specials.burst_writes},
+        ),
+        _at_most(
+            f"p50 of update {specials.late_update} against the 20th, same context size",
+            1.1,
+            {"journey": specials.late_p50_ratio},
+        ),
+        _at_most(
+            "worker memory per live session with a 1 KiB context, KiB",
+            60,
+            {variant: size / KIB for variant, size in memory.items()},
+        ),
+    )
 
 
-# Counters have a little noise of their own: a vacuum, a connection that is opened anew.
+# Counters are a little noisy: PostgreSQL vacuums, or a pool opens another connection.
 _NOISE: Final = 1.005
 
 

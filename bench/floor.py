@@ -1,7 +1,7 @@
 """The variant `floor`: the same SQL writes with asyncpg, in the caller's own process, and no orchestration.
 
-It judges and merges as the journey does and writes the same rows, so it is what the stores alone cost. It promises
-nothing when it dies between the two.
+It decides and merges as the journey does and writes the same rows, so it shows what the stores alone cost. It promises
+nothing if it dies between the two stores.
 """
 
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from journeys.chat_session.activities import CreateSession, WriteChanges
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import SignalChatContext
 from journeys.chat_session.rules import Applied, decide
-from journeys.chat_session.rules import Change as JudgedChange
+from journeys.chat_session.rules import Change as RequestedChange
 from journeys.chat_session.session import ChatSessionArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 from stores.postgres import open_pool
@@ -28,8 +28,6 @@ _LIMITS: Final = Limits()
 
 
 class Floor:
-    """The stores and nothing else."""
-
     name: ClassVar[str] = "floor"
 
     def __init__(self, sessions: ChatSessionsSupabase, surface: StateSurfacePostgres) -> None:
@@ -40,7 +38,6 @@ class Floor:
     @classmethod
     @asynccontextmanager
     async def on(cls, urls: StoreUrls) -> AsyncIterator[Self]:
-        """Connect to stores for as long as the context is open."""
         async with (
             await open_pool(urls.supabase, connections=_CONNECTIONS) as supabase,
             await open_pool(urls.state_surface, connections=_CONNECTIONS) as surface,
@@ -48,11 +45,9 @@ class Floor:
             yield cls(ChatSessionsSupabase(supabase), StateSurfacePostgres(surface))
 
     def workflow_id(self, session: Session) -> str | None:  # noqa: ARG002 - of the protocol
-        """There is none."""
         return None
 
     async def initialize(self, session: Session) -> None:
-        """Insert into both stores."""
         wanted = session.request.session(datetime.now(UTC))
         stored = await self._sessions.create(CreateSession(session=wanted, idempotency_key=session.request.key))
         assert stored is not None
@@ -60,17 +55,17 @@ class Floor:
         self._held[session.chat_session_id] = stored
 
     async def update(self, session: Session, change: Change) -> None:
-        """Decide the change against the session in memory, or as it is read, and write it to both stores."""
+        """Decide on the change against the session in memory, or in Supabase if hibernated, and write both stores."""
         before = self._held.get(session.chat_session_id) or await self._sessions.read(session.chat_session_id)
         assert before is not None
         request = SignalChatContext(
             tenant_id=before.tenant_id, context=change.context, active_agent=change.active_agent
         )
-        judged = JudgedChange.of(request, request.key(before.chat_session_id, str(uuid4())))
-        decision = decide(before, judged, {}, _LIMITS, datetime.now(UTC))
+        requested = RequestedChange.of(request, request.key(before.chat_session_id, str(uuid4())))
+        decision = decide(before, requested, {}, _LIMITS, datetime.now(UTC))
         assert isinstance(decision, Applied)
         batch = WriteChanges(
-            base_revision=before.revision, keys=(judged.key,), entries=(decision.entry,), session=decision.session
+            base_revision=before.revision, keys=(requested.key,), entries=(decision.entry,), session=decision.session
         )
         written = await self._sessions.write(batch)
         assert written.written
@@ -78,17 +73,15 @@ class Floor:
         self._held[session.chat_session_id] = decision.session
 
     async def signal(self, session: Session, change: Change) -> None:
-        """As an update: there is nobody else who would do it later."""
+        """As an update: nobody else would do it later."""
         await self.update(session, change)
 
-    async def stored(self, session: Session) -> None:
-        """It is, since `signal` has returned."""
+    async def wait_until_stored(self, session: Session) -> None:
+        """`signal` returns after the change is stored."""
 
     async def get(self, session: Session) -> None:
-        """Read the row."""
         row = await self._sessions.read(session.chat_session_id)
         assert row is not None
 
     async def hibernate(self, session: Session) -> None:
-        """Forget the session."""
         self._held.pop(session.chat_session_id, None)

@@ -1,4 +1,4 @@
-"""The variant `journey`: this project, through its own starter and its own worker."""
+"""The variant `journey`: this project, through its own client and its own worker."""
 
 from contextlib import suppress
 from typing import ClassVar
@@ -12,28 +12,24 @@ from journeys.client.chat_sessions import ChatSessions, ContextChange
 
 
 class Journey:
-    """The chat session journey."""
-
     name: ClassVar[str] = "journey"
 
-    def __init__(self, sessions: ChatSessions, client: Client, arrivals: Arrivals | None = None) -> None:
-        """Use a starter.
+    def __init__(self, sessions: ChatSessions, client: Client, arrivals: Arrivals) -> None:
+        """Make the variant.
 
         Args:
-            sessions: The starter.
-            client: To end runs with, which the starter does not do.
-            arrivals: Hears what its State Surface stores; where it is None, nobody may wait for a signal.
+            sessions: The client that services use.
+            client: To cancel workflows with, as `sessions` cannot.
+            arrivals: Of its State Surface.
         """
         self._sessions = sessions
         self._client = client
         self._arrivals = arrivals
 
     def workflow_id(self, session: Session) -> str | None:
-        """The session's workflow."""
         return workflow_id(session.chat_session_id)
 
     async def initialize(self, session: Session) -> None:
-        """As a service does it."""
         request = session.request
         await self._sessions.initialize(
             tenant_id=request.tenant_id,
@@ -43,26 +39,22 @@ class Journey:
         )
 
     async def update(self, session: Session, change: Change) -> None:
-        """As a service does it."""
         await self._sessions.update_context(
             session.chat_session_id, returning="receipt" if change.receipt else "artifact", **_change(session, change)
         )
 
     async def signal(self, session: Session, change: Change) -> None:
-        """As a service does it."""
         await self._sessions.signal_context(session.chat_session_id, **_change(session, change))
 
-    async def stored(self, session: Session) -> None:
-        """Wait for the State Surface, which is written last."""
-        assert self._arrivals is not None
-        await self._arrivals.arrived(session.chat_session_id, session.changes)
+    async def wait_until_stored(self, session: Session) -> None:
+        """Wait for the State Surface, the last store to be written."""
+        await self._arrivals.wait_for(session.chat_session_id, session.changes)
 
     async def get(self, session: Session) -> None:
-        """As a service does it."""
         await self._sessions.get(session.chat_session_id, tenant_id=session.request.tenant_id)
 
     async def hibernate(self, session: Session) -> None:
-        """Cancel the workflow: it completes as it does when it is idle."""
+        """Cancel the workflow: it completes as it does if it is idle."""
         handle = self._client.get_workflow_handle(workflow_id(session.chat_session_id))
         await handle.cancel()
         with suppress(WorkflowFailureError):

@@ -1,4 +1,4 @@
-"""Where a run was made."""
+"""The machine and the servers of a run."""
 
 import os
 import platform
@@ -13,16 +13,13 @@ from temporalio.client import Client
 from bench.results import Machine
 
 
-async def describe_machine(client: Client, *, database_url: str | None) -> Machine:
-    """Describe this machine, the Temporal server and the database."""
+async def describe_machine(client: Client, *, database_url: str) -> Machine:
     info = await client.workflow_service.get_system_info(GetSystemInfoRequest())
-    postgres = ""
-    if database_url:
-        connection = await asyncpg.connect(database_url)
-        try:
-            postgres = str(await connection.fetchval("show server_version"))
-        finally:
-            await connection.close()
+    connection = await asyncpg.connect(database_url)
+    try:
+        postgres = str(await connection.fetchval("show server_version"))
+    finally:
+        await connection.close()
     return Machine(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         processor=_processor(),

@@ -14,34 +14,32 @@ from journeys.chat_session.messages import GetChatSession, SignalChatContext, Up
 
 
 class Naive:
-    """The journey as one would write it at first."""
+    """The journey as a first version would be written."""
 
     name: ClassVar[str] = "naive"
 
     def __init__(self, client: Client, task_queue: str, arrivals: Arrivals) -> None:
-        """Use a client.
+        """Make the variant.
 
         Args:
             client: With the SDK's pydantic data converter.
-            task_queue: Which its worker polls.
-            arrivals: Hears what its State Surface stores.
+            task_queue: Of its worker.
+            arrivals: Of its State Surface.
         """
         self._client = client
         self._task_queue = task_queue
         self._arrivals = arrivals
 
     def workflow_id(self, session: Session) -> str | None:
-        """The session's workflow."""
         return f"naive/{session.chat_session_id}"
 
     async def initialize(self, session: Session) -> None:
-        """Update-with-start."""
         await self._client.execute_update_with_start_workflow(
             NaiveChatSession.initialize_chat_session, session.request, start_workflow_operation=self._start(session)
         )
 
     async def update(self, session: Session, change: Change) -> None:
-        """Send an update; with a start where the session sleeps."""
+        """Send an update; with a start if the session is hibernated."""
         request = UpdateChatContext(
             tenant_id=session.request.tenant_id, context=change.context, active_agent=change.active_agent
         )
@@ -55,24 +53,22 @@ class Naive:
             )
 
     async def signal(self, session: Session, change: Change) -> None:
-        """Send a signal."""
         request = SignalChatContext(
             tenant_id=session.request.tenant_id, context=change.context, active_agent=change.active_agent
         )
         await self._handle(session).signal(NaiveChatSession.signal_chat_context, request)
 
-    async def stored(self, session: Session) -> None:
-        """Wait for the State Surface, which is written last."""
-        await self._arrivals.arrived(session.chat_session_id, session.changes)
+    async def wait_until_stored(self, session: Session) -> None:
+        """Wait for the State Surface, the last store to be written."""
+        await self._arrivals.wait_for(session.chat_session_id, session.changes)
 
     async def get(self, session: Session) -> None:
-        """Ask the workflow; one that has closed answers from its history."""
+        """Query the workflow; a closed one answers from its history."""
         await self._handle(session).query(
             NaiveChatSession.get_chat_session, GetChatSession(tenant_id=session.request.tenant_id)
         )
 
     async def hibernate(self, session: Session) -> None:
-        """Cancel the workflow."""
         await self._handle(session).cancel()
         with suppress(WorkflowFailureError):
             await self._handle(session).result()

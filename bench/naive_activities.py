@@ -10,7 +10,7 @@ from stores.state_surface_postgres import StateSurfacePostgres
 
 
 class NaiveActivities:
-    """The same statements as the journey's, on the stores that the worker was given."""
+    """The same statements as the journey's."""
 
     def __init__(self, sessions: ChatSessionsSupabase, surface: StateSurfacePostgres) -> None:
         self._sessions = sessions
@@ -18,25 +18,23 @@ class NaiveActivities:
 
     @activity.defn
     async def create_in_supabase(self, wanted: CreateSession) -> ChatSessionArtifact:
-        """Create a session unless it is there; answers the stored one."""
+        """Create a session if it does not exist yet, and answer the stored one."""
         stored = await self._sessions.create(wanted)
         if stored is None:
-            raise RuntimeError("the session's key stands for another session")
+            raise RuntimeError("the session's key belongs to another session")
         return stored
 
     @activity.defn
     async def register_in_state_surface(self, session: ChatSessionArtifact) -> None:
-        """Register a session's artifact."""
         await self._surface.register(surface_artifact(session, activity.info().workflow_run_id or ""))
 
     @activity.defn
     async def write_to_supabase(self, batch: WriteChanges) -> None:
-        """Write a session and its ledger; an attempt that finds its own key there was a repeated one."""
+        """Write a session and its ledger; an attempt that finds its own key there is a retry."""
         outcome = await self._sessions.write(batch)
         if not outcome.written and not outcome.known:
-            raise RuntimeError("the session was changed by others")
+            raise RuntimeError("somebody else has changed the session")
 
     @activity.defn
     async def update_in_state_surface(self, session: ChatSessionArtifact) -> None:
-        """Bring a session's artifact up to it."""
         await self._surface.update(surface_artifact(session, activity.info().workflow_run_id or ""))

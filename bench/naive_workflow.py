@@ -1,8 +1,8 @@
-"""The workflow of the variant `naive`: the journey as the SDK's documentation would have one write it.
+"""The workflow of the variant `naive`: the journey, written as the SDK's documentation suggests.
 
 An entity workflow on a default worker with the pydantic data converter. A lock puts the asynchronous handlers in
-order; each write is one regular activity for each store; arguments and answers carry the whole session. It is
-correct, and as careful as the samples are: one timer notices idleness, handlers end before a run is continued as new.
+order. Each write is one regular activity for each store. Arguments and answers carry the whole session. The workflow is
+correct, and as careful as the SDK's samples: one timer notices idleness, and handlers finish before continue-as-new.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ class NaiveState(BaseModel):
     """The workflow's argument.
 
     Attributes:
-        request: What creates the session.
-        session: What the run before this one had.
+        request: Creates the session.
+        session: The session at the end of the previous run.
     """
 
     request: InitializeChatSession
@@ -52,14 +52,13 @@ class NaiveChatSession:
 
     @workflow.init
     def __init__(self, state: NaiveState) -> None:
-        """Take what an earlier run had."""
         self._session = state.session
         self._lock = asyncio.Lock()
         self._messages = 0
 
     @workflow.run
     async def run(self, state: NaiveState) -> None:
-        """Create the session, then serve it until nobody talks."""
+        """Create the session, then serve it until it is idle."""
         if self._session is None:
             wanted = CreateSession(session=state.request.session(workflow.now()), idempotency_key=state.request.key)
             session = await workflow.execute_activity_method(
@@ -83,7 +82,7 @@ class NaiveChatSession:
 
     @workflow.update
     async def initialize_chat_session(self, request: InitializeChatSession) -> ChatSessionArtifact:
-        """Answer the session once it is stored."""
+        """Answer when the session is stored."""
         if request.tenant_id != workflow.info().typed_search_attributes[SearchAttributeKey.for_keyword("TenantId")]:
             raise ApplicationError("no such session")
         return await self._stored()
@@ -98,12 +97,11 @@ class NaiveChatSession:
 
     @workflow.signal(name=UPDATE)
     async def signal_chat_context(self, request: SignalChatContext) -> None:
-        """Change the context."""
         await self._apply(request, str(workflow.uuid4()))
 
     @workflow.query
     def get_chat_session(self, request: GetChatSession) -> ChatSessionArtifact:
-        """The session as it was stored last."""
+        """Answer the session as last stored."""
         if self._session is None or not self._session.is_for(request.tenant_id, request.user_id):
             raise ApplicationError("no such session")
         return self._session
@@ -120,7 +118,7 @@ class NaiveChatSession:
             change = Change.of(request, request.key(before.chat_session_id, message))
             decision = decide(before, change, {}, Limits(), workflow.now())
             if not isinstance(decision, Applied):
-                raise ApplicationError("the change does not stand", non_retryable=True)
+                raise ApplicationError("the change is refused", non_retryable=True)
             batch = WriteChanges(
                 base_revision=before.revision, keys=(change.key,), entries=(decision.entry,), session=decision.session
             )

@@ -1,4 +1,4 @@
-"""The contexts and changes that all variants are given: the same for the same number, and of a known size."""
+"""Contexts and changes of a known size: all variants get the same ones."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,12 +20,11 @@ _MESSAGE_CHARACTERS: Final = 100
 
 @dataclass(slots=True)
 class Session:
-    """A session of the benchmark, the same one for every variant.
+    """A session of the benchmark, the same for every variant.
 
     Attributes:
-        request: What creates it.
-        chat_session_id: Its ID.
-        changes: How many changes it was sent, which is the revision that it has once all of them are stored.
+        request: Creates it.
+        changes: How many changes it was sent; also its revision after all of them are stored.
     """
 
     request: InitializeChatSession
@@ -42,8 +41,8 @@ class Change:
 
     Attributes:
         context: A merge patch.
-        active_agent: Who takes over.
-        receipt: Whether the answer may leave the context out, where a variant can do that.
+        active_agent: The agent that takes over.
+        receipt: Whether the answer may leave the context out, if the variant can do that.
     """
 
     context: dict[str, JsonValue] | None = None
@@ -52,7 +51,7 @@ class Change:
 
 
 def new_session(name: str, requested_at: datetime, *, context_bytes: int = SMALL_CONTEXT_BYTES) -> Session:
-    """A session that is not there yet, with a context of a size."""
+    """A session that does not exist yet."""
     request = InitializeChatSession(
         tenant_id=TENANT, user_id=name, requested_at=requested_at, context=_context(context_bytes)
     )
@@ -60,13 +59,13 @@ def new_session(name: str, requested_at: datetime, *, context_bytes: int = SMALL
 
 
 def next_change(session: Session, *, receipt: bool = False) -> Change:
-    """The next change: 300 bytes that differ from those before and leave the context's size as it is."""
+    """The next change: 300 bytes that differ from those before and keep the context's size."""
     session.changes += 1
     return Change(context=_note(session.changes), receipt=receipt)
 
 
 def next_hand_over(session: Session) -> Change:
-    """The next change, of the same 300 bytes and of the agent as well."""
+    """The next change, of 300 bytes and of the agent."""
     session.changes += 1
     agent = "liaison_finance" if session.changes % 2 else "guide"
     return Change(context=_note(session.changes), active_agent=agent)

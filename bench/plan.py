@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""How many calls a run measures."""
 
 from journeys.chat_session.limits import KIB
 from journeys.messages import Record
@@ -8,7 +8,7 @@ class Counts(Record):
     """Calls of each caller in a block.
 
     Attributes:
-        initialize: Also how many sessions are later hibernated, read, and resumed.
+        initialize: Also the number of sessions that are later hibernated, read and resumed.
     """
 
     callers: int
@@ -19,11 +19,11 @@ class Counts(Record):
 
 
 class Plan(Record):
-    """How much of everything; see `Specials` for the measurements of their own.
+    """The size of each measurement; see `Specials` for those that are not part of the rounds.
 
     Attributes:
-        settle_seconds: A pause before and after each block, for what servers finish after they have answered.
-            Latencies and rates do not contain it; CPU does.
+        settle_seconds: A pause before and after each block, for work that servers finish after they have answered.
+            Latencies and rates leave it out; CPU includes it.
         mixed_pairs: Updates, and gets, after each initialize of the mixed load.
     """
 
@@ -45,7 +45,7 @@ class Plan(Record):
 
 
 def full_plan(rounds: int) -> Plan:
-    """What the published figures are made with."""
+    """The plan of the published figures."""
     return Plan(
         rounds=rounds,
         counts=(

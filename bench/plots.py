@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-_COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # told apart by the colour-blind, too
+_COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # distinct for the colour-blind, too
 _WIDTH: Final = 760
 _LABELS: Final = 190
 _BAR: Final = 16
@@ -17,7 +17,7 @@ _STYLE: Final = (
 
 
 def stacked_bars(title: str, parts: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]], *, unit: str) -> str:
-    """Horizontal bars that are made of parts.
+    """Horizontal bars made of parts.
 
     Args:
         title: Of the plot.

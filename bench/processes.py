@@ -1,4 +1,4 @@
-"""What processes have used, as Linux counts it in `/proc`."""
+"""CPU and memory of processes, as Linux counts them in `/proc`."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -24,9 +24,9 @@ class _Process:
 
     @property
     def seconds(self) -> float:
-        """CPU time of its own and of children that have ended."""
+        """CPU time of the process and of its children that have ended."""
         reaped = sum(map(int, self.fields[_REAPED])) / _TICK
-        if self.fields[_THREADS] == "1":  # exact, where the other is cut to hundredths of a second
+        if self.fields[_THREADS] == "1":  # exact; the other source is cut to hundredths of a second
             try:
                 return reaped + int((_PROC / str(self.pid) / "schedstat").read_text().split()[0]) / 1e9
             except OSError:
@@ -35,13 +35,13 @@ class _Process:
 
 
 def cpu_seconds(roots: Mapping[str, int | None]) -> dict[str, float | None]:
-    """The CPU time of processes with all that they started.
+    """The CPU time of processes with all their descendants.
 
     Args:
         roots: Process IDs by name; None for a part that has no process.
 
     Returns:
-        Seconds by the same names; None where it cannot be told.
+        Seconds by the same names; None if the part has no process, or `/proc` does not show it.
     """
     if not _PROC.is_dir():
         return dict.fromkeys(roots)
@@ -57,7 +57,7 @@ def cpu_seconds(roots: Mapping[str, int | None]) -> dict[str, float | None]:
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory that a process holds.
+    """The resident memory of a process.
 
     Raises:
         OSError: There is no such process, or no `/proc`.
@@ -74,7 +74,7 @@ def _processes() -> Iterable[_Process]:
         if entry.name.isdecimal():
             try:
                 yield _Process(int(entry.name), _fields(int(entry.name)))
-            except OSError:  # it has ended meanwhile
+            except OSError:  # the process has ended meanwhile
                 continue
 
 

@@ -1,4 +1,4 @@
-"""What comes out of a run, as `--json` shows it."""
+"""The results of a run, as `--json` prints them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,37 +10,35 @@ from bench.stores import StoreContents
 from journeys.messages import Record
 
 VARIANTS: Final = ("floor", "bare", "step", "naive", "journey")
-"""In the order in which they are shown."""
+"""In the order of tables and plots."""
 
 
 class Cpu(Record):
-    """CPU milliseconds per call, apart; None where a part is not there or cannot be seen."""
+    """CPU milliseconds per call, by process; None if the variant has no such process, or `/proc` does not show it."""
 
     worker: float | None
     server: float | None
     database: float | None
-    caller: float | None
+    caller: float
 
     @property
     def total(self) -> float:
-        """All of it."""
         return sum(part for part in (self.worker, self.server, self.database, self.caller) if part)
 
     @property
     def ours(self) -> float:
-        """Of worker and caller: what the code of a variant can help."""
-        return (self.worker or 0) + (self.caller or 0)
+        """Of worker and caller, which run the variant's code."""
+        return (self.worker or 0) + self.caller
 
 
 class Block(Record):
     """One variant's turn at one operation in one round.
 
     Attributes:
-        calls: How many.
         seconds: From the first call to the last answer.
         latencies_ms: Of each call.
         cpu: Per call.
-        workflow_tasks: Per call, of the sessions that were looked at; None where there is no workflow.
+        workflow_tasks: Per call, over a sample of the sessions; None if there is no workflow.
         history_events: Likewise.
         history_bytes: Likewise.
     """
@@ -52,24 +50,22 @@ class Block(Record):
     calls: int
     seconds: float
     latencies_ms: tuple[float, ...]
-    cpu: Cpu | None
+    cpu: Cpu
     workflow_tasks: float | None
     history_events: float | None
     history_bytes: float | None
 
     @property
     def p50_ms(self) -> float:
-        """The median call."""
         return median(self.latencies_ms)
 
     @property
     def per_second(self) -> float:
-        """Calls per second."""
         return self.calls / self.seconds
 
 
 class Figure(Record):
-    """One variant at one operation: percentiles over all calls, medians of the rounds for the rest."""
+    """One variant at one operation: percentiles over all calls; the rest are medians of the rounds."""
 
     variant: str
     operation: str
@@ -79,18 +75,18 @@ class Figure(Record):
     p95_ms: float
     p99_ms: float
     per_second: float
-    cpu_ms: Cpu | None
-    cpu_ms_total: float | None
+    cpu_ms: Cpu
+    cpu_ms_total: float
     workflow_tasks: float | None
     history_events: float | None
     history_bytes: float | None
 
     @classmethod
     def of(cls, blocks: Sequence[Block]) -> Self:
-        """Summarize the blocks of one variant, operation and number of callers."""
+        """Summarize blocks of one variant, operation and number of callers."""
         first = blocks[0]
         latencies = sorted(latency for block in blocks for latency in block.latencies_ms)
-        spent = [block.cpu for block in blocks if block.cpu]
+        spent = [block.cpu for block in blocks]
         return cls(
             variant=first.variant,
             operation=first.operation,
@@ -104,11 +100,9 @@ class Figure(Record):
                 worker=_median([cpu.worker for cpu in spent]),
                 server=_median([cpu.server for cpu in spent]),
                 database=_median([cpu.database for cpu in spent]),
-                caller=_median([cpu.caller for cpu in spent]),
-            )
-            if spent
-            else None,
-            cpu_ms_total=_median([cpu.total for cpu in spent]),
+                caller=_rounded(median(cpu.caller for cpu in spent)),
+            ),
+            cpu_ms_total=_rounded(median(cpu.total for cpu in spent)),
             workflow_tasks=_median([block.workflow_tasks for block in blocks]),
             history_events=_median([block.history_events for block in blocks]),
             history_bytes=_median([block.history_bytes for block in blocks]),
@@ -116,7 +110,7 @@ class Figure(Record):
 
 
 class Ratio(Record):
-    """The journey's figure against another variant's, round by round.
+    """The journey's figure divided by another variant's, round by round.
 
     Attributes:
         figure: `p50_ms`, `per_second`, `cpu_ms_ours` (worker and caller) or `cpu_ms_total`.
@@ -134,12 +128,12 @@ class Ratio(Record):
 
 
 class Goal(Record):
-    """Something to reach.
+    """A goal.
 
     Attributes:
         goal: As `≤ 1.25`.
-        reached: The figure; None where it was not measured.
-        step: What `step` reaches, where it has such a figure.
+        reached: The journey's figure; None if it was not measured.
+        step: The figure of `step`; None if it has none.
     """
 
     figure: str
@@ -150,34 +144,32 @@ class Goal(Record):
 
 
 class Series(Record):
-    """Points of a line."""
-
     x: tuple[float, ...]
     y: tuple[float, ...]
 
 
 class Specials(Record):
-    """Measurements of their own, by variant where it is a mapping; see `specials`.
+    """Measurements that are not part of the rounds; mappings are by variant. See `measure_specials`.
 
     Attributes:
         events_per_update: History events of an acknowledged update.
-        events_per_hand_over: Of one that also hands the conversation over.
-        events_per_burst_signal: Of each signal in a burst, its own event included.
-        burst_signals: How many that burst had.
-        large_context_bytes: The context of the next.
-        history_bytes_per_update_of_large_context: Of a 300-byte change, answered by a receipt where a variant can.
-        many_updates: How many the next was measured over.
-        history_bytes_per_update_with_new_runs: The same over so many that the runs they were continued as count.
-        burst_writes_signals: How many signals one session was sent at once.
-        burst_writes: Transactions that changed the session's row meanwhile.
-        burst_seconds: Until the last of them was stored.
-        late_update: Which update of one session the next compares with its 20th.
-        late_p50_ratio: The p50 around that update against the p50 around the 20th, taken in turns.
-        late_p50_ms: p50 of each hundred updates on the way there.
-        kept_bytes: History and rows that are kept for a session after `kept_updates` updates.
-        kept_updates: How many.
+        events_per_hand_over: Of an update that also hands the conversation over.
+        events_per_burst_signal: Of each signal in a burst, including the signal's own event.
+        burst_signals: Signals of that burst.
+        large_context_bytes: The size of the context for the two `history_bytes`.
+        history_bytes_per_update_of_large_context: Of a 300-byte change, answered by a receipt if the variant can.
+        many_updates: Updates of the next measurement.
+        history_bytes_per_update_with_new_runs: The same over so many updates that continue-as-new counts.
+        burst_writes_signals: Signals that one session gets at once.
+        burst_writes: Transactions that stored them.
+        burst_seconds: Until the last of them is stored.
+        late_update: The number of the late update that is compared with the 20th.
+        late_p50_ratio: The p50 around the late update divided by the p50 around the 20th of another session, in turns.
+        late_p50_ms: The p50 of each hundred updates before the late one.
+        kept_bytes: History and rows of a session after `kept_updates` updates.
+        kept_updates: Updates of that session.
         round_trips: Transactions in both databases per call, by operation and variant.
-        memory_sessions: How many live sessions the next was measured over.
+        memory_sessions: Live sessions of the next measurement.
         worker_bytes_per_live_session: Resident memory that a live session adds to its worker.
     """
 
@@ -203,7 +195,7 @@ class Specials(Record):
 
 
 class Machine(Record):
-    """Where a run was made."""
+    """The machine and the servers of a run."""
 
     system: str
     processor: str
@@ -220,32 +212,31 @@ class Results(Record):
 
     Attributes:
         quick: Whether it only shows that the benchmark works; its figures mean nothing.
-        rounds: How many times each variant had its turn.
-        persistence: Where the Temporal server kept its state.
-        in_memory: The figures of a second run, for which it kept its state in memory.
-        same_work: Whether all stores hold the same in the end; None where only one variant ran.
+        rounds: Turns of each variant.
+        persistence: How the Temporal server keeps its state.
+        in_memory: The figures of a second run, with the server's state in memory.
+        same_work: Whether the stores of all variants hold the same in the end.
     """
 
     version: int = 1
     made_at: datetime
     machine: Machine
     quick: bool
-    deployment: bool
     rounds: int
     context_bytes: int
     change_bytes: int
-    persistence: str | None
+    persistence: str
     figures: tuple[Figure, ...]
-    in_memory: tuple[Figure, ...] = ()
-    ratios: tuple[Ratio, ...] = ()
-    goals: tuple[Goal, ...] = ()
-    specials: Specials | None = None
-    stores: dict[str, StoreContents] | None = None
-    same_work: bool | None = None
+    in_memory: tuple[Figure, ...]
+    ratios: tuple[Ratio, ...]
+    goals: tuple[Goal, ...]
+    specials: Specials
+    stores: dict[str, StoreContents]
+    same_work: bool
 
 
 def figures(blocks: Sequence[Block]) -> tuple[Figure, ...]:
-    """Summarize blocks, those of an operation together, variants always in the same order."""
+    """Summarize blocks, in the order of operations and then of `VARIANTS`."""
     operations = list(dict.fromkeys((block.operation, block.callers) for block in blocks))
     grouped: dict[tuple[str, int, str], list[Block]] = {}
     for block in sorted(

@@ -1,4 +1,4 @@
-"""The measured part: every variant at every operation, in turns, round after round."""
+"""The rounds: every variant at every operation, in turns."""
 
 import asyncio
 import time
@@ -9,27 +9,25 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from temporalio.client import Client
-
-from bench.arrivals import Arrivals
+from bench.bench_stack import RunningVariants
 from bench.payloads import Change, Session, new_session, next_change
 from bench.plan import Counts, Plan
 from bench.processes import cpu_seconds
 from bench.results import Block, Cpu
-from bench.traces import extents, growth
+from bench.traces import measure_growth, read_extents
 from bench.variant import Variant
 
 OPERATIONS: Final = ("initialize", "update", "signal", "get", "hibernated_get", "resume", "mixed")
-"""In the order in which a round goes through them."""
+"""In the order of a round."""
 
-_LOOKED_AT: Final = 8
+_SAMPLE: Final = 8
 
 Call = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class _Turn:
-    """What one variant has in one round at one number of callers."""
+    """One variant's turn in one round, at one number of callers."""
 
     variant: Variant
     counts: Counts
@@ -41,7 +39,7 @@ class _Turn:
 
     @property
     def own(self) -> list[Session]:
-        """Each caller's own session."""
+        """The session of each caller."""
         return [sessions[-1] for sessions in self.fresh]
 
     @property
@@ -50,35 +48,25 @@ class _Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """What is measured, and with what.
+class Rounds:
+    """Variants that are measured against each other.
 
     Attributes:
-        client: To look at workflows with.
-        variants: That take turns.
+        running: The variants.
         operations: Some or all of `OPERATIONS`.
-        worker_pids: By variant.
-        server_pids: Of `server` and `database`; empty where their CPU cannot be seen.
-        arrivals: By variant that stores.
-        name: Distinguishes its sessions from those of other runs on the same stores.
-        requested_at: When all its sessions are asked for.
+        requested_at: Of all sessions.
     """
 
-    client: Client
-    variants: Sequence[Variant]
-    operations: Sequence[str] = OPERATIONS
-    worker_pids: Mapping[str, int] = field(default_factory=dict)
-    server_pids: Mapping[str, int] = field(default_factory=dict)
-    arrivals: Mapping[str, Arrivals] = field(default_factory=dict)
-    name: str = "round"
+    running: RunningVariants
+    operations: Sequence[str]
     requested_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     async def run(self, plan: Plan, *, progress: Callable[[str], None]) -> list[Block]:
         """Warm up, then go through all rounds.
 
         Args:
-            plan: How much of everything.
-            progress: Told in a line what is being done.
+            plan: The number of rounds and calls.
+            progress: Gets a line about each step.
         """
         blocks: list[Block] = []
         for number in range(plan.rounds + 1):
@@ -88,11 +76,11 @@ class Bench:
                     if number
                     else f"warming up, {counts.callers} callers"
                 )
-                measured = await self._round(number, counts if number else _warm_up(counts), plan)
+                measured = await self._run_round(number, counts if number else _warm_up(counts), plan)
                 blocks += measured if number else ()
         return blocks
 
-    async def _round(self, number: int, counts: Counts, plan: Plan) -> list[Block]:
+    async def _run_round(self, number: int, counts: Counts, plan: Plan) -> list[Block]:
         turns = [
             _Turn(
                 variant,
@@ -102,48 +90,48 @@ class Bench:
                 self._sessions(f"{number}-{counts.callers}", counts.callers, counts.initialize),
                 self._sessions(f"{number}-{counts.callers}-mixed", counts.callers, plan.mixed_cycles),
             )
-            for variant in self.variants
+            for variant in self.running.variants.values()
         ]
         blocks = []
         for place, operation in enumerate(self.operations):
             first = (number + place) % len(turns)
             for turn in (*turns[first:], *turns[:first]):
                 if operation == "hibernated_get":
-                    await _at_once(turn.variant.hibernate, turn.all)
-                blocks.append(await self._block(turn, operation, number))
+                    await _for_each(turn.variant.hibernate, turn.all)
+                blocks.append(await self._measure_block(turn, operation, number))
         for turn in turns:
-            await _at_once(turn.variant.hibernate, [*turn.all, *turn.made])
+            await _for_each(turn.variant.hibernate, [*turn.all, *turn.made])
         return blocks
 
     def _sessions(self, name: str, callers: int, each: int) -> list[list[Session]]:
         return [
-            [new_session(f"{self.name}-{name}-{caller}-{number}", self.requested_at) for number in range(each)]
+            [new_session(f"round-{name}-{caller}-{number}", self.requested_at) for number in range(each)]
             for caller in range(callers)
         ]
 
-    async def _block(self, turn: _Turn, operation: str, number: int) -> Block:
+    async def _measure_block(self, turn: _Turn, operation: str, number: int) -> Block:
         variant, counts = turn.variant, turn.counts
         work = [list(calls) for calls in _work(turn, operation)]
-        looked_at = _looked_at(turn, operation)
-        anew = operation in ("initialize", "resume")
-        before = None if anew else await extents(self.client, looked_at)
-        roots = {"worker": self.worker_pids.get(variant.name), **self.server_pids}
+        sampled = _sampled_workflows(turn, operation)
+        new_run = operation in ("initialize", "resume")
+        before = None if new_run else await read_extents(self.running.client, sampled)
+        roots = {"worker": self.running.worker_pids.get(variant.name), **self.running.server_pids}
         async with AsyncExitStack() as stack:
-            if operation == "signal" and variant.name in self.arrivals:
-                await stack.enter_async_context(self.arrivals[variant.name].listening())
-            # Servers finish some of their work after they have answered; it counts for whom they did it.
+            if operation == "signal" and variant.name in self.running.arrivals:
+                await stack.enter_async_context(self.running.arrivals[variant.name].listening())
+            # Servers finish some work after they have answered; the pause counts it for the variant that caused it.
             await asyncio.sleep(turn.settle_seconds)
             before_cpu = cpu_seconds(roots)
             caller = time.process_time()
-            latencies, seconds = await timed(work)
+            latencies, seconds = await time_calls(work)
             caller = time.process_time() - caller
             await asyncio.sleep(turn.settle_seconds)
             after_cpu = cpu_seconds(roots)
-        grown = await growth(self.client, looked_at, before) if looked_at else None
+        grown = await measure_growth(self.running.client, sampled, before) if sampled else None
         per_session = len(latencies) / counts.callers
-        if anew:
+        if new_run:
             per_session = 1
-        share = 1 / (per_session * len(looked_at)) if looked_at else 0
+        share = 1 / (per_session * len(sampled)) if sampled else 0
         return Block(
             variant=variant.name,
             operation=operation,
@@ -152,18 +140,18 @@ class Bench:
             calls=len(latencies),
             seconds=seconds,
             latencies_ms=tuple(latencies),
-            cpu=_cpu(before_cpu, after_cpu, caller, len(latencies)) if self.server_pids else None,
+            cpu=_cpu(before_cpu, after_cpu, caller, len(latencies)),
             workflow_tasks=grown.workflow_tasks * share if grown else None,
             history_events=grown.events * share if grown else None,
             history_bytes=grown.size * share if grown else None,
         )
 
 
-async def timed(work: Sequence[Sequence[Call]]) -> tuple[list[float], float]:
-    """Make calls, those of each caller one after the other and all callers at once.
+async def time_calls(work: Sequence[Sequence[Call]]) -> tuple[list[float], float]:
+    """Make calls: each caller's one after the other, all callers at once.
 
     Returns:
-        Milliseconds of each call, and seconds of all of them.
+        The milliseconds of each call, and the seconds of all together.
     """
     latencies: list[float] = []
 
@@ -180,10 +168,9 @@ async def timed(work: Sequence[Sequence[Call]]) -> tuple[list[float], float]:
     return latencies, time.perf_counter() - begun
 
 
-async def signalled(variant: Variant, session: Session, change: Change) -> None:
-    """Send a signal and wait until it is stored."""
+async def _signal_and_wait(variant: Variant, session: Session, change: Change) -> None:
     await variant.signal(session, change)
-    await variant.stored(session)
+    await variant.wait_until_stored(session)
 
 
 def _work(turn: _Turn, operation: str) -> Iterable[Iterable[Call]]:
@@ -209,8 +196,8 @@ def _work(turn: _Turn, operation: str) -> Iterable[Iterable[Call]]:
 
 
 def _one_signal(variant: Variant, session: Session) -> Call:
-    # Made when it is sent, since a session's number of changes says what to wait for.
-    return lambda: signalled(variant, session, next_change(session))
+    # Made when it is sent, as the session's number of changes then says which revision to wait for.
+    return lambda: _signal_and_wait(variant, session, next_change(session))
 
 
 def _mixed(turn: _Turn, session: Session) -> Iterable[Call]:
@@ -221,11 +208,11 @@ def _mixed(turn: _Turn, session: Session) -> Iterable[Call]:
         yield partial(turn.variant.get, session)
 
 
-def _looked_at(turn: _Turn, operation: str) -> list[str]:
+def _sampled_workflows(turn: _Turn, operation: str) -> list[str]:
     if operation in ("hibernated_get", "mixed"):
         return []
     sessions = turn.all if operation in ("initialize", "resume") else turn.own
-    ids = [turn.variant.workflow_id(session) for session in sessions[-_LOOKED_AT:]]
+    ids = [turn.variant.workflow_id(session) for session in sessions[-_SAMPLE:]]
     return [each for each in ids if each]
 
 
@@ -249,7 +236,7 @@ def _cpu(
     )
 
 
-async def _at_once(call: Callable[[Session], Awaitable[None]], sessions: Sequence[Session]) -> None:
+async def _for_each(call: Callable[[Session], Awaitable[None]], sessions: Sequence[Session]) -> None:
     async with asyncio.TaskGroup() as group:
         slots = asyncio.Semaphore(16)
 

@@ -1,53 +1,47 @@
-"""`python -m bench.run_worker bare|step|naive`: the worker of a variant that has none of its own."""
+"""`python -m bench.run_worker bare|step|naive`: the worker of a variant."""
 
 import asyncio
-import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-import uvloop
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
-from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from bench.bare_workflow import BareChatSession, bare_get_chat_session
 from bench.naive_activities import NaiveActivities
 from bench.naive_workflow import NaiveChatSession
 from bench.step_workflow import StepChatSession, nothing
-from journeys.client.connection import GRPC_COMPRESSION
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 from stores.postgres import open_pool
 from stores.state_surface_postgres import StateSurfacePostgres
+from worker.connection import connect
 from worker.journey_worker import journey_worker
+from worker.process import run_and_exit, run_service, run_until_signalled
+from worker.registry import Journey
 from worker.settings import WorkerSettings
 
-_CONNECTIONS = 10
-# To import this package anew for every workflow would be a cost that its place in it makes and not the variant.
-_OWN_MODULES = ("starter", "contract", "activities")
+_CONNECTIONS: Final = 10
+# Pass our own modules through the sandbox; otherwise `naive` would pay to re-import the benchmark package, which no
+# real deployment does.
+_OWN_MODULES: Final = ("bench", "journeys", "stores")
 
 
 async def run_empty(workflow: type[BareChatSession]) -> None:
-    """Run `bare` or `step` with every setting of the journey's worker, the sandbox or its absence included."""
-    client = await Client.connect(**ClientConfig.load_client_connect_config(), grpc_compression=GRPC_COMPRESSION)
+    """Run `bare` or `step` with every setting of the journey's worker, and with its client and plugin."""
     settings = WorkerSettings()
-    # Never run, and on a queue of its own, as the SDK wants it.
-    model = settings.model_copy(update={"task_queue": f"{settings.task_queue}-model"})
-    async with journey_worker(client, model) as journeys:
-        config = journeys.config()
-        config["task_queue"] = settings.task_queue
-        config["workflows"] = [workflow]
-        config["activities"] = [bare_get_chat_session, nothing]
-        config["workflow_runner"] = _passing_own_modules(config["workflow_runner"])
-        async with Worker(**config):
-            await asyncio.Event().wait()
+    empty = Journey(workflow, lambda _stores, _settings: [bare_get_chat_session, nothing])
+    client = await connect(sandbox=settings.sandbox)
+    async with journey_worker(client, settings, journeys=[empty]) as worker, worker:
+        await asyncio.Event().wait()
 
 
 async def run_naive() -> None:
-    """Run the naive workflow with the SDK's defaults."""
+    """Run `naive` with the SDK's defaults."""
     settings = WorkerSettings()
     client = await Client.connect(**ClientConfig.load_client_connect_config(), data_converter=pydantic_data_converter)
     async with (
@@ -65,34 +59,19 @@ async def run_naive() -> None:
                 activities.write_to_supabase,
                 activities.update_in_state_surface,
             ],
-            workflow_runner=_passing_own_modules(SandboxedWorkflowRunner()),
+            workflow_runner=SandboxedWorkflowRunner(
+                restrictions=SandboxRestrictions.default.with_passthrough_modules(*_OWN_MODULES)
+            ),
         ):
             await asyncio.Event().wait()
 
 
-def _passing_own_modules(runner: WorkflowRunner) -> WorkflowRunner:
-    if not isinstance(runner, SandboxedWorkflowRunner):
-        return runner
-    restrictions: SandboxRestrictions = runner.restrictions
-    return SandboxedWorkflowRunner(restrictions=restrictions.with_passthrough_modules(*_OWN_MODULES))
-
-
-_RUNS: Final[dict[str, Callable[[], Coroutine[None, None, None]]]] = {
-    "bare": partial(run_empty, BareChatSession),
-    "step": partial(run_empty, StepChatSession),
-    "naive": run_naive,
+_PROGRAMS: Final[dict[str, Callable[[], object]]] = {
+    "bare": lambda: run_service(partial(run_empty, BareChatSession)),
+    "step": lambda: run_service(partial(run_empty, StepChatSession)),
+    # On asyncio's own loop, as by default; the others run on uvloop, as the journey's worker does.
+    "naive": lambda: asyncio.run(run_until_signalled(run_naive())),
 }
-_DEFAULT_LOOP: Final = ("naive",)  # the others have the loop of the journey's worker
-
-
-async def _until_told(variant: str) -> None:
-    task = asyncio.ensure_future(_RUNS[variant]())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.result()
-
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=None if sys.argv[1] in _DEFAULT_LOOP else uvloop.new_event_loop) as runner:
-        runner.run(_until_told(sys.argv[1]))
+    run_and_exit(_PROGRAMS[sys.argv[1]])

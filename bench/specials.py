@@ -1,4 +1,4 @@
-"""Measurements of their own: what a goal asks for and a percentile does not show."""
+"""Measurements that are not part of the rounds: goals ask for them, and percentiles do not show them."""
 
 import asyncio
 import time
@@ -12,19 +12,19 @@ from uuid import UUID
 
 import asyncpg
 
-from bench.bench_stack import Field, Servers, field
+from bench.bench_stack import RunningVariants, Servers, run_variants
 from bench.payloads import Session, new_session, next_change, next_hand_over
 from bench.plan import Plan
 from bench.processes import resident_bytes
 from bench.results import Series, Specials
-from bench.rounds import timed
+from bench.rounds import time_calls
 from bench.stores import STORING, StoreUrls
-from bench.traces import Growth, extents, growth
+from bench.traces import Growth, measure_growth, read_extents
 from bench.variant import Variant
 
 _WORKFLOWS: Final = ("bare", "step", "naive", "journey")
 _BATCHES: Final = 4
-# A backend tells its statistics at the latest this long after it has become idle.
+# A PostgreSQL backend reports its statistics at most this long after it has become idle.
 _STATISTICS_SECONDS: Final = 11
 _WINDOW: Final = 20
 _POINTS: Final = 100
@@ -33,28 +33,38 @@ _WARM_SESSIONS: Final = 200
 _AT_ONCE: Final = 4
 
 
-async def specials(running: Field, plan: Plan, *, progress: Callable[[str], None]) -> Specials:
-    """Take all measurements but that of memory, which wants new workers; see `live_session_bytes`."""
-    made = _Maker()
+async def measure_specials(running: RunningVariants, plan: Plan, *, progress: Callable[[str], None]) -> Specials:
+    """Take all measurements except memory, which needs new workers; see `measure_live_session_bytes`."""
+    make_session = _NewSessions()
     progress("history of updates, hand-overs and signals")
     updates, hand_overs, burst, large, long = {}, {}, {}, {}, {}
     for name in _WORKFLOWS:
         variant = running.variants[name]
-        updates[name] = await _events_per_update(running, variant, made(), plan.few_updates, hand_over=False)
-        hand_overs[name] = await _events_per_update(running, variant, made(), plan.few_updates, hand_over=True)
-        burst[name] = (await _burst(running, variant, made(), plan.burst_signals))[0].events / plan.burst_signals
-        session = made(plan.large_context_bytes)
+        updates[name] = await _count_events_per_update(
+            running, variant, make_session(), plan.few_updates, hand_over=False
+        )
+        hand_overs[name] = await _count_events_per_update(
+            running, variant, make_session(), plan.few_updates, hand_over=True
+        )
+        burst[name] = (await _send_burst(running, variant, make_session(), plan.burst_signals))[
+            0
+        ].events / plan.burst_signals
+        session = make_session(plan.large_context_bytes)
         await variant.initialize(session)
-        grown = await _grown(running, variant, session, partial(_updates, variant, session, plan.few_updates))
+        grown = await _measure_growth(
+            running, variant, session, partial(_send_updates, variant, session, plan.few_updates)
+        )
         large[name] = grown.size / plan.few_updates
-        grown = await _grown(running, variant, session, partial(_updates, variant, session, plan.many_updates))
+        grown = await _measure_growth(
+            running, variant, session, partial(_send_updates, variant, session, plan.many_updates)
+        )
         long[name] = grown.size / plan.many_updates
     progress(f"a burst of {plan.burst_writes_signals} signals")
     journey = running.variants["journey"]
-    session = made()
-    _, burst_seconds = await _burst(running, journey, session, plan.burst_writes_signals)
+    session = make_session()
+    _, burst_seconds = await _send_burst(running, journey, session, plan.burst_writes_signals)
     progress(f"update number {plan.late_update}")
-    late_ratio, late_series = await _late(journey, made, plan)
+    late_ratio, late_series = await _compare_late_updates(journey, make_session, plan)
     progress("what is kept of a session")
     return Specials(
         events_per_update=updates,
@@ -66,73 +76,78 @@ async def specials(running: Field, plan: Plan, *, progress: Callable[[str], None
         many_updates=plan.many_updates,
         history_bytes_per_update_with_new_runs=long,
         burst_writes_signals=plan.burst_writes_signals,
-        burst_writes=await _writes(running.stores["journey"], session),
+        burst_writes=await _count_writes(running.stores["journey"], session),
         burst_seconds=round(burst_seconds, 3),
         late_update=plan.late_update,
         late_p50_ratio=round(late_ratio, 3),
         late_p50_ms=late_series,
-        kept_bytes={name: await _kept(running, name, made(), plan.kept_updates) for name in ("floor", *_WORKFLOWS)},
+        kept_bytes={
+            name: await _measure_kept_bytes(running, name, make_session(), plan.kept_updates)
+            for name in ("floor", *_WORKFLOWS)
+        },
         kept_updates=plan.kept_updates,
-        round_trips=await _round_trips(running, made, plan.round_trip_calls, progress),
+        round_trips=await _count_round_trips(running, make_session, plan.round_trip_calls, progress),
         memory_sessions=plan.memory_sessions,
         worker_bytes_per_live_session={},
     )
 
 
-async def live_session_bytes(servers: Servers, plan: Plan) -> dict[str, float]:
-    """How much memory a live session adds to its worker, by variant, on workers that are new."""
+async def measure_live_session_bytes(servers: Servers, plan: Plan) -> dict[str, float]:
+    """Measure the memory that a live session adds to its worker, by variant, on new workers."""
     added: dict[str, float] = {}
     if not plan.memory_sessions:
         return added
-    made = _Maker()
-    async with field(servers, name="memory") as fresh:
+    make_session = _NewSessions()
+    async with run_variants(servers, name="memory") as fresh:
         for name in _WORKFLOWS:
             variant = fresh.variants[name]
-            # What a worker needs for itself, threads and their arenas included, is not the sessions'.
-            await _initialized(variant, made, _WARM_SESSIONS)
+            # A worker needs memory for itself, threads and their arenas included, which is not the sessions'.
+            await _initialize_many(variant, make_session, _WARM_SESSIONS)
             before = resident_bytes(fresh.worker_pids[name])
-            await _initialized(variant, made, plan.memory_sessions)
+            await _initialize_many(variant, make_session, plan.memory_sessions)
             after = resident_bytes(fresh.worker_pids[name])
             added[name] = round((after - before) / plan.memory_sessions)
     return added
 
 
-async def _initialized(variant: Variant, made: Callable[[], Session], number: int) -> None:
+async def _initialize_many(variant: Variant, make_session: Callable[[], Session], number: int) -> None:
     each = number // _AT_ONCE
-    await timed([[partial(variant.initialize, made()) for _ in range(each)] for _ in range(_AT_ONCE)])
+    await time_calls([[partial(variant.initialize, make_session()) for _ in range(each)] for _ in range(_AT_ONCE)])
 
 
-class _Maker:
-    """Makes sessions that no other measurement uses."""
+class _NewSessions:
+    """Each call makes a session that no other measurement uses."""
 
     def __init__(self) -> None:
-        self._made = 0
+        self._count = 0
         self._requested_at = datetime.now(UTC)
 
     def __call__(self, context_bytes: int | None = None) -> Session:
-        self._made += 1
-        name = f"special-{self._requested_at.timestamp()}-{self._made}"
+        self._count += 1
+        name = f"special-{self._requested_at.timestamp()}-{self._count}"
         if context_bytes is None:
             return new_session(name, self._requested_at)
         return new_session(name, self._requested_at, context_bytes=context_bytes)
 
 
-async def _updates(variant: Variant, session: Session, number: int) -> None:
+async def _send_updates(variant: Variant, session: Session, number: int) -> None:
     for _ in range(number):
         await variant.update(session, next_change(session, receipt=True))
 
 
-async def _grown(running: Field, variant: Variant, session: Session, work: Callable[[], Awaitable[None]]) -> Growth:
+async def _measure_growth(
+    running: RunningVariants, variant: Variant, session: Session, work: Callable[[], Awaitable[None]]
+) -> Growth:
     workflow_id = variant.workflow_id(session)
     assert workflow_id is not None
-    before = await extents(running.client, [workflow_id])
+    before = await read_extents(running.client, [workflow_id])
     await work()
-    await variant.get(session)  # answered once the workflow task that stored the last change has been recorded
-    return await growth(running.client, [workflow_id], before)
+    await variant.get(session)  # answered only after the workflow task that stored the last change
+    return await measure_growth(running.client, [workflow_id], before)
 
 
-async def _events_per_update(
-    running: Field, variant: Variant, session: Session, number: int, *, hand_over: bool
+async def _count_events_per_update(
+    running: RunningVariants, variant: Variant, session: Session, number: int, *, hand_over: bool
 ) -> float:
     change = next_hand_over if hand_over else next_change
     await variant.initialize(session)
@@ -141,11 +156,13 @@ async def _events_per_update(
         for _ in range(number):
             await variant.update(session, change(session))
 
-    return (await _grown(running, variant, session, work)).events / number
+    return (await _measure_growth(running, variant, session, work)).events / number
 
 
-async def _burst(running: Field, variant: Variant, session: Session, number: int) -> tuple[Growth, float]:
-    """Send signals to one session as fast as they go out; answers with the seconds until all of them were stored."""
+async def _send_burst(
+    running: RunningVariants, variant: Variant, session: Session, number: int
+) -> tuple[Growth, float]:
+    """Send signals to one session, all at once; also answers the seconds until all of them are stored."""
     await variant.initialize(session)
     seconds = 0.0
 
@@ -155,17 +172,17 @@ async def _burst(running: Field, variant: Variant, session: Session, number: int
         async with asyncio.TaskGroup() as group:
             for _ in range(number):
                 group.create_task(variant.signal(session, next_change(session)))
-        await variant.stored(session)
+        await variant.wait_until_stored(session)
         seconds = time.perf_counter() - begun
 
     async with AsyncExitStack() as stack:
         if variant.name in running.arrivals:
             await stack.enter_async_context(running.arrivals[variant.name].listening())
-        return await _grown(running, variant, session, work), seconds
+        return await _measure_growth(running, variant, session, work), seconds
 
 
-async def _writes(urls: StoreUrls, session: Session) -> int:
-    """How many transactions wrote a session's ledger: all rows of one were made by the same."""
+async def _count_writes(urls: StoreUrls, session: Session) -> int:
+    """Count the transactions that wrote a session's ledger: `xmin` is the transaction that inserted a row."""
     connection = await asyncpg.connect(urls.supabase)
     try:
         count: int = await connection.fetchval(
@@ -177,28 +194,30 @@ async def _writes(urls: StoreUrls, session: Session) -> int:
     return count
 
 
-async def _late(journey: Variant, made: Callable[[], Session], plan: Plan) -> tuple[float, Series]:
-    """Compare updates late in sessions with early ones of others, in turns, at one caller."""
+async def _compare_late_updates(
+    journey: Variant, make_session: Callable[[], Session], plan: Plan
+) -> tuple[float, Series]:
+    """Compare late updates of some sessions with early ones of others, in turns, at one caller."""
     half = _WINDOW // 2
-    old = [made() for _ in range(plan.late_sessions)]
+    old = [make_session() for _ in range(plan.late_sessions)]
     points: list[float] = []
     for session in old:
         await journey.initialize(session)
     done = 0
     while done < plan.late_update - half:
         step = min(_POINTS, plan.late_update - half - done)
-        latencies, _ = await timed([[partial(_update, journey, session)] * step for session in old])
+        latencies, _ = await time_calls([[partial(_update, journey, session)] * step for session in old])
         points.append(round(median(latencies), 3))
         done += step
-    young = [made() for _ in range(plan.late_sessions)]
+    young = [make_session() for _ in range(plan.late_sessions)]
     for session in young:
         await journey.initialize(session)
-        await _updates(journey, session, _EARLY - half)
+        await _send_updates(journey, session, _EARLY - half)
     early, late = [], []
     for _ in range(_WINDOW):
         for first, second in zip(young, old, strict=True):
-            early += (await timed([[partial(_update, journey, first)]]))[0]
-            late += (await timed([[partial(_update, journey, second)]]))[0]
+            early += (await time_calls([[partial(_update, journey, first)]]))[0]
+            late += (await time_calls([[partial(_update, journey, second)]]))[0]
     series = Series(x=tuple(min((place + 1) * _POINTS, done) for place in range(len(points))), y=tuple(points))
     return median(late) / median(early), series
 
@@ -207,20 +226,20 @@ async def _update(variant: Variant, session: Session) -> None:
     await variant.update(session, next_change(session))
 
 
-async def _kept(running: Field, name: str, session: Session, updates: int) -> int:
-    """Bytes of a session's history, over all its runs, and of its rows."""
+async def _measure_kept_bytes(running: RunningVariants, name: str, session: Session, updates: int) -> int:
+    """Measure a session's history, over all its runs, and its rows."""
     variant = running.variants[name]
     await variant.initialize(session)
     for _ in range(updates):
         await _update(variant, session)
     workflow_id = variant.workflow_id(session)
-    kept = (await growth(running.client, [workflow_id])).size if workflow_id else 0
+    kept = (await measure_growth(running.client, [workflow_id])).size if workflow_id else 0
     if name in running.stores:
-        kept += await _row_bytes(running.stores[name], session)
+        kept += await _measure_row_bytes(running.stores[name], session)
     return kept
 
 
-async def _row_bytes(urls: StoreUrls, session: Session) -> int:
+async def _measure_row_bytes(urls: StoreUrls, session: Session) -> int:
     identity = UUID(session.chat_session_id)
     total = 0
     for url, table, column in (
@@ -239,24 +258,24 @@ async def _row_bytes(urls: StoreUrls, session: Session) -> int:
     return total
 
 
-async def _round_trips(
-    running: Field, made: Callable[[], Session], calls: int, progress: Callable[[str], None]
+async def _count_round_trips(
+    running: RunningVariants, make_session: Callable[[], Session], calls: int, progress: Callable[[str], None]
 ) -> dict[str, dict[str, float]]:
-    """Transactions per call: every statement is one of its own, so each is one round trip.
+    """Count transactions per call: each statement is a transaction, and so one round trip.
 
-    The server counts its own as well, such as a vacuum's, so it is the least of a few batches that is answered.
+    PostgreSQL also counts transactions of its own, as of a vacuum, so the smallest of a few batches is the answer.
     """
     if not calls:
         return {}
     progress("database round trips")
-    sessions = {name: [made() for _ in range(calls)] for name in STORING}
+    sessions = {name: [make_session() for _ in range(calls)] for name in STORING}
     counted: dict[str, dict[str, float]] = {}
-    for name in STORING:  # connections are opened and statements prepared before anything is counted
-        warm = made()
+    for name in STORING:  # opens connections and prepares statements before anything is counted
+        warm = make_session()
         await running.variants[name].initialize(warm)
         await _update(running.variants[name], warm)
     each = calls // _BATCHES
-    before = await _transactions(running)
+    before = await _count_transactions(running)
     for operation in ("initialize", "update"):
         batches = []
         for batch in range(_BATCHES):
@@ -264,17 +283,17 @@ async def _round_trips(
                 variant = running.variants[name]
                 for session in sessions[name][batch * each : (batch + 1) * each]:
                     await (variant.initialize(session) if operation == "initialize" else _update(variant, session))
-            after = await _transactions(running)
+            after = await _count_transactions(running)
             batches.append({name: (after[name] - before[name]) / each for name in STORING})
             before = after
         counted[operation] = {name: round(min(batch[name] for batch in batches), 2) for name in STORING}
     return counted
 
 
-async def _transactions(running: Field) -> Mapping[str, int]:
+async def _count_transactions(running: RunningVariants) -> Mapping[str, int]:
     await asyncio.sleep(_STATISTICS_SECONDS)
     counted = {}
-    # From a database that nobody uses, since this asking counts as well.
+    # From a database that no variant uses, as this query counts as well.
     connection = await asyncpg.connect(running.stores["floor"].supabase.rpartition("/")[0] + "/postgres")
     try:
         for name in STORING:

@@ -1,6 +1,6 @@
 """The workflow of the variant `step`: `bare` with one local activity for each change, which does nothing.
 
-A workflow may not reach a store by itself, so this is the least that anything costs which writes before it answers.
+A workflow may reach a store only through an activity, so no workflow that writes before it answers can cost less.
 """
 
 from datetime import timedelta
@@ -17,21 +17,20 @@ Json = dict[str, Any]
 
 @activity.defn
 async def nothing(message: Json) -> None:
-    """Take what is to be written, and write nothing."""
+    """Take a message and write nothing."""
 
 
 @workflow.defn(name=STEP_WORKFLOW)
 class StepChatSession(BareChatSession):
-    """As `bare`, but answers after a step."""
+    """As `bare`, but runs a local activity before it answers."""
 
     @workflow.init
     def __init__(self, *arguments: Json) -> None:
-        """Keep an answer; the SDK wants this and `run` in the class itself."""
+        # The SDK demands this and `run` in the class itself.
         super().__init__(*arguments)
 
     @workflow.run
     async def run(self, *_: Json) -> None:
-        """Stay until cancelled."""
         await workflow.wait_condition(lambda: False)
 
     async def _work(self, message: Json) -> None:

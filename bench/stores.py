@@ -1,4 +1,4 @@
-"""A pair of stores for each variant that writes, and what they hold in the end."""
+"""The pair of stores of each variant that writes, and their contents after a run."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,26 +8,23 @@ import asyncpg
 from journeys.messages import Record
 
 STORING: Final = ("floor", "naive", "journey")
-"""The variants that have stores."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreUrls:
-    """Where a variant's stores are."""
-
     supabase: str
     state_surface: str
 
 
 class StoreContents(Record):
-    """What a variant's stores hold.
+    """The contents of a variant's stores.
 
     Attributes:
         sessions: Rows of `chat_sessions`.
         changes: Rows of its ledger.
         artifacts: Rows of the State Surface.
         supabase: A digest of IDs, revisions, agents and contexts.
-        state_surface: The same of the artifacts; equal to `supabase` where the two agree.
+        state_surface: The same of the artifacts; equal to `supabase` if the two stores agree.
     """
 
     sessions: int
@@ -44,8 +41,7 @@ _ARTIFACTS: Final = _DIGEST.format(
 )
 
 
-async def contents(urls: StoreUrls) -> StoreContents:
-    """Read what a variant's stores hold."""
+async def read_contents(urls: StoreUrls) -> StoreContents:
     supabase = await asyncpg.connect(urls.supabase)
     try:
         sessions = await supabase.fetchrow(f"select count(*), {_SESSIONS} as digest from public.chat_sessions")  # noqa: S608

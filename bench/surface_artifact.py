@@ -1,4 +1,4 @@
-"""A session as the State Surface keeps it, for the variants that write it themselves."""
+"""The artifact of a session, for the variants that write the State Surface themselves."""
 
 from journeys.chat_session.names import ARTIFACT_TYPE, INITIALIZE
 from journeys.chat_session.session import ChatSessionArtifact
@@ -6,7 +6,7 @@ from journeys.state_surface import ProducedBy, SurfaceArtifact
 
 
 def surface_artifact(session: ChatSessionArtifact, run_id: str) -> SurfaceArtifact:
-    """The artifact of a session, with the same fields as the journey's."""
+    """The artifact, with the same fields as the journey's."""
     return SurfaceArtifact(
         artifact_id=session.chat_session_id,
         tenant_id=session.tenant_id,

@@ -1,4 +1,4 @@
-"""What a workflow has left in Temporal, and how much of it is new."""
+"""The length of workflow histories, and their growth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,11 @@ from temporalio.client import Client
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How long the newest run of a workflow is.
+    """The length of a workflow's newest run.
 
     Attributes:
-        run_id: Of the run.
-        events: In its history.
-        size: Of that history in bytes, as the server counts it.
+        events: Of the run's history.
+        size: Of the run's history in bytes, as the server counts it.
     """
 
     run_id: str
@@ -24,12 +23,11 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What runs grew by.
+    """The growth of workflow histories.
 
     Attributes:
-        workflow_tasks: That were completed.
-        events: Of the histories.
-        size: Of the histories in bytes.
+        workflow_tasks: Completed ones.
+        size: In bytes.
     """
 
     workflow_tasks: int
@@ -37,8 +35,7 @@ class Growth:
     size: int
 
 
-async def extents(client: Client, workflow_ids: Sequence[str]) -> list[Extent]:
-    """The extents of the newest runs of workflows."""
+async def read_extents(client: Client, workflow_ids: Sequence[str]) -> list[Extent]:
     found = []
     for workflow_id in workflow_ids:
         described = await client.get_workflow_handle(workflow_id).describe()
@@ -47,13 +44,13 @@ async def extents(client: Client, workflow_ids: Sequence[str]) -> list[Extent]:
     return found
 
 
-async def growth(client: Client, workflow_ids: Sequence[str], before: Sequence[Extent] | None = None) -> Growth:
-    """What workflows have grown by, over all the runs that they were continued as.
+async def measure_growth(client: Client, workflow_ids: Sequence[str], before: Sequence[Extent] | None = None) -> Growth:
+    """Measure how much workflows have grown, over all runs of their newest chain.
 
     Args:
         client: Connected to their server.
-        workflow_ids: Which workflows.
-        before: Their extents before; None to count from the beginning of their newest chain of runs.
+        workflow_ids: Of the workflows.
+        before: Their extents before; None to count from the beginning of the chain.
     """
     tasks = events = size = 0
     for place, workflow_id in enumerate(workflow_ids):

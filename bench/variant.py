@@ -1,4 +1,4 @@
-"""What every variant can do, as a caller sees it."""
+"""The operations that every variant has, as a caller sees them."""
 
 from typing import ClassVar, Protocol
 
@@ -15,22 +15,22 @@ class Variant(Protocol):
     name: ClassVar[str]
 
     def workflow_id(self, session: Session) -> str | None:
-        """The session's workflow, None where there is none."""
+        """The session's workflow; None if the variant has no workflows."""
 
     async def initialize(self, session: Session) -> None:
         """Create the session."""
 
     async def update(self, session: Session, change: Change) -> None:
-        """Change the session and wait until that is stored; a session that sleeps is resumed."""
+        """Change the session and wait until the change is stored; a hibernated session is resumed."""
 
     async def signal(self, session: Session, change: Change) -> None:
         """Send a change without waiting."""
 
-    async def stored(self, session: Session) -> None:
+    async def wait_until_stored(self, session: Session) -> None:
         """Wait until the last change that was sent is stored."""
 
     async def get(self, session: Session) -> None:
-        """Read the session, whether it is live or sleeps."""
+        """Read the session, live or hibernated."""
 
     async def hibernate(self, session: Session) -> None:
-        """End the session's run, as it would end by itself once nobody has talked for a time."""
+        """End the session's run, as an idle run ends by itself after a while."""

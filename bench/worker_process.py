@@ -1,4 +1,4 @@
-"""The workers, each in a process of its own that ends with the benchmark, however that ends."""
+"""The workers, each in a process of its own that never outlives the benchmark."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ _COMMANDS: Final = {
 
 
 def settings_from(addresses: Mapping[str, str]) -> dict[str, str]:
-    """An environment with these settings and no other of Temporal's or the journeys'."""
+    """An environment with these settings and no others of Temporal or the journeys."""
     ours = ("JOURNEY_", "TEMPORAL_", "SUPABASE_", "STATE_SURFACE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**inherited, "TEMPORAL_CONFIG_FILE": os.devnull, **addresses}
@@ -38,7 +38,7 @@ def supervised_pid(directory: Path) -> int:
 
 
 @asynccontextmanager
-async def workers(
+async def run_workers(
     client: Client, folder: Path, stores: Mapping[str, StoreUrls], *, address: str, name: str
 ) -> AsyncIterator[dict[str, int]]:
     """Run a worker for each variant that has one.
@@ -46,12 +46,12 @@ async def workers(
     Args:
         client: Connected to the server.
         folder: For their logs.
-        stores: Of each variant.
+        stores: By variant.
         address: Of the server.
         name: Distinguishes these workers and their task queues from others of the run.
 
     Yields:
-        Their process IDs by variant, once all of them poll.
+        The process IDs by variant, after all workers poll.
     """
     async with AsyncExitStack() as stack:
         started: dict[str, SupervisedProcess] = {}
@@ -74,7 +74,7 @@ async def workers(
                 grace_seconds=_GRACE_SECONDS,
             )
             stack.push_async_callback(process.stop)
-            async with process.starting(mode=0o700):
+            async with process.claim_directory(mode=0o700):
                 await process.start([sys.executable, *command], environment=environment)
             started[variant] = process
 
@@ -84,12 +84,11 @@ async def workers(
             async def polls(queue: str = queue) -> bool:
                 return await _has_poller(client, queue)
 
-            await process.ready(polls)
+            await process.wait_until_ready(polls)
         yield {variant: supervised_pid(process.directory) for variant, process in started.items()}
 
 
 def task_queue(variant: str, name: str) -> str:
-    """The task queue that the worker of a variant polls."""
     return f"benchmark-{name}-{variant}"
 
 

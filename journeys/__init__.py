@@ -1,4 +1,4 @@
-"""The contracts of the Coexistence Solution's journeys, and the client of those who call them.
+"""The contracts of the Coexistence Solution's journeys, and the client for the services that call them.
 
     from journeys import ChatSessions
 
@@ -6,10 +6,10 @@
     session = await sessions.initialize(tenant_id="acme", user_id="ada")
     await sessions.update_context(session.chat_session_id, tenant_id="acme", active_agent="liaison_finance")
 
-Every method raises a `JourneyError`: see `journeys.errors` for the tree.
+A call that fails raises a `JourneyError`; `journeys.errors` has the tree of errors.
 
-The modules here are common to all journeys, each journey has a package of its own, and `client` sends messages. All but
-`client` are pure: deterministic and free of I/O, so that workflow code can import them.
+The modules of this package are shared by all journeys. Each journey has a package of its own, and `client` sends
+messages. All of it except `client` is deterministic and free of I/O, so that workflow code can import it.
 """
 
 from typing import TYPE_CHECKING
@@ -48,7 +48,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Import the client when it is first used: workflow code imports this package too, and must not load what does I/O.
+    # Import the client at its first use: workflow code imports this package, too, and must not load modules with I/O.
     if name == "ChatSessions":
         from journeys.client.chat_sessions import ChatSessions  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""Canonical JSON (RFC 8785) and the hashes that are taken of it.
+"""Canonical JSON (RFC 8785) and its hashes.
 
-Two documents are the same change, or the same context, exactly when their canonical bytes are equal. Python's
-`==` would not do: `1 == True == 1.0`.
+Two changes, or two contexts, are the same exactly if their canonical bytes are equal. Python's `==` cannot decide that,
+because `1 == True`.
 """
 
 import json
@@ -10,21 +10,21 @@ from hashlib import sha256
 
 import rfc8785
 
-# In compact output a number follows one of these signs. A string can look the same, which only costs time.
-_A_FRACTION = re.compile(r"(?:^|[:\[,])-?\d+[.e]")
-_STRING_OR_FRACTION = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)')
-# Code points order as UTF-16 code units do unless a document has characters of both of these kinds.
+# Finds a number with a fraction or an exponent in compact JSON. A match inside a string costs time and nothing else.
+_NON_INTEGER = re.compile(r"(?:^|[:\[,])-?\d+[.e]")
+_STRING_OR_NON_INTEGER = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)')
+# Keys sorted by code points are also sorted by UTF-16 code units, unless a document has characters of both kinds.
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _ABOVE_SURROGATES = re.compile("[\ue000-\uffff]")
 
 
 def canonical(value: object) -> bytes:
-    """Write a JSON value in its one canonical form.
+    """Write a JSON value in its canonical form.
 
-    The standard library writes the same bytes as RFC 8785 but for the order of keys (section 3.2.3: by UTF-16
-    code unit) and for numbers that are not integers (section 3.2.2.3: as ECMAScript does), so only these are
-    mended, and only where they occur. An integer that a double cannot hold, which the contract refuses
-    but a hand on the database can store, keeps its digits.
+    The standard library differs from RFC 8785 in two points: the order of keys (section 3.2.3: by UTF-16 code units)
+    and numbers that are not integers (section 3.2.2.3: as ECMAScript writes them). Only a document that has one of the
+    two is corrected. An integer that a double cannot hold keeps its digits: the contract refuses it, but somebody who
+    edits the database can store it.
 
     Args:
         value: JSON as Python objects: dict, list, str, int, float, bool, None.
@@ -33,13 +33,13 @@ def canonical(value: object) -> bytes:
         UTF-8 bytes.
 
     Raises:
-        ValueError: The value holds a number that is not finite or a lone surrogate.
+        ValueError: The value holds a lone surrogate, or a number that is not finite.
     """
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if not text.isascii() and _ASTRAL.search(text) and _ABOVE_SURROGATES.search(text):
-        text = json.dumps(_by_utf16(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if _A_FRACTION.search(text):
-        text = _STRING_OR_FRACTION.sub(_as_ecmascript, text)
+        text = json.dumps(_sort_keys_by_utf16(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if _NON_INTEGER.search(text):
+        text = _STRING_OR_NON_INTEGER.sub(_as_ecmascript, text)
     return text.encode()
 
 
@@ -53,10 +53,10 @@ def _as_ecmascript(token: re.Match[str]) -> str:
     return text if text.startswith('"') else rfc8785.dumps(float(text)).decode()
 
 
-def _by_utf16(value: object) -> object:
+def _sort_keys_by_utf16(value: object) -> object:
     if isinstance(value, dict):
         ordered = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be"))
-        return {key: _by_utf16(item) for key, item in ordered}
+        return {key: _sort_keys_by_utf16(item) for key, item in ordered}
     if isinstance(value, list):
-        return [_by_utf16(item) for item in value]
+        return [_sort_keys_by_utf16(item) for item in value]
     return value

@@ -1,16 +1,19 @@
-"""What can go wrong, as every interface reports it.
+"""The errors of the contract, which every interface reports.
 
 * JourneyError
-  * InvalidParameter: the request does not fit the contract; it will not fit later either.
-  * RevisionConflict: the change was written against a revision that is not the current one.
+  * InvalidParameter: the request does not fit the contract, and will not fit later.
+  * RevisionConflict: the change cannot be applied to the revision that it was written against.
   * IdempotencyConflict: the key was used before, for another change.
-  * DatabaseUnavailable: a store cannot be reached; the same request works later.
-  * EngineUnavailable: Temporal or a worker cannot be reached; the same request works later.
+  * DatabaseUnavailable: a store cannot be reached; send the same request again later.
+  * EngineUnavailable: Temporal or a worker cannot be reached; send the same request again later.
   * SessionNotFound, ContextTooLarge: `journeys.chat_session.errors`
 
-A `JourneyError` has changed nothing. Its `code` is the Temporal application error type, its `field` names the
-field of the request that is at fault ("" if no single field is). A journey defines errors of its own by subclassing
-`JourneyError` with a `code`; that is all it takes for them to travel through Temporal.
+A request that fails with one of these errors has changed nothing. There is one exception: after `DatabaseUnavailable`
+or `EngineUnavailable`, a change that was accepted may still be applied.
+
+The `code` of an error is the type of Temporal's application error. Its `field` names the field of the request that is
+at fault, or is "" if no single field is. To define an error of its own, a journey subclasses `JourneyError` with a
+`code`; Temporal then carries it like the others.
 """
 
 from typing import ClassVar, Final
@@ -36,7 +39,7 @@ class JourneyError(Exception):
 
 
 ERRORS: Final[dict[str, type[JourneyError]]] = {}
-"""The error classes by their codes."""
+"""The error classes by code."""
 
 
 class InvalidParameter(JourneyError):  # noqa: N818 - named as the contract's code
@@ -46,24 +49,24 @@ class InvalidParameter(JourneyError):  # noqa: N818 - named as the contract's co
 
 
 class RevisionConflict(JourneyError):  # noqa: N818
-    """`base_revision` is not a revision that this change can be applied to."""
+    """The change cannot be applied to its `base_revision`, which is not the session's current one."""
 
     code = "REVISION_CONFLICT"
 
 
 class IdempotencyConflict(JourneyError):  # noqa: N818
-    """The idempotency key already stands for another change."""
+    """The idempotency key was used before, for another change."""
 
     code = "IDEMPOTENCY_CONFLICT"
 
 
 class DatabaseUnavailable(JourneyError):  # noqa: N818
-    """A store cannot be reached now; what was accepted waits, what was not can be sent again."""
+    """A store cannot be reached now. An accepted change waits for it; any other request can be sent again."""
 
     code = "DATABASE_UNAVAILABLE"
 
 
 class EngineUnavailable(JourneyError):  # noqa: N818
-    """Temporal or a worker cannot be reached now; the same request can be sent again."""
+    """Temporal or a worker cannot be reached now. The same request can be sent again."""
 
     code = "ENGINE_UNAVAILABLE"

@@ -1,4 +1,4 @@
-"""How the contract's errors travel through Temporal: as application errors whose type is the code."""
+"""How Temporal carries the contract's errors: as application errors whose type is the code."""
 
 from temporalio.exceptions import ApplicationError
 
@@ -6,9 +6,9 @@ from journeys.errors import ERRORS, DatabaseUnavailable, JourneyError
 
 
 def as_failure(error: JourneyError) -> ApplicationError:
-    """Make the Temporal failure of an error; its only detail is `{"field": ...}`.
+    """Make an error's application error. Its only detail is `{"field": ...}`.
 
-    Only an unavailable store is worth an activity's retry: every other error is final.
+    An activity is retried only if a store is unavailable; every other error is non-retryable.
     """
     return ApplicationError(
         error.message,
@@ -19,7 +19,7 @@ def as_failure(error: JourneyError) -> ApplicationError:
 
 
 def from_failure(failure: BaseException | None) -> JourneyError | None:
-    """Find the contract's error in a Temporal failure or in its causes; None where there is none."""
+    """Find the contract's error in a Temporal failure or in its causes; None if there is none."""
     while failure is not None:
         if isinstance(failure, ApplicationError) and failure.type in ERRORS:
             detail = failure.details[0] if failure.details else None
@@ -30,6 +30,6 @@ def from_failure(failure: BaseException | None) -> JourneyError | None:
 
 
 def from_query_failure(message: str) -> JourneyError | None:
-    """Find the contract's error in a failed query, of which only `CODE: message` arrives."""
+    """Find the contract's error in the message of a failed query: `CODE: message` is all that arrives."""
     code, _, text = message.partition(": ")
     return ERRORS[code](text) if code in ERRORS else None

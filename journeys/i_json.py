@@ -1,7 +1,7 @@
-"""Which JSON survives the way through Temporal, Postgres and any other language's peers unchanged.
+"""I-JSON (RFC 7493): the JSON that Temporal, PostgreSQL and clients in every language hand on unchanged.
 
-What would come back altered is refused, not mangled: NaN and infinities, numbers of integral value that a double
-cannot hold exactly, NUL characters (Postgres text has none), lone surrogates (UTF-8 has none).
+Everything else is refused: NaN and infinities, integers that a double cannot hold exactly (also if they are written as
+`1e22`), NUL characters (PostgreSQL text has none) and lone surrogates (UTF-8 has none).
 """
 
 import math
@@ -11,28 +11,28 @@ from dataclasses import dataclass
 from journeys.errors import InvalidParameter
 
 MAX_SAFE_INTEGER = 2**53 - 1
-"""The largest integer that every JSON peer holds exactly (RFC 7493 section 2.2)."""
+"""The largest integer that every JSON implementation holds exactly (RFC 7493 section 2.2)."""
 
-_UNFAITHFUL = re.compile("[\x00\ud800-\udfff]")
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands where a payload could not be read as JSON: it fits no message of the contract."""
+    """Replaces a payload that cannot be read as JSON. It fits no message of the contract."""
 
     reason: str
 
 
 def check_i_json(value: object, *, field: str, depth: int) -> None:
-    """Check that a JSON value comes back as it went in, and is nested no deeper than allowed.
+    """Check that a JSON value stays unchanged on its way, and is nested no deeper than allowed.
 
     Args:
         value: JSON as Python objects.
-        field: The request's field it stands in, for the error.
+        field: The field of the request that holds the value, for the error.
         depth: How many levels of objects and arrays the value may have.
 
     Raises:
-        InvalidParameter: It does not.
+        InvalidParameter: The value would be altered, or is nested too deeply.
     """
     if isinstance(value, str):
         _check_text(value, field)
@@ -40,7 +40,7 @@ def check_i_json(value: object, *, field: str, depth: int) -> None:
         _check_depth(depth, field)
         for key, item in value.items():
             if not isinstance(key, str):
-                raise InvalidParameter(f"{field}: the keys of an object are strings", field=field)
+                raise InvalidParameter(f"{field}: the keys of an object must be strings", field=field)
             _check_text(key, field)
             check_i_json(item, field=field, depth=depth - 1)
     elif isinstance(value, list | tuple):
@@ -61,7 +61,7 @@ def check_i_json(value: object, *, field: str, depth: int) -> None:
 
 def _check_text(text: str, field: str) -> None:
     if not text.isascii() or "\x00" in text:
-        found = _UNFAITHFUL.search(text)
+        found = _NOT_STORABLE.search(text)
         if found:
             kind = "NUL characters" if found[0] == "\x00" else "lone surrogates"
             raise InvalidParameter(f"{field}: {kind} cannot be stored; remove them", field=field)
@@ -72,7 +72,7 @@ def _check_float(number: float, field: str) -> None:
         raise InvalidParameter(f"{field}: NaN and infinities are not JSON", field=field)
     if abs(number) > MAX_SAFE_INTEGER:  # every double of this size is integral
         raise InvalidParameter(
-            f"{field}: a number of integral value beyond ±(2^53-1) does not survive JSON; send it as a string",
+            f"{field}: an integer beyond ±(2^53-1) does not survive JSON; send it as a string",
             field=field,
         )
 

@@ -1,4 +1,4 @@
-"""Names and times as the contract's messages carry them, and how idempotency keys are made."""
+"""The types of IDs, keys and times in the contract's messages, and how an idempotency key is derived."""
 
 import re
 from collections.abc import Callable
@@ -19,15 +19,15 @@ def _without_control_characters(text: str) -> str:
     return text
 
 
-def _from_text(value: object) -> object:
+def _parse_timestamp(value: object) -> object:
     if not isinstance(value, str):
         return value
     if not _RFC_3339.fullmatch(value):
-        raise ValueError("is a time with its zone, as 2026-01-27T10:05:12Z")
+        raise ValueError("must be a time with its zone, for example 2026-01-27T10:05:12Z")
     return datetime.fromisoformat(value.upper())
 
 
-def _in_utc(moment: datetime) -> datetime:
+def _to_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -35,7 +35,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def matching(pattern: str, words: str) -> Callable[[str], str]:
-    """A check that a whole text matches a pattern; it says so in words that a caller understands."""
+    """Make a validator that requires a whole text to match a pattern; its error says `words`."""
     compiled = re.compile(pattern, re.ASCII)
 
     def check(text: str) -> str:
@@ -47,19 +47,21 @@ def matching(pattern: str, words: str) -> Callable[[str], str]:
 
 
 def timestamp(moment: datetime) -> str:
-    """Write a time as artifacts show it: UTC, microseconds, `Z`."""
+    """Write a time as artifacts show it: in UTC, with microseconds and `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 Identifier = Annotated[
     str, StringConstraints(min_length=1, max_length=255), AfterValidator(_without_control_characters)
 ]
-"""An ID that a caller names: 1-255 characters, no control characters."""
+"""An ID that a caller chooses: 1-255 characters, no control characters."""
 
 Author = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_control_characters)]
 """Who made a change: `user`, an agent, a service."""
 
-IdempotencyKey = Annotated[str, AfterValidator(matching(r"[\x20-\x7e]{1,128}", "is 1-128 printable ASCII characters"))]
+IdempotencyKey = Annotated[
+    str, AfterValidator(matching(r"[\x20-\x7e]{1,128}", "must be 1-128 printable ASCII characters"))
+]
 """1-128 printable ASCII characters."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -67,21 +69,21 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
-Uuid = Annotated[str, AfterValidator(matching(UUID_PATTERN, "is a UUID in lower case, with its dashes"))]
-"""A UUID in its canonical, lower-case form."""
+Uuid = Annotated[str, AfterValidator(matching(UUID_PATTERN, "must be a UUID in lower case, with hyphens"))]
+"""A UUID in lower case, with hyphens."""
 
 Timestamp = Annotated[
     AwareDatetime,
-    BeforeValidator(_from_text),
-    AfterValidator(_in_utc),
+    BeforeValidator(_parse_timestamp),
+    AfterValidator(_to_utc),
     PlainSerializer(timestamp, when_used="json"),
 ]
-"""A moment: RFC 3339 with a zone when read, UTC with microseconds and `Z` when written."""
+"""A time: read as RFC 3339 with a zone, written in UTC with microseconds and `Z`."""
 
 
 def intent_key(intent: str, **scope: str) -> str:
     """The idempotency key of an intent: the hash of its name and scope as canonical JSON.
 
-    Never plain concatenation, which would make tenant `a` with user `bc` the same as tenant `ab` with user `c`.
+    Concatenation would give tenant `a` with user `bc` the key of tenant `ab` with user `c`.
     """
     return canonical_hash({"intent": intent, **scope})

@@ -1,7 +1,6 @@
-"""How a change meets a JSON document: merge, then append. Nothing is changed in place.
+"""Apply a change to a JSON document: merge, then append.
 
-Unchanged parts of the result are the very objects of the target: a document is never mutated, so they are
-safe to share.
+No document is changed in place, so the result shares its unchanged parts with the document before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ def merge_patch(target: JsonValue, patch: JsonValue) -> JsonValue:
 
     Args:
         target: The document before.
-        patch: The change; a patch that is no object replaces the target.
+        patch: The change; a patch that is not an object replaces the target.
 
     Returns:
         The document after.
@@ -33,31 +32,33 @@ def merge_patch(target: JsonValue, patch: JsonValue) -> JsonValue:
 
 
 def append_items(document: dict[str, JsonValue], additions: Mapping[str, Sequence[JsonValue]]) -> dict[str, JsonValue]:
-    """Add items to the end of top-level arrays, so that two writers add messages without overwriting each other.
+    """Add items to the end of top-level arrays, so that two writers do not overwrite each other's items.
 
-    An array that is not there is created. An item with a string `id` that already stands in the array replaces
-    the first such item whole, so a message that is sent twice stands once; within one list the last wins.
+    A missing array is created. If an item has a string `id` that the array already has, the item replaces the first
+    item with this `id`, so a message that is sent twice is there once. If the new items share an `id`, the last wins.
 
     Args:
         document: The document before.
-        additions: Items by the array's top-level key.
+        additions: The new items, by the top-level key of their array.
 
     Returns:
         The document after.
 
     Raises:
-        InvalidParameter: A key holds something other than an array.
+        InvalidParameter: The document holds something other than an array under one of the keys.
     """
     appended = dict(document)
     for key, items in additions.items():
         array = appended.get(key, [])
         if not isinstance(array, list):
-            raise InvalidParameter("append: a key named here holds something other than an array", field="append")
-        appended[key] = _with_items(array, items)
+            raise InvalidParameter(
+                "append: the context holds something other than an array under one of these keys", field="append"
+            )
+        appended[key] = _append_or_replace(array, items)
     return appended
 
 
-def _with_items(array: list[JsonValue], items: Sequence[JsonValue]) -> list[JsonValue]:
+def _append_or_replace(array: list[JsonValue], items: Sequence[JsonValue]) -> list[JsonValue]:
     extended = list(array)
     if all(_id_of(item) is None for item in items):
         return extended + list(items)

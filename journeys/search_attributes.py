@@ -1,4 +1,4 @@
-"""What a journey shows of its session to those who search for it in Temporal; no payload codec encrypts it."""
+"""The search attributes by which a session's workflow is found. No payload codec encrypts them."""
 
 from typing import Final
 
@@ -9,4 +9,4 @@ USER_ID: Final = SearchAttributeKey.for_keyword("UserId")
 ACTIVE_AGENT: Final = SearchAttributeKey.for_keyword("ActiveAgent")
 
 SEARCH_ATTRIBUTES: Final = (TENANT_ID.name, USER_ID.name, ACTIVE_AGENT.name)
-"""All of them are of the type Keyword and must be registered in the namespace."""
+"""The names of all search attributes. Each is of the type Keyword and must be registered in the namespace."""

@@ -1,4 +1,4 @@
-"""The State Surface: the platform's artifact registry, as a port that journeys register their artifacts through."""
+"""The State Surface, the platform's artifact registry: the port through which journeys register their artifacts."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from journeys.messages import Record
 
 
 class ProducedBy(Record):
-    """Which intent made an artifact, in which workflow run. It stays as long as the artifact does."""
+    """The intent and the workflow run that made an artifact. Later revisions of the artifact keep it."""
 
     intent: str
     execution_id: str
@@ -20,10 +20,10 @@ class SurfaceArtifact(Record):
 
     Attributes:
         artifact_id: A UUID; for a chat session its `chat_session_id`.
-        semantic_descriptor: What kind of thing it is, for those who read the registry.
-        semantic_payload: The thing itself.
-        parent_artifacts: IDs of the artifacts it was made from.
-        materializations: Where it is stored besides.
+        semantic_descriptor: The kind of artifact, for readers of the registry.
+        semantic_payload: The artifact's content.
+        parent_artifacts: The IDs of the artifacts that it was made from.
+        materializations: The other places that store it.
         revision: Never goes backwards.
     """
 
@@ -42,13 +42,13 @@ class SurfaceArtifact(Record):
 
 
 class StateSurface(Protocol):
-    """What a journey needs of the registry. Every call is idempotent and never lowers a revision."""
+    """The operations of the registry that journeys need. Each is idempotent and never lowers a revision."""
 
     async def register(self, artifact: SurfaceArtifact) -> int:
-        """Register an artifact, or bring a registered one up to this revision; answers the revision it has then."""
+        """Register an artifact, or bring a registered one up to this revision; returns its revision afterwards."""
 
     async def update(self, artifact: SurfaceArtifact) -> int | None:
-        """Bring an artifact up to this revision; answers the revision it has then, None if it is not registered."""
+        """Bring an artifact up to this revision; returns its revision afterwards, None if it is not registered."""
 
     async def get(self, artifact_id: str, tenant_id: str) -> SurfaceArtifact | None:
-        """Read a tenant's artifact."""
+        """Read an artifact; None if the tenant has no such artifact."""

@@ -1,1 +1,1 @@
-"""What starts journeys: the `journey` command, the stack of `journey dev`, and a demonstration of both."""
+"""The programs that start journeys: the `journey` command, the stack of `journey dev`, and a demonstration."""

@@ -1,4 +1,4 @@
-"""The whole journey once, on a stack of its own, and checked against the stores."""
+"""Run the whole journey once on a stack of its own, and check it against the stores."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,19 +22,19 @@ from starter.dev_stack import dev_stack
 
 
 class PromiseBroken(JourneyError):  # noqa: N818
-    """The journey did not keep a promise; the message says which."""
+    """The journey broke a promise; the message names it."""
 
     code = "PROMISE_BROKEN"
 
 
 class DemoReport(Record):
-    """What the demonstration saw.
+    """The results of the demonstration.
 
     Attributes:
-        session: As it was read at the end.
-        ledger: Its changes, from Supabase.
-        state_surface_revision: Of the registered artifact.
-        trace_url: Where the Web UI shows the journey while the stack runs.
+        session: The session as it was read at the end.
+        ledger: The session's changes, from Supabase.
+        state_surface_revision: The revision of the registered artifact.
+        trace_url: The page of the Web UI that shows the journey while the stack runs.
         checks: The promises that were checked, in words.
     """
 
@@ -49,12 +49,12 @@ async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Calla
     """Run the journey: initialize twice, get, hand over, two agents append at once, signal, update, get.
 
     Args:
-        folder: Where the stack keeps its data meanwhile.
-        progress: Told in a line what is being done.
-        kept: Told each promise that was checked and kept.
+        folder: The folder in which the stack keeps its data.
+        progress: Called with a line about each step.
+        kept: Called with each promise that was checked and kept.
 
     Raises:
-        PromiseBroken: One was not.
+        PromiseBroken: A promise was not kept.
     """
     async with dev_stack(folder, progress=progress) as (addresses, worker), worker:
         client = await Client.connect(addresses.temporal_address, namespace=addresses.temporal_namespace)
@@ -114,7 +114,7 @@ async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Calla
             idempotency_key="the user's answer",
             author="user",
         )
-        check("a change that was sent twice stands once", again.applied_revision == answered.applied_revision)
+        check("a change that was sent twice was applied once", again.applied_revision == answered.applied_revision)
 
         seen = await sessions.get(identity, tenant_id=tenant, user_id=user)
         messages = seen.context.get("messages")
@@ -124,10 +124,10 @@ async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Calla
         )
         check("the signal was applied", seen.context.get("topic") == "quarterly figures")
 
-        row, revisions = await _stored_in_supabase(addresses.supabase_db_url, seen)
+        row, revisions = await _read_supabase(addresses.supabase_db_url, seen)
         check("Supabase holds the session as it was read", row == (seen.revision, seen.context_hash))
         check("the ledger has one row for each revision", revisions == list(range(1, seen.revision + 1)))
-        registered = await _registered(addresses.state_surface_url, seen)
+        registered = await _read_state_surface(addresses.state_surface_url, seen)
         check("the State Surface holds the same revision", registered == (seen.revision, seen.context_hash))
         return DemoReport(
             session=seen,
@@ -139,7 +139,7 @@ async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Calla
         )
 
 
-async def _stored_in_supabase(url: str, session: ChatSessionArtifact) -> tuple[tuple[int, str] | None, list[int]]:
+async def _read_supabase(url: str, session: ChatSessionArtifact) -> tuple[tuple[int, str] | None, list[int]]:
     connection = await asyncpg.connect(url)
     try:
         identity = UUID(session.chat_session_id)
@@ -155,7 +155,7 @@ async def _stored_in_supabase(url: str, session: ChatSessionArtifact) -> tuple[t
     return stored, [entry["revision"] for entry in ledger]
 
 
-async def _registered(url: str, session: ChatSessionArtifact) -> tuple[int, str] | None:
+async def _read_state_surface(url: str, session: ChatSessionArtifact) -> tuple[int, str] | None:
     connection = await asyncpg.connect(url)
     try:
         row = await connection.fetchrow(

@@ -1,4 +1,4 @@
-"""How fast a deployment answers, measured as one of its callers."""
+"""Measure how fast a deployment answers its callers."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from journeys.client.chat_sessions import ChatSessions
 from journeys.messages import Record
 
 TENANT: Final = "benchmark"
-"""Whose sessions the measurement leaves in the stores."""
+"""The tenant of the sessions that a measurement leaves in the stores."""
 
 Call = Callable[[], Awaitable[object]]
 
@@ -23,8 +23,9 @@ class Measured(Record):
     """One operation at one number of callers.
 
     Attributes:
-        per_second: Calls of all callers together.
-        p50_ms: Median latency of a call; the other two are percentiles likewise.
+        calls: Calls of all callers together.
+        p50_ms: Median latency of a call, in milliseconds; `p95_ms` and `p99_ms` are other percentiles.
+        per_second: Calls of all callers together, per second.
     """
 
     operation: str
@@ -37,7 +38,7 @@ class Measured(Record):
 
 
 class DeploymentBench(Record):
-    """What a measurement found."""
+    """The results of a measurement."""
 
     made_at: datetime
     measured: tuple[Measured, ...]
@@ -46,15 +47,15 @@ class DeploymentBench(Record):
 async def measure_deployment(
     sessions: ChatSessions, *, callers: int, calls: int, progress: Callable[[str], None]
 ) -> DeploymentBench:
-    """Initialize, update and get chat sessions, first by one caller and then by several at once.
+    """Initialize, update and get chat sessions, first with one caller and then with several at once.
 
     The sessions stay in the stores, under the tenant `benchmark`.
 
     Args:
         sessions: A client of the deployment.
-        callers: How many call at once in the second part.
-        calls: Of each operation, by each caller.
-        progress: Told in a line what is being done.
+        callers: How many callers call at once in the second part.
+        calls: How often each caller calls each operation.
+        progress: Called with a line about each step.
 
     Raises:
         JourneyError: The deployment cannot be reached, or does not answer in time.

@@ -1,4 +1,4 @@
-"""The embedded stack with one worker: all that a journey needs, on one machine."""
+"""The embedded stack and one worker: everything that a journey needs, on one machine."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,10 +17,10 @@ from worker.settings import WorkerSettings
 
 
 class DevAddresses(Record):
-    """Where the stack is reached.
+    """The addresses of the stack.
 
     Attributes:
-        http_url: The HTTP gateway; null, since there is none yet.
+        http_url: The URL of the HTTP gateway; None, because there is no gateway yet.
     """
 
     temporal_address: str
@@ -40,13 +40,13 @@ async def dev_stack(
     ui_port: int | None = None,
     progress: Callable[[str], None],
 ) -> AsyncIterator[tuple[DevAddresses, Worker]]:
-    """Start both servers, bring the schemas up to date and make a worker; the caller runs it.
+    """Start both servers, bring the schemas up to date, and make a worker. The caller runs the worker.
 
     Args:
-        data_dir: Where the servers keep their data.
-        temporal_port: Of Temporal's gRPC service; by default its usual one, or another if that is taken.
-        ui_port: Of the Web UI, likewise.
-        progress: Told in a line what is being done.
+        data_dir: The folder in which the servers keep their data.
+        temporal_port: The port of Temporal's gRPC service; by default 7233, or another one if it is taken.
+        ui_port: The port of the Web UI; by default 8233, or another one if it is taken.
+        progress: Called with a line about each step.
 
     Raises:
         EmbeddedStackError: A server cannot be started.

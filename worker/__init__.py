@@ -1,1 +1,1 @@
-"""The process that runs workflows and activities, and the plugin that a worker of your own needs to run them."""
+"""The process that runs workflows and activities, and the plugin with which a worker of your own can run them."""

@@ -11,9 +11,9 @@ def main() -> None:
     """Run a worker until SIGTERM or Ctrl-C."""
     argparse.ArgumentParser(
         prog="python -m worker",
-        description="Run a worker until SIGTERM or Ctrl-C; it finishes what it has begun.",
-        epilog="The environment configures it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and so on, SUPABASE_DB_URL, "
-        "STATE_SURFACE_URL, JOURNEY_*; docs/settings.md lists all of them.",
+        description="Run a worker until SIGTERM or Ctrl-C. It then finishes what it has begun.",
+        epilog="Environment variables configure it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and so on, SUPABASE_DB_URL, "
+        "STATE_SURFACE_URL, JOURNEY_*. docs/settings.md lists all of them.",
     ).parse_args()
     with exit_on_errors(lambda error: print(error, file=sys.stderr)):
         run_service(serve)

@@ -9,15 +9,15 @@ from worker.plugin import JourneyPlugin
 
 
 async def connect(*, sandbox: bool = False, metrics_address: str | None = None) -> Client:
-    """Connect as the environment says; see `journeys.client.connection`.
+    """Connect with the environment's configuration; see `journeys.client.connection`.
 
     Args:
         sandbox: See `JourneyPlugin`.
-        metrics_address: `host:port` to serve Prometheus metrics on.
+        metrics_address: The `host:port` that serves Prometheus metrics; None serves none.
 
     Raises:
         EngineUnavailable: Temporal cannot be reached.
-        InvalidParameter: The configuration makes no sense.
+        InvalidParameter: The configuration is not valid.
     """
     runtime = None
     if metrics_address:

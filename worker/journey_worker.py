@@ -16,10 +16,11 @@ from worker.registry import JOURNEYS, Journey, Stores
 from worker.search_attributes import require_search_attributes
 from worker.settings import WorkerSettings
 
-# A workflow task for a worker that has died goes to another one after this long.
+# A workflow task that waits in a dead worker's sticky queue goes to another worker after this time.
 _STICKY_TIMEOUT: Final = timedelta(seconds=1)
 
-# Workflow code only computes, so more threads would take turns. The second one is for when the first does not yield.
+# Workflow code only computes, so threads would wait for each other. The second thread is for the case that the first is
+# blocked.
 _WORKFLOW_THREADS: Final = 2
 
 
@@ -31,16 +32,16 @@ async def journey_worker(
     journeys: Sequence[Journey] = JOURNEYS,
     max_cached_workflows: int = 1000,
 ) -> AsyncIterator[Worker]:
-    """Make a worker with its store connections; the caller runs it.
+    """Make a worker and its connections to the stores. The caller runs it.
 
     Args:
         client: A client with `worker.plugin.JourneyPlugin`.
-        settings: How it works.
-        journeys: Which ones it runs.
-        max_cached_workflows: Runs to keep in memory; with 0 each is replayed from its history at every workflow task.
+        settings: The worker's settings.
+        journeys: The journeys that the worker runs.
+        max_cached_workflows: How many runs stay in memory. With 0, a run is replayed at each of its workflow tasks.
 
     Raises:
-        SearchAttributesMissing: The namespace is not ready.
+        SearchAttributesMissing: The namespace lacks search attributes.
         InvalidParameter: A store turns this worker away: user, password, database, a parameter or the role's rights.
     """
     await require_search_attributes(client)
@@ -59,7 +60,7 @@ async def journey_worker(
                 workflows=[journey.workflow for journey in journeys],
                 activities=[each for journey in journeys for each in journey.activities(stores, settings)],
                 workflow_task_executor=threads,
-                # Nothing is stored so; more makes a task of each payload.
+                # There is no external storage, and a higher number would create an asyncio task for each payload.
                 max_workflow_task_external_storage_concurrency=1,
                 max_cached_workflows=max_cached_workflows,
                 max_concurrent_activities=settings.activity_slots,

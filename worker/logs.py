@@ -9,7 +9,7 @@ from worker.settings import LogFormat
 
 
 def configure_logs(log_format: LogFormat, level: str) -> None:
-    """Write every log record, Temporal's included, as one JSON object or one line for people.
+    """Write each log record, Temporal's included, as a JSON object or as a line for people.
 
     Args:
         log_format: `json` or `console`.

@@ -1,8 +1,8 @@
-"""How a worker reads payloads: as the type that a parameter declares, and without an exception if it declares none.
+"""How a worker reads payloads: as the type that a parameter declares, or as plain JSON if it declares none.
 
-A payload that cannot be read fails the workflow task before any handler sees it, again and again. A handler that takes
-untrusted messages therefore declares no type (`*arguments: object`): it gets plain JSON, or `Unreadable`, which it
-refuses like any other message that does not fit.
+A payload that does not fit a declared type fails the workflow task before a handler sees it, at every attempt. A
+handler of untrusted messages therefore declares no type (`*arguments: object`). If a payload is not valid JSON, this
+handler gets `Unreadable`, and refuses it like every message that does not fit.
 """
 
 from collections.abc import Sequence
@@ -23,27 +23,27 @@ _NULL = b"binary/null"
 
 
 class JourneyPayloadConverter(PayloadConverter):
-    """Reads typed parameters as pydantic does, and untyped ones as plain JSON or `Unreadable`."""
+    """Reads typed parameters as pydantic does, and untyped parameters as plain JSON or `Unreadable`."""
 
-    # The SDK makes a converter anew for every activation; its parts are shared.
+    # The SDK creates a converter for every activation, so all converters share this part.
     _pydantic: ClassVar[PayloadConverter] = PydanticPayloadConverter()
 
     def to_payloads(self, values: Sequence[object]) -> list[Payload]:
-        """Write values as JSON, as `pydantic` does; see the base class."""
+        """Write values as JSON, as pydantic does; see the base class."""
         return self._pydantic.to_payloads(values)
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[object]:
         """Read payloads.
 
         Raises:
-            Exception: A payload does not fit the type that its parameter declares; what it is depends on the type.
+            Exception: A payload does not fit the type that its parameter declares. The exception depends on this type.
         """
         return [self._read(payload, hint) for payload, hint in zip_longest(payloads, type_hints or [])]
 
     def _read(self, payload: Payload, hint: type | None) -> object:
         if hint is None or hint is object:
             return _read_untyped(payload)
-        # A model reads itself; pydantic's converter would make an adapter for it at every message.
+        # The model reads the JSON itself: pydantic's converter would create a type adapter for every message.
         if isinstance(hint, type) and issubclass(hint, BaseModel) and payload.metadata.get("encoding") == _JSON:
             return hint.model_validate_json(payload.data)
         (value,) = self._pydantic.from_payloads([payload], [hint])
@@ -60,11 +60,11 @@ def _read_untyped(payload: Payload) -> object:
     try:
         return from_json(payload.data, allow_inf_nan=False)
     except ValueError as error:
-        return Unreadable(f"it is not JSON that can be kept: {error}")
+        return Unreadable(f"it is not valid JSON: {error}")
 
 
 class JourneyDataConverter(DataConverter):
-    """Reads what activities are sent as it came, unless a codec or storage outside of Temporal is configured.
+    """Hands payloads to activities as they came, unless a codec or external storage is configured.
 
     `worker.sdk_patches.skip_payload_visitors` does the same for workflows.
     """
@@ -77,7 +77,7 @@ class JourneyDataConverter(DataConverter):
 
 
 def transforms_payloads(data_converter: DataConverter) -> bool:
-    """Whether a converter does more to payloads than to read and write them."""
+    """Whether a data converter has a codec or external storage."""
     return data_converter.payload_codec is not None or data_converter.external_storage is not None
 
 
@@ -85,7 +85,7 @@ def journey_data_converter(existing: DataConverter | None = None) -> DataConvert
     """The data converter of a worker's client.
 
     Args:
-        existing: A converter whose codec, storage and failure converter are kept.
+        existing: A data converter whose codec, external storage and failure converter are kept.
     """
     converter = JourneyDataConverter(payload_converter_class=JourneyPayloadConverter)
     if existing is None:

@@ -1,9 +1,9 @@
-"""What a worker of the journeys needs besides workflows and activities, in one import.
+"""Everything that a worker of the journeys needs besides workflows and activities, in one import.
 
     client = await Client.connect("localhost:7233", plugins=[JourneyPlugin()])
     worker = Worker(client, task_queue=..., workflows=[...], activities=[...])
 
-A client with this plugin makes every worker on it a safe one; a `Replayer` takes the same plugin.
+A worker takes the plugin from its client. A `Replayer` takes the same plugin.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,9 +20,8 @@ from worker.sdk_patches.release_start_input import ReleasingWorkflowRunner
 from worker.sdk_patches.replay_safe_queries import answer_queries_replay_safely
 from worker.sdk_patches.skip_payload_visitors import skip_payload_visitors
 
-# `journeys` and its libraries are deterministic, and pydantic's classes are costly to make again for every workflow
-# instance. A module that is not named here and reaches a C extension, as asyncpg would, is an error when the worker is
-# built.
+# `journeys` and its libraries are deterministic, and it is costly to create pydantic's classes for every workflow
+# instance. If a module that is not named here reaches a C extension, as asyncpg does, creating the worker fails.
 _RESTRICTIONS: Final = SandboxRestrictions.default.with_passthrough_modules(
     "journeys",
     "workflows.idle_timer",
@@ -40,22 +39,22 @@ _RESTRICTIONS: Final = SandboxRestrictions.default.with_passthrough_modules(
 
 
 class JourneyPlugin(SimplePlugin):
-    """Converter, workflow runner and work-arounds of the SDK.
+    """The data converter, the workflow runner, and the work-arounds for the SDK.
 
-    The converter reads what declares no type as plain JSON and never fails on it; a codec or an external storage of the
-    client's own converter is kept. With a codec, every message passes through it first: it must let pass what it cannot
-    decode, or such a message fails a workflow task.
+    If a parameter declares no type, the converter reads it as plain JSON and never fails. The client's own codec and
+    external storage are kept. Every message passes through the codec first. The codec must let a message pass that it
+    cannot decode; otherwise the message fails a workflow task.
     """
 
     def __init__(self, *, sandbox: bool = False) -> None:
         """Make the plugin.
 
         Args:
-            sandbox: Run workflow code in the SDK's sandbox. It notices code that is not deterministic, at about 40 %
-                more CPU.
+            sandbox: Run workflow code in the SDK's sandbox. The sandbox notices code that is not deterministic, and
+                costs about 40 % more CPU.
 
         Raises:
-            EngineUnavailable: The installed SDK is not the release that the work-arounds fit.
+            EngineUnavailable: The work-arounds do not fit the installed release of the SDK.
         """
         require_sdk_version()
         runner: WorkflowRunner = (

@@ -1,4 +1,4 @@
-"""How a program of this project runs, is stopped, fails and ends."""
+"""How a program of this project runs, stops at a signal, reports errors and exits."""
 
 import asyncio
 import atexit
@@ -15,31 +15,31 @@ from temporalio.service import RPCError
 from journeys.errors import EngineUnavailable, JourneyError
 
 REFUSED: Final = 1
-"""The exit status of a program that was refused or failed; wrong usage is 2."""
+"""The exit status of a program that was refused or failed. Wrong usage has status 2."""
 
 
 def run_service(main: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Run a program until Ctrl-C or SIGTERM, which end it in order.
+    """Run a program until Ctrl-C or SIGTERM cancels it, and let it clean up.
 
-    It runs on uvloop: a worker takes many small steps between its threads, and they cost a tenth less so.
+    The event loop is uvloop: a worker takes many small steps between its threads, and they cost a tenth less there.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_until_signalled(main()))
 
 
 async def run_until_signalled(main: Coroutine[None, None, None]) -> signal.Signals | None:
-    """Run until the end, or until Ctrl-C, SIGTERM or a hang-up cancels it; answers the signal."""
+    """Run to the end, or until Ctrl-C, SIGTERM or SIGHUP cancels the program; returns the signal."""
     received: list[signal.Signals] = []
     task = asyncio.create_task(main)
 
     def stop(number: signal.Signals) -> None:
-        if not received:  # a second one must not disturb the clearing up
+        if not received:  # a second signal must not interrupt the clean-up
             received.append(number)
             task.cancel()
 
     loop = asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if each is not signal.SIGHUP or signal.getsignal(each) is signal.SIG_DFL:  # nohup stays nohup
+        if each is not signal.SIGHUP or signal.getsignal(each) is signal.SIG_DFL:  # under nohup, SIGHUP stays ignored
             loop.add_signal_handler(each, stop, each)
     try:
         await task
@@ -52,13 +52,13 @@ async def run_until_signalled(main: Coroutine[None, None, None]) -> signal.Signa
 
 @contextmanager
 def exit_on_errors(report: Callable[[str], None]) -> Iterator[None]:
-    """End the program with status 1 if an error of the contract comes up.
+    """Exit with status 1 after an error of the contract.
 
     Args:
-        report: Shows the error, which is one line, `CODE: message`.
+        report: Shows the error: one line, `CODE: message`.
 
     Raises:
-        SystemExit: One came up.
+        SystemExit: There was an error.
     """
     try:
         yield
@@ -71,10 +71,10 @@ def exit_on_errors(report: Callable[[str], None]) -> Iterator[None]:
 
 
 def run_and_exit(program: Callable[[], object]) -> NoReturn:
-    """Run a program and leave the process at once.
+    """Run a program, then end the process at once.
 
-    Python's own way out would wait for the threads of Temporal's SDK, and they sometimes crash an interpreter that is
-    being taken down.
+    If Python exits in its own way, it waits for the threads of Temporal's SDK. They sometimes crash the interpreter
+    while it shuts down.
     """
     status = 0
     try:
@@ -82,7 +82,7 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0 if end.code is None else REFUSED
     atexit._run_exitfuncs()
-    with suppress(OSError):  # nobody reads any more
+    with suppress(OSError):  # the reader has gone
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status)

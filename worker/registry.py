@@ -1,4 +1,4 @@
-"""The journeys that this worker runs; a new one is a line here."""
+"""The journeys that a worker runs. A new journey is one more line in `JOURNEYS`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,16 +29,16 @@ class Journey:
 
     Attributes:
         workflow: The workflow's class.
-        activities: Makes its activities, on the stores and by the settings of a worker.
+        activities: Makes the journey's activities from a worker's stores and settings.
     """
 
     workflow: type
     activities: Callable[[Stores, WorkerSettings], Activities]
 
 
-def _chat_session(stores: Stores, settings: WorkerSettings) -> Activities:
+def _chat_session_activities(stores: Stores, settings: WorkerSettings) -> Activities:
     sessions, surface = ChatSessionsSupabase(stores.supabase), StateSurfacePostgres(stores.state_surface)
     return ChatSessionActivities(sessions, surface, settings.session_settings).all
 
 
-JOURNEYS: Final = (Journey(ChatSessionJourney, _chat_session),)
+JOURNEYS: Final = (Journey(ChatSessionJourney, _chat_session_activities),)

@@ -1,4 +1,4 @@
-"""The search attributes that journeys set must exist before the first one starts."""
+"""Register and check the search attributes that journeys set, which must exist before the first journey starts."""
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
@@ -10,7 +10,7 @@ from journeys.search_attributes import SEARCH_ATTRIBUTES
 
 
 class SearchAttributesMissing(EngineUnavailable):
-    """The namespace lacks search attributes; a journey that sets one would be stuck."""
+    """The namespace lacks search attributes. A journey that sets one of them would be stuck."""
 
 
 async def missing_search_attributes(client: Client) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ async def missing_search_attributes(client: Client) -> tuple[str, ...]:
 
 
 async def register_search_attributes(client: Client) -> tuple[str, ...]:
-    """Register what is missing, as Keyword; answers the names that were."""
+    """Register the missing search attributes, as Keyword; returns their names."""
     missing = await missing_search_attributes(client)
     if missing:
         try:
@@ -43,10 +43,10 @@ async def register_search_attributes(client: Client) -> tuple[str, ...]:
 
 
 async def require_search_attributes(client: Client) -> None:
-    """Check that they are all there.
+    """Check that the client's namespace has all search attributes.
 
     Raises:
-        SearchAttributesMissing: They are not; the message says what to do.
+        SearchAttributesMissing: It lacks some. The message names them and says what to do.
     """
     missing = await missing_search_attributes(client)
     if missing:

@@ -1,4 +1,4 @@
-"""A worker as a process: settings, logs, connection, and then it polls."""
+"""A worker as a process: read the settings, configure logs, connect, and poll."""
 
 import asyncio
 import logging
@@ -11,11 +11,11 @@ from worker.settings import WorkerSettings
 
 
 async def serve() -> None:
-    """Run a worker as the environment says, until cancelled; then it finishes what it has begun.
+    """Run a worker with the environment's settings until it is cancelled. It then finishes what it has begun.
 
     Raises:
-        EngineUnavailable: Temporal cannot be reached, or its namespace is not ready.
-        InvalidParameter: A setting does not fit.
+        EngineUnavailable: Temporal cannot be reached, or the namespace lacks search attributes.
+        InvalidParameter: A setting is not valid.
     """
     settings = read_settings(WorkerSettings)
     configure_logs(settings.log_format, settings.log_level)

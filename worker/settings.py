@@ -15,24 +15,26 @@ LogFormat = Literal["json", "console"]
 
 
 class WorkerSettings(StoreSettings):
-    """How a worker works.
+    """The settings of a worker.
 
     Attributes:
-        task_queue: The Temporal task queue that it polls.
-        activity_slots: Activities at once, of local and of regular ones each; also connections to each store.
-        transaction_pooler: The stores' URLs lead to poolers in transaction mode. Port 6543 implies it.
-        idle_seconds: A journey without messages completes after so long, or up to a quarter later; its session stays.
-        rollover_messages: A run continues as new after so many messages; as many again for each 32 KiB that it began
-            with. Another worker replays a run before it takes over, so long runs make failover slow.
+        task_queue: The Temporal task queue that the worker polls.
+        activity_slots: How many local activities and how many regular activities may run at once; also the number of
+            connections to each store.
+        transaction_pooler: Whether the stores' URLs lead to poolers in transaction mode. Port 6543 implies it.
+        idle_seconds: Seconds without a message after which a journey completes, at most a quarter of them later. The
+            session stays in the stores.
+        rollover_messages: Messages after which a run continues as new. For each 32 KiB that the run began with, it
+            serves this number once more. A worker replays a run before it takes over, so long runs make failover slow.
         max_context_bytes: Canonical size of a session's context.
         max_change_bytes: Canonical size of one change.
         max_nesting: Levels of objects and arrays in a context.
-        graceful_shutdown_seconds: After SIGTERM, how long running activities may take to finish.
-        sandbox: Run workflow code in the SDK's sandbox, as the tests and `journey dev` do. It notices code that is
-            not deterministic, at about 40 % more CPU.
-        metrics_address: `host:port` to serve Prometheus metrics on; none by default.
-        log_format: `json` for machines, `console` for people.
-        log_level: As in Python's logging.
+        graceful_shutdown_seconds: How long running activities may take to finish after SIGTERM.
+        sandbox: Whether workflow code runs in the SDK's sandbox, as in `journey dev`. The sandbox notices code that is
+            not deterministic, and costs about 40 % more CPU.
+        metrics_address: The `host:port` that serves Prometheus metrics; by default there are none.
+        log_format: `json` for programs, `console` for people.
+        log_level: The lowest level that is logged.
     """
 
     model_config = SettingsConfigDict(env_prefix="JOURNEY_", populate_by_name=True, frozen=True)
@@ -53,7 +55,7 @@ class WorkerSettings(StoreSettings):
 
     @property
     def session_settings(self) -> SessionSettings:
-        """The part of these settings that a session's workflow goes by."""
+        """The settings that a session's workflow follows."""
         return SessionSettings(
             limits=Limits(
                 context_bytes=self.max_context_bytes, change_bytes=self.max_change_bytes, nesting=self.max_nesting

@@ -1,1 +1,1 @@
-"""The journeys as Temporal workflows, one file each, and what they share: inbox, idle timer, rollover, activities."""
+"""The journeys as Temporal workflows, one file each. All of them share the other modules of this package."""

@@ -1,8 +1,8 @@
 """The journey Chat Session Management: one long-lived workflow for each chat session.
 
-Handlers check what they are sent and put it into one inbox. `run` takes it from there in batches, decides each change
-in order, has the batch stored, and only then answers. So there is one order of changes, and the session in memory is
-never ahead of what both stores hold. The change that wakes a journey is stored along with the load.
+Handlers check messages and put them into one inbox. `run` takes them from there in batches, decides each change in
+order, stores the batch, and only then answers. So there is one order of changes, and the session in memory is never
+ahead of what both stores hold. The activity that loads a session also stores the change that woke its journey.
 """
 
 import asyncio
@@ -76,7 +76,7 @@ from workflows.run_activity import run_activity
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _WaitingChange:
-    """A change in the inbox; `answer` is where an update waits, None for a signal."""
+    """A change in the inbox. An update waits for `answer`; a signal has none."""
 
     change: Change
     answer: "asyncio.Future[Decision] | None"
@@ -99,13 +99,13 @@ _Waiting = _WaitingChange | _WaitingInitialization
 class ChatSessionJourney:
     """One chat session: created once, changed in order, and asleep when nobody talks.
 
-    Every handler takes whatever it is sent: a message that does not fit is an error of the contract, never a failed
-    workflow task.
+    Every handler takes any number of arguments of any type. A message that does not fit is refused with an error of the
+    contract, and never fails a workflow task.
     """
 
     @workflow.init
     def __init__(self, *arguments: object) -> None:
-        """Take the argument (`journeys.chat_session.messages.JourneyArgument`) and what an earlier run carried over."""
+        """Read the argument, a `journeys.chat_session.messages.JourneyArgument`, and the state of an earlier run."""
         info = workflow.info()
         self._rollover = Rollover()
         self._idle_timer = IdleTimer()
@@ -125,7 +125,7 @@ class ChatSessionJourney:
         # Trust carried state only after our own continue-as-new. Cron and retries also set `continued_run_id`, but with
         # the caller's arguments.
         if info.continued_run_id and not _is_repeated_by_temporal() and len(arguments) == 2:
-            self._take_over(CarriedState.model_validate(arguments[1]))
+            self._restore(CarriedState.model_validate(arguments[1]))
             arguments = arguments[:1]
         self._initialization: InitializeChatSession | None = None
         self._argument_error: JourneyError | None = None
@@ -136,13 +136,13 @@ class ChatSessionJourney:
 
     @workflow.run
     async def run(self, *arguments: object) -> None:
-        """Serve the session until it is idle or cancelled, or better continued as a new run.
+        """Serve the session until it is idle or cancelled, or until the run continues as new.
 
         Raises:
-            ApplicationError: The argument does not fit (`INVALID_PARAMETER`, once all that waited is served), or
+            ApplicationError: The argument does not fit (`INVALID_PARAMETER`, after all waiting messages are served), or
                 there is no such session and nobody initializes it (`SESSION_NOT_FOUND`).
         """
-        del arguments  # `__init__` has read them; a live session need not keep its first context twice
+        del arguments  # `__init__` has read them, and they would keep a second copy of the first context in memory
         serving = asyncio.create_task(self._serve())
         try:
             await asyncio.shield(serving)
@@ -155,8 +155,8 @@ class ChatSessionJourney:
 
     @workflow.update(name=INITIALIZE)
     async def initialize_chat_session(self, *arguments: object) -> ChatSessionArtifact:
-        """Create the session, or answer it as it is now where it exists."""
-        request = _accepted(InitializeChatSession, arguments)
+        """Create the session; if it exists, answer with the session as it is now."""
+        request = _parse_accepted(InitializeChatSession, arguments)
         answer: asyncio.Future[ChatSessionArtifact] = asyncio.Future()
         self._enqueue(_WaitingInitialization(request, answer, _size(request)))
         return await answer
@@ -173,8 +173,8 @@ class ChatSessionJourney:
 
     @workflow.update(name=UPDATE)
     async def update_chat_context(self, *arguments: object) -> UpdatedChatSession | UpdateReceipt:
-        """Change the context, and answer when both stores hold the change."""
-        request = _accepted(UpdateChatContext, arguments)
+        """Change the context, and answer once both stores hold the change."""
+        request = _parse_accepted(UpdateChatContext, arguments)
         update = workflow.current_update_info()
         assert update is not None
         change = Change.of(request, request.key(self._chat_session_id, update.id))
@@ -195,7 +195,7 @@ class ChatSessionJourney:
 
     @workflow.signal(name=UPDATE)
     def signal_chat_context(self, *arguments: object) -> None:
-        """Change the context without an answer; what is refused is counted, logged and shown in `refusals`."""
+        """Change the context without an answer. A refused signal is counted, logged and shown in `refusals`."""
         self._signals_seen += 1
         try:
             request = parse_only(SignalChatContext, arguments)
@@ -206,13 +206,13 @@ class ChatSessionJourney:
             self._inbox.check_room(size)
         except JourneyError as error:
             self._inbox.count_settled()
-            self._refuse(error)
+            self._record_refusal(error)
         else:
             self._enqueue(_WaitingChange(change, None, size))
 
     @workflow.query(name=GET)
     def get_chat_session(self, *arguments: object) -> ChatSessionView:
-        """The session as both stores hold it, and the signals that were refused."""
+        """The session as both stores hold it, and the refused signals."""
         try:
             request = parse_only(GetChatSession, arguments)
             if self._session is None:
@@ -222,19 +222,19 @@ class ChatSessionJourney:
             ):
                 raise SessionNotFound
         except JourneyError as error:
-            # Of a failed query only the message reaches the caller.
+            # Only the message of a failed query reaches the caller, so the message begins with the code.
             raise ApplicationError(str(error), type=error.code) from None
         return ChatSessionView.model_construct(**dict(self._session), refusals=self._refusals)
 
-    # How a run begins.
+    # The start of a run.
 
     def _read_argument(self, arguments: Sequence[object]) -> InitializeChatSession | None:
         argument = parse_only(JourneyArgument, arguments)
         if _is_repeated_by_temporal():
-            raise InvalidParameter("a journey is started without a cron schedule and without a retry policy")
+            raise InvalidParameter("a journey must be started without a cron schedule and without a retry policy")
         if workflow.info().workflow_id != workflow_id(argument.chat_session_id):
             raise InvalidParameter(
-                f"chat_session_id: the workflow ID of a session is {WORKFLOW_ID_PREFIX}<chat_session_id>",
+                f"chat_session_id: the workflow ID must be {WORKFLOW_ID_PREFIX}<chat_session_id>",
                 field="chat_session_id",
             )
         initialization = argument.initialization
@@ -242,7 +242,7 @@ class ChatSessionJourney:
             initialization.check(self._chat_session_id, workflow.now())
         return initialization
 
-    def _take_over(self, carried: CarriedState) -> None:
+    def _restore(self, carried: CarriedState) -> None:
         self._session = carried.session
         self._settings = carried.settings
         self._signals_seen = carried.signals_seen
@@ -250,14 +250,14 @@ class ChatSessionJourney:
         for signal in carried.signals:
             self._enqueue(_WaitingChange(Change.of(signal.request, signal.key), None, _size(signal.request)))
 
-    async def _open(self) -> None:
-        """Find the stored session or create it, before anything is decided."""
+    async def _load_or_create(self) -> None:
+        """Load the session or create it, before any change is decided."""
         if self._session is not None:  # carried over
             self._show_session()
             return
         if not is_session_id(self._chat_session_id):
             unnamed = InvalidParameter("the workflow ID names no session")
-            await self._fail(self._argument_error or unnamed, told=unnamed)
+            await self._fail(self._argument_error or unnamed, answer=unnamed)
         if self._initialization:
             try:
                 await self._create(self._initialization)
@@ -266,22 +266,22 @@ class ChatSessionJourney:
         if self._session is None:
             await self._load()
         while self._session is None:
-            asking = self._waiting_initialization()
-            if asking is None:
+            waiting = self._first_initialization()
+            if waiting is None:
                 await self._fail(self._argument_error or SessionNotFound())
             try:
-                await self._create(asking.request)
+                await self._create(waiting.request)
             except ApplicationError as failure:
-                self._inbox.settle_early(asking)
-                asking.answer.set_exception(failure)
-        while asking := self._waiting_initialization():  # the stores have just been asked
-            self._inbox.settle_early(asking)
-            self._answer(asking)
+                self._inbox.settle_early(waiting)
+                waiting.answer.set_exception(failure)
+        while waiting := self._first_initialization():  # the session was read from the stores just now
+            self._inbox.settle_early(waiting)
+            self._answer_initialization(waiting)
         self._initialization = None  # its context is not needed any more
         self._show_session()
 
     async def _load(self) -> None:
-        """Load the session, and store the change that woke the journey with it; mostly it is the only message."""
+        """Load the session and, in the same activity, store the change that woke the journey, usually the only one."""
         first = next(iter(self._inbox), None)
         waking = first if isinstance(first, _WaitingChange) else None
         wanted = LoadSession(
@@ -293,26 +293,26 @@ class ChatSessionJourney:
             error = from_failure(failure)
             if error is None:
                 raise
-            await self._fail(error, told=error)
-        self._adopt(loaded)
+            await self._fail(error, answer=error)
+        self._set_loaded(loaded)
         if loaded.applied and loaded.session and waking:
             self._inbox.settle_early(waking)
             if waking.answer:
-                waking.answer.set_result(Unchanged(loaded.session))  # it came with the change already
+                waking.answer.set_result(Unchanged(loaded.session))  # the session was loaded with the change
 
     async def _create(self, request: InitializeChatSession) -> None:
         wanted = CreateSession(session=request.session(workflow.now()), idempotency_key=request.key)
-        self._adopt(await run_activity(INITIALIZE, wanted, LoadedSession, summary="create the session"))
+        self._set_loaded(await run_activity(INITIALIZE, wanted, LoadedSession, summary="create the session"))
 
-    def _adopt(self, loaded: LoadedSession) -> None:
+    def _set_loaded(self, loaded: LoadedSession) -> None:
         self._session = loaded.session
         self._settings = loaded.settings
         self._note_advance(loaded.advanced_from)
 
-    # How it goes on.
+    # The main loop.
 
     async def _serve(self) -> None:
-        await self._open()
+        await self._load_or_create()
         while True:
             self._ensure_idle_timer()
             await workflow.wait_condition(lambda: bool(self._inbox) or self._can_close)
@@ -324,12 +324,12 @@ class ChatSessionJourney:
 
     @property
     def _has_ended(self) -> bool:
-        """Whether the journey is over for now, rather than to be continued as a new run."""
+        """Whether the journey ends here, instead of continuing as new."""
         return not self._inbox and (self._idle_timer.has_expired or self._cancelled or self._argument_error is not None)
 
     @property
     def _can_close(self) -> bool:
-        """Whether this run can close: not before every accepted update is answered, since closing would fail it."""
+        """Whether this run can close. It cannot while an accepted update is unanswered: closing would fail it."""
         return workflow.all_handlers_finished() and (self._has_ended or self._is_rollover_due)
 
     @property
@@ -367,31 +367,31 @@ class ChatSessionJourney:
         self._inbox.put(waiting)
         self._idle_timer.restart()
 
-    def _waiting_initialization(self) -> _WaitingInitialization | None:
+    def _first_initialization(self) -> _WaitingInitialization | None:
         return next((each for each in self._inbox if isinstance(each, _WaitingInitialization)), None)
 
-    def _answer(self, asking: _WaitingInitialization, error: JourneyError | None = None) -> None:
-        session, request = self._session, asking.request
+    def _answer_initialization(self, waiting: _WaitingInitialization, error: JourneyError | None = None) -> None:
+        session, request = self._session, waiting.request
         if session and session.is_for(request.tenant_id, request.user_id) and not error:
-            asking.answer.set_result(session)
+            waiting.answer.set_result(session)
         else:
-            asking.answer.set_exception(as_failure(error or SessionNotFound()))
+            waiting.answer.set_exception(as_failure(error or SessionNotFound()))
 
     # Changes.
 
     async def _apply(self, batch: Sequence[_Waiting]) -> None:
-        """Decide a batch, have it stored, and answer it."""
+        """Decide a batch, store it, and answer its messages."""
         changes = [waiting for waiting in batch if isinstance(waiting, _WaitingChange)]
         error: JourneyError | None = None
         try:
             decisions = await self._decide_and_store(
-                [waiting.change for waiting in changes], look=len(changes) < len(batch)
+                [waiting.change for waiting in changes], ask_stores=len(changes) < len(batch)
             )
         except ApplicationError as failure:
             if failure.type == SessionNotFound.code:
                 self._inbox.put_back(batch)
                 await self._fail(SessionNotFound())
-            if len(batch) > 1:  # one of them holds what the database refuses: find out which
+            if len(batch) > 1:  # the database refuses one of the changes: find out which
                 self._inbox.put_back(batch)
                 self._inbox.isolate_next(len(batch))
                 return
@@ -401,26 +401,27 @@ class ChatSessionJourney:
             if waiting.answer:
                 waiting.answer.set_result(decision)
             elif isinstance(decision, Refused):
-                self._refuse(decision.error)
+                self._record_refusal(decision.error)
         for each in batch:
             self._inbox.settle(each)
             if isinstance(each, _WaitingInitialization):
-                self._answer(each, error)
+                self._answer_initialization(each, error)
         self._show_session()
 
-    async def _decide_and_store(self, changes: Sequence[Change], *, look: bool) -> Sequence[Decision]:
-        """Decide changes and have them stored, again and again if the stores know more of them than this run does.
+    async def _decide_and_store(self, changes: Sequence[Change], *, ask_stores: bool) -> Sequence[Decision]:
+        """Decide changes and store them. If the stores are ahead of this run, decide again with what they hold.
 
         Args:
-            changes: In order.
-            look: Ask the stores even if nothing of the changes is left to ask, since others wait for an answer.
+            changes: The changes, in order.
+            ask_stores: Whether to ask the stores even if there is no key to look up. A waiting initialization is
+                answered with the session as the stores hold it.
         """
         known: dict[str, KnownChange] = {}
         while True:
             assert self._session is not None
             decisions, after = self._decide_all(self._session, changes, known)
             keys = tuple({change.key: None for change in changes if change.key not in known})
-            if not keys and not look:
+            if not keys and not ask_stores:
                 return decisions
             entries = tuple(decision.entry for decision in decisions if isinstance(decision, Applied))
             self._set_details()
@@ -428,13 +429,13 @@ class ChatSessionJourney:
                 UPDATE,
                 WriteChanges(base_revision=self._session.revision, keys=keys, entries=entries, session=after),
                 WrittenChanges,
-                summary=_summary(self._session, after, stored=len(entries), asked=len(changes)),
+                summary=_write_summary(self._session, after, stored=len(entries), asked=len(changes)),
             )
             self._note_advance(written.advanced_from)
             if written.outcome == "written":
                 self._session = written.session or after
                 return decisions
-            look = False
+            ask_stores = False
             self._session = written.session or self._session
             known |= {change.idempotency_key: change for change in written.known}
 
@@ -451,40 +452,42 @@ class ChatSessionJourney:
             decisions.append(decision)
         return decisions, session
 
-    def _refuse(self, error: JourneyError) -> None:
+    def _record_refusal(self, error: JourneyError) -> None:
         self._refusals = self._refusals.with_one_more(Refusal(at=workflow.now(), code=error.code, field=error.field))
         workflow.logger.warning("signal refused", extra={"code": error.code, "field": error.field})
         workflow.metric_meter().create_counter("journey_refused_signals", "Signals that were refused.", "signals").add(
             1, {"code": error.code}
         )
 
-    async def _fail(self, error: JourneyError, *, told: JourneyError | None = None) -> NoReturn:
-        """Close the run because there is nothing to serve.
+    async def _fail(self, error: JourneyError, *, answer: JourneyError | None = None) -> NoReturn:
+        """Fail the run because there is no session to serve.
 
         Args:
-            error: What the run fails with.
-            told: What those who wait are told; by default no more than that there is no such session.
+            error: The error of the run.
+            answer: The error that waiting callers get; by default only that there is no such session.
         """
-        told = told or SessionNotFound()
+        answer = answer or SessionNotFound()
         for waiting in self._inbox:
             if waiting.answer:
-                waiting.answer.set_exception(as_failure(told))
+                waiting.answer.set_exception(as_failure(answer))
             else:
-                self._refuse(told)
+                self._record_refusal(answer)
         await workflow.wait_condition(workflow.all_handlers_finished)
         raise as_failure(error)
 
-    # What people see.
+    # Logs and the Web UI.
 
     def _note_advance(self, advanced_from: int | None) -> None:
         if advanced_from is not None:
             self._note = (
-                f"The State Surface was ahead of revision {advanced_from} in Supabase; the session went on above it."
+                f"The State Surface was ahead of revision {advanced_from} in Supabase, so the revision was advanced."
             )
-            workflow.logger.warning("went on above the State Surface", extra={"advanced_from": advanced_from})
+            workflow.logger.warning(
+                "advanced the session past the State Surface", extra={"advanced_from": advanced_from}
+            )
 
     def _show_session(self) -> None:
-        """Bring what the Web UI lists and shows of this run up to the session."""
+        """Show the session in the Web UI: in the run's search attributes and in its details."""
         self._upsert_search_attributes()
         self._set_details()
 
@@ -498,21 +501,21 @@ class ChatSessionJourney:
             workflow.upsert_search_attributes(changed)
 
     def _set_details(self) -> None:
-        """Say in the Web UI's details how the session stands; it costs no event."""
+        """Describe the session in the Web UI's details, which adds no history event."""
         session = self._session
         if session is None:
             return
         lines = [
-            f"**{session.active_agent}** leads. Revision **{session.revision}** of {timestamp(session.updated_at)}."
+            f"**{session.active_agent}** leads. Revision **{session.revision}** from {timestamp(session.updated_at)}."
         ]
         if self._inbox.waiting:
             lines.append(
-                f"At least **{self._inbox.waiting}** messages wait to be stored; see Pending Activities if it lasts."
+                f"At least **{self._inbox.waiting}** messages wait to be stored; if this lasts, see Pending Activities."
             )
         if self._refusals.count:
             last = self._refusals.last[-1]
             lines.append(
-                f"Refused signals: **{self._refusals.count}**, lastly {last.code} {last.field} at {timestamp(last.at)}."
+                f"Refused signals: **{self._refusals.count}**; last: {last.code} {last.field} at {timestamp(last.at)}."
             )
         if self._note:
             lines.append(self._note)
@@ -528,8 +531,8 @@ def _is_repeated_by_temporal() -> bool:
     return info.cron_schedule is not None or info.retry_policy is not None
 
 
-def _accepted(model: type[RequestType], arguments: Sequence[object]) -> RequestType:
-    """Read a message that the validator let pass, perhaps another version's."""
+def _parse_accepted(model: type[RequestType], arguments: Sequence[object]) -> RequestType:
+    """Parse an update that a validator has accepted; it may have been the validator of another release."""
     try:
         return parse_only(model, arguments)
     except JourneyError as error:
@@ -540,10 +543,10 @@ def _load_summary(waking: _WaitingChange | None) -> str:
     return "load the session, and store the change that woke it" if waking else "load the session"
 
 
-def _summary(before: ChatSessionArtifact, after: ChatSessionArtifact, *, stored: int, asked: int) -> str:
-    """What a write is for, in a line for the Web UI."""
+def _write_summary(before: ChatSessionArtifact, after: ChatSessionArtifact, *, stored: int, asked: int) -> str:
+    """A write in one line for the Web UI."""
     if not stored:
-        return f"look up {asked} at revision {after.revision}"
+        return f"look up {asked} changes at revision {after.revision}"
     revisions = f"revision {after.revision}" if stored == 1 else f"revisions {before.revision + 1}-{after.revision}"
     left = f", {asked - stored} not stored" if stored < asked else ""
     leads = f", {after.active_agent} leads" if after.active_agent != before.active_agent else ""

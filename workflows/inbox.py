@@ -12,7 +12,7 @@ class Sized(Protocol):
 
     @property
     def size(self) -> int:
-        """Encoded, in bytes."""
+        """Encoded size in bytes."""
 
 
 Message = TypeVar("Message", bound=Sized)
@@ -21,21 +21,21 @@ Message = TypeVar("Message", bound=Sized)
 class Inbox(Generic[Message]):
     """A bounded queue whose messages are taken in batches.
 
-    A message counts as waiting until `settle` is called for it, also while its batch is being stored.
+    A message counts as waiting until it is settled, even while its batch is being stored.
 
     Attributes:
-        waiting: How many messages are not settled.
-        settled: How many are.
+        waiting: The number of messages that are not settled.
+        settled: The number of messages that are settled.
     """
 
     def __init__(self, *, max_messages: int, max_bytes: int, batch_messages: int, batch_bytes: int) -> None:
         """Make an empty inbox.
 
         Args:
-            max_messages: How many may wait.
-            max_bytes: Their encoded size together.
-            batch_messages: How many one batch may have.
-            batch_bytes: Their encoded size together; one message alone may be larger.
+            max_messages: How many messages may wait.
+            max_bytes: The encoded size that all waiting messages may have.
+            batch_messages: How many messages one batch may have.
+            batch_bytes: The encoded size that one batch may have. A single message may be larger.
         """
         self._queue: deque[Message] = deque()
         self._max_messages = max_messages
@@ -57,13 +57,13 @@ class Inbox(Generic[Message]):
         """Check that one more message may wait.
 
         Args:
-            size: Its encoded size in bytes.
+            size: The message's encoded size in bytes.
 
         Raises:
-            DatabaseUnavailable: Too many wait already.
+            DatabaseUnavailable: Too many messages, or too large ones, wait already.
         """
         if self.waiting >= self._max_messages or self._waiting_bytes + size > self._max_bytes:
-            raise DatabaseUnavailable("too many changes wait to be stored; send it again later")
+            raise DatabaseUnavailable("too many changes wait to be stored; send this one again later")
 
     def put(self, message: Message) -> None:
         """Add a message at the end."""
@@ -72,18 +72,18 @@ class Inbox(Generic[Message]):
         self._waiting_bytes += message.size
 
     def settle(self, message: Message) -> None:
-        """Count a message that was taken as done."""
+        """Count a message, which was taken in a batch, as settled."""
         self.waiting -= 1
         self._waiting_bytes -= message.size
         self.settled += 1
 
     def settle_early(self, message: Message) -> None:
-        """Take one message out of its turn, and count it as done."""
+        """Take one message before its turn, and count it as settled."""
         self._queue.remove(message)
         self.settle(message)
 
     def take_batch(self) -> list[Message]:
-        """Take the next messages, at least one; settle them, or put them back."""
+        """Take the next messages, at least one. The caller settles them or puts them back."""
         batch = [self._queue.popleft()]
         if self._isolated:
             self._isolated -= 1
@@ -95,13 +95,13 @@ class Inbox(Generic[Message]):
         return batch
 
     def put_back(self, batch: Sequence[Message]) -> None:
-        """Return a batch to the front."""
+        """Return a batch to the front of the queue."""
         self._queue.extendleft(reversed(batch))
 
     def isolate_next(self, count: int) -> None:
-        """Make the next batches hold one message each: one of them has to be found out."""
+        """Make each of the next batches hold one message, to find the one that cannot be stored."""
         self._isolated = count
 
     def count_settled(self) -> None:
-        """Count a message that never had to wait."""
+        """Count a message that never waited as settled."""
         self.settled += 1

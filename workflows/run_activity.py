@@ -1,8 +1,8 @@
-"""Run an activity where the workflow is, and as a regular one if that does not work at once.
+"""Run an activity as a local activity and, if that fails, as a regular activity.
 
-A local activity needs no workflow task of its own, which makes a short write cheap. If it fails for a reason that will
-pass, the same activity runs as a regular one: the server retries it for as long as an outage lasts, the history does
-not grow meanwhile, and the Web UI shows what the journey waits for and why.
+A local activity needs no further workflow task, which makes a short write cheap. If it fails with a retryable error,
+the same activity runs as a regular activity. The server then retries it for as long as an outage lasts, the history
+does not grow, and the Web UI shows the pending activity with its last error.
 """
 
 from typing import TypeVar
@@ -17,16 +17,16 @@ ResultType = TypeVar("ResultType", bound=Record)
 
 
 async def run_activity(name: str, argument: Record, result_type: type[ResultType], *, summary: str) -> ResultType:
-    """Run an activity until it succeeds, or fails for a reason that will not pass.
+    """Run an activity until it succeeds or fails with a non-retryable error.
 
     Args:
-        name: The activity's.
-        argument: What it takes. History records it only if the activity runs as a regular one.
-        result_type: What it answers.
-        summary: A line for people who look at the trace.
+        name: The activity's name.
+        argument: The activity's argument. History records it only if the activity runs as a regular activity.
+        result_type: The type of the activity's result.
+        summary: One line for people who look at the trace.
 
     Raises:
-        ApplicationError: It failed with an error that is not to be retried.
+        ApplicationError: The activity failed with a non-retryable error.
     """
     try:
         result: ResultType = await workflow.execute_local_activity(
@@ -39,7 +39,7 @@ async def run_activity(name: str, argument: Record, result_type: type[ResultType
             summary=summary,
         )
     except FailureError as error:
-        _raise_if_final(error)
+        _raise_if_non_retryable(error)
     else:
         return result
     try:
@@ -52,12 +52,12 @@ async def run_activity(name: str, argument: Record, result_type: type[ResultType
             summary=summary,
         )
     except FailureError as error:
-        _raise_if_final(error)
+        _raise_if_non_retryable(error)
         raise
     return result
 
 
-def _raise_if_final(error: FailureError) -> None:
+def _raise_if_non_retryable(error: FailureError) -> None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ApplicationError) and cause.non_retryable:

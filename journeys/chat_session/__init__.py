@@ -1,6 +1,7 @@
-"""Chat Session Management: a chat session is created exactly once, read back, and its shared context is changed.
+"""Chat Session Management: create a chat session exactly once, read it, and change its shared context.
 
-What other systems send is in `messages`, what they get in `session` and `answers`. `names` and `keys` let anyone derive
-a session's IDs. `rules` decides what becomes of a change. `activities` and `continuation` are what the journey's own
-workflow and activities tell each other.
+* `messages`: the requests of other systems; `session` and `answers`: the answers that they get; `errors`.
+* `names` and `keys`: how any client derives a session's IDs and keys.
+* `rules`: how a change is decided; `limits`: how large things may be.
+* `activities`: the arguments and results of activities; `continuation`: the state that continue-as-new carries over.
 """

@@ -1,4 +1,4 @@
-"""What the chat session workflow and its activities tell each other."""
+"""The arguments and results of the chat session's activities."""
 
 from typing import Final, Literal
 
@@ -10,20 +10,20 @@ from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
 from journeys.identifiers import Timestamp
 from journeys.messages import Record
 
-# Histories of runs that began under an earlier name of the field have `policy`.
+# Older histories hold this field under its former name, `policy`.
 SETTINGS_NAMES: Final = AliasChoices("settings", "policy")
 
 
 class SessionSettings(Record):
-    """The worker's settings that a journey goes by.
+    """The worker's settings that a session's workflow follows.
 
-    The workflow gets them as the result of an activity, so its history holds them: another worker that replays it, with
-    other settings, decides the same.
+    An activity returns them, so the workflow's history holds them. A worker with other settings that replays the
+    history therefore makes the same decisions.
 
     Attributes:
         limits: How large changes and contexts may be.
-        idle_seconds: After so long without a message the journey completes.
-        rollover_messages: After so many messages a run continues as new; one that began with a large context later.
+        idle_seconds: Seconds without a message after which the journey completes.
+        rollover_messages: Messages after which a run continues as new; more if the run began with a large context.
     """
 
     limits: Limits = Field(default_factory=Limits)
@@ -32,18 +32,18 @@ class SessionSettings(Record):
 
 
 class AcceptedChange(Record):
-    """A change that was accepted and is not applied yet, under the key that it has."""
+    """A change that is accepted and not applied yet, with its idempotency key."""
 
     request: SignalChatContext
     key: str
 
 
 class LoadSession(Record):
-    """Load a stored session, after bringing the State Surface up to it.
+    """Load a stored session, and bring the State Surface up to its revision.
 
     Attributes:
-        change: To apply at once where nothing speaks against it; else it is judged with the others.
-        at: When it is applied.
+        change: A change to store in the same call if it can be applied as it is; otherwise the workflow decides it.
+        at: The time at which the change is applied.
     """
 
     chat_session_id: str
@@ -52,11 +52,11 @@ class LoadSession(Record):
 
 
 class CreateSession(Record):
-    """Create a session unless it is there.
+    """Create a session unless it exists.
 
     Attributes:
-        session: As it is to be.
-        idempotency_key: Of the initialization.
+        session: The session to create.
+        idempotency_key: The initialization's idempotency key.
     """
 
     session: ChatSessionArtifact
@@ -64,12 +64,13 @@ class CreateSession(Record):
 
 
 class LoadedSession(Record):
-    """What is stored, in both stores.
+    """A session as both stores hold it.
 
     Attributes:
-        session: None where there is no such session.
-        advanced_from: The revision it was raised from because the State Surface was ahead of Supabase.
-        applied: Whether the session has the change that it was loaded with, by this very call.
+        session: None if there is no such session.
+        advanced_from: The session's former revision, if the session was advanced because the State Surface was ahead
+            of Supabase.
+        applied: Whether this call stored the change of its `LoadSession`.
     """
 
     session: ChatSessionArtifact | None
@@ -79,13 +80,13 @@ class LoadedSession(Record):
 
 
 class WriteChanges(Record):
-    """Store a batch of changes, all or none, after looking its keys up in the ledger.
+    """Store a batch of changes, all or none, after looking up its keys in the ledger.
 
     Attributes:
-        base_revision: The revision that the batch was judged against.
-        keys: The idempotency keys to look up; a known one stops the batch.
-        entries: The changes to apply, in order; none where only keys are looked up.
-        session: The session after the last of them.
+        base_revision: The revision that the batch was decided against.
+        keys: The idempotency keys to look up. If the ledger has one of them, nothing is written.
+        entries: The changes to apply, in order; empty if the batch only looks up keys.
+        session: The session after the last change.
     """
 
     base_revision: int
@@ -95,7 +96,7 @@ class WriteChanges(Record):
 
 
 class KnownChange(Record):
-    """What the ledger knows of a change that was applied before."""
+    """A change that was applied before, as the ledger has it."""
 
     revision: int
     idempotency_key: str
@@ -106,17 +107,17 @@ class KnownChange(Record):
 
 
 class WrittenChanges(Record):
-    """What became of a batch.
+    """The outcome of a batch.
 
     Attributes:
-        outcome: `written`: both stores hold it. `stopped`: nothing was written, since keys are known or the
-            stored revision is another one; decide again with `known` and `session`.
-        known: What the ledger has under the batch's keys.
-        session: What is stored, where that is not what the batch was judged against.
+        outcome: `written`: both stores hold the batch. `stopped`: nothing was written, because the ledger has one of
+            the keys or the stored revision is not the base revision; decide again with `known` and `session`.
+        known: The changes that the ledger has under the batch's keys.
+        session: The stored session, if the workflow does not have it yet.
         advanced_from: As in `LoadedSession`.
     """
 
-    # Every acknowledged update has one of these in its history, so what it need not say is left out.
+    # History holds one of these for every acknowledged update, so default values are left out.
     outcome: Literal["written", "stopped"] = Field(default="written", exclude_if=lambda outcome: outcome == "written")
     known: tuple[KnownChange, ...] = Field(default=(), exclude_if=lambda known: not known)
     session: ChatSessionArtifact | None = Field(default=None, exclude_if=lambda session: session is None)

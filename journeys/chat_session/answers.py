@@ -1,4 +1,4 @@
-"""What the journey answers to its messages."""
+"""The journey's answers to its messages."""
 
 from journeys.chat_session.messages import UpdateChatContext
 from journeys.chat_session.rules import Decision, Duplicate, Refused
@@ -9,7 +9,7 @@ from journeys.messages import Record
 
 
 class Refusal(Record):
-    """A signal that was refused. Never its text, values or IDs."""
+    """A refused signal. It never shows the signal's text, values or IDs."""
 
     at: Timestamp
     code: str
@@ -17,24 +17,24 @@ class Refusal(Record):
 
 
 class Refusals(Record):
-    """What became of signals, whose senders cannot be answered: how many were refused, and the last ten."""
+    """How many signals were refused, and the last ten of them. A query shows them, because a signal has no answer."""
 
     count: int = 0
     last: tuple[Refusal, ...] = ()
 
     def with_one_more(self, refusal: Refusal) -> "Refusals":
-        """These and one more."""
+        """A copy with one more refusal."""
         return Refusals(count=self.count + 1, last=(*self.last[-9:], refusal))
 
 
 class ChatSessionView(ChatSessionArtifact):
-    """What `get_chat_session` answers: the session, and of a live journey the signals that it refused."""
+    """The answer of `get_chat_session`: the session and, if its journey is awake, the signals that it refused."""
 
     refusals: Refusals | None = None
 
 
 class UpdateReceipt(ChatSessionReceipt):
-    """What `update_chat_context` answers with `returning: receipt`.
+    """The answer of `update_chat_context` with `returning: receipt`.
 
     Attributes:
         applied_revision: The revision that holds this change.
@@ -46,7 +46,7 @@ class UpdateReceipt(ChatSessionReceipt):
 
 
 class UpdatedChatSession(ChatSessionArtifact, UpdateReceipt):
-    """What `update_chat_context` answers: the session as it is now, and the receipt's fields."""
+    """The answer of `update_chat_context`: the session with the change, and the receipt's fields."""
 
 
 class ChatSessionHistory(Record):
@@ -54,7 +54,7 @@ class ChatSessionHistory(Record):
 
     Attributes:
         entries: Oldest first.
-        complete: Whether nothing follows; else ask again after the last entry's revision.
+        complete: Whether this is the last page. If not, ask again with the last entry's revision as `after_revision`.
     """
 
     chat_session_id: Uuid
@@ -65,12 +65,12 @@ class ChatSessionHistory(Record):
 def answer_update(
     decision: Decision, current: ChatSessionArtifact, request: UpdateChatContext
 ) -> UpdatedChatSession | UpdateReceipt:
-    """Answer an update whose decision both stores hold.
+    """Make the answer to an update, once both stores hold the change.
 
     Args:
-        decision: What became of the change.
+        decision: The decision about the change.
         current: The session as it is now.
-        request: What was asked for.
+        request: The update's request.
 
     Raises:
         ApplicationError: The change was refused.

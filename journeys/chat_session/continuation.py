@@ -1,4 +1,4 @@
-"""What one run of a chat session's journey hands to the next when it continues as new."""
+"""The state that one run of a chat session's journey carries over to the next with continue-as-new."""
 
 from pydantic import Field
 
@@ -12,8 +12,8 @@ class CarriedState(Record):
     """The state of a journey between two runs.
 
     Attributes:
-        session: None where it is too large to carry; it is loaded again then.
-        signals: In the order in which they came.
+        session: None if it is too large to carry; the next run loads it.
+        signals: The signals that still wait, oldest first.
         signals_seen: How many signals the journey has received since its first run.
     """
 

@@ -4,7 +4,7 @@ from journeys.errors import JourneyError
 
 
 class SessionNotFound(JourneyError):  # noqa: N818 - named as the contract's code
-    """No such session for this tenant and user; whether it exists for others is not said."""
+    """This tenant and user have no such session. The error does not say whether others have it."""
 
     code = "SESSION_NOT_FOUND"
 
@@ -13,6 +13,6 @@ class SessionNotFound(JourneyError):  # noqa: N818 - named as the contract's cod
 
 
 class ContextTooLarge(JourneyError):  # noqa: N818
-    """The change, or the context it would make, is over its limit in bytes."""
+    """The change, or the context that it would make, has more bytes than its limit allows."""
 
     code = "CONTEXT_TOO_LARGE"

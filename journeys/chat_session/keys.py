@@ -1,6 +1,6 @@
 """How a session's ID and the idempotency keys of its messages are derived; `idempotency_keys.json` has worked examples.
 
-Every key is the hash of canonical JSON. Concatenating IDs would make tenant `a` with user `bc` the same as tenant `ab`
+Every key is the hash of canonical JSON. Concatenated IDs would give tenant `a` with user `bc` the key of tenant `ab`
 with user `c`.
 """
 
@@ -32,12 +32,12 @@ def session_key(tenant_id: str, user_id: str, requested_at: datetime) -> str:
 
 
 def session_id(key: str) -> str:
-    """The session that an initialization's idempotency key stands for, as a UUID."""
+    """The ID of the session that an initialization with this idempotency key creates: a UUID."""
     return str(uuid5(_NAMESPACE, key))
 
 
 def is_session_id(text: str) -> bool:
-    """Whether a text can be a session's ID: a UUID in its canonical form."""
+    """Whether a text has the form of a session's ID: a UUID in lower case."""
     return _UUID.fullmatch(text) is not None
 
 
@@ -46,15 +46,14 @@ def update_key(
 ) -> str:
     """The idempotency key of a change whose caller names none.
 
-    The key is bound to the context state that the change was written against: to its base if it names one, else to the
-    message itself. It is never bound to the current revision, because a message that Temporal delivers twice would then
-    be two changes.
+    The key depends on the base revision if the caller names one, and on the message's identity otherwise. It never
+    depends on the current revision: a message that is delivered twice would then be two changes.
 
     Args:
-        chat_session_id: The session that the change goes to.
-        change: What it changes; see `journeys.chat_session.messages.SignalChatContext.change`.
-        base_revision: The base that the caller named.
-        message: The message's identity, used if no base is named.
+        chat_session_id: The session that is changed.
+        change: The content of the change; see `journeys.chat_session.messages.SignalChatContext.change`.
+        base_revision: The base revision that the caller names.
+        message: The message's identity, used if there is no base revision.
     """
     state: dict[str, JsonValue] = {"message": message} if base_revision is None else {"base_revision": base_revision}
     return canonical_hash(

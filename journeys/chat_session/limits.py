@@ -1,4 +1,4 @@
-"""How large things may be."""
+"""How large messages, contexts, batches and backlogs may be."""
 
 from typing import Annotated, Final
 
@@ -8,31 +8,31 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
 MAX_BACKLOG_MESSAGES: Final = 1000
-"""Messages that one journey holds while they wait to be stored."""
+"""Messages of one journey that may wait to be stored."""
 
 MAX_BACKLOG_BYTES: Final = MIB
-"""Encoded size of these messages. With a carried context they stay under Temporal's 2 MiB for one argument."""
+"""Encoded size of the waiting messages. With a carried context, it stays below Temporal's 2 MiB for one payload."""
 
 MAX_BATCH_MESSAGES: Final = 100
-"""Changes that are decided and stored at once; keeps one activation far below the workflow task timeout."""
+"""Changes in one batch. This few are decided in far less than the workflow task timeout."""
 
 MAX_BATCH_BYTES: Final = 512 * KIB
-"""Encoded size of these changes. With the context they make up one activity argument."""
+"""Encoded size of the changes in one batch. They and the context are one activity argument."""
 
 MAX_STORED_CONTEXT_BYTES: Final = 768 * KIB
-"""A context that somebody stored by hand loads up to this size, whatever the limit for changes is."""
+"""The largest stored context that can be loaded. An edit of the database may exceed the deployment's own limit."""
 
 MAX_PAGE_BYTES: Final = 768 * KIB
 """Encoded size of a page of a session's ledger; one entry always fits."""
 
 MAX_CHANGE_BYTES: Final = 256 * KIB
-"""The most that a deployment may allow one change."""
+"""The largest `Limits.change_bytes` that a deployment may set."""
 
 MAX_NESTING: Final = 100
-"""The most that a deployment may allow a context."""
+"""The largest `Limits.nesting` that a deployment may set."""
 
 MAX_CARRIED_CONTEXT_BYTES: Final = 384 * KIB
-"""A larger context is loaded again by the next run instead of being carried over to it."""
+"""The largest context that continue-as-new carries over. The next run loads a larger one from the store."""
 
 
 ContextBytes = Annotated[int, Field(ge=1, le=MAX_STORED_CONTEXT_BYTES)]
@@ -41,7 +41,7 @@ Nesting = Annotated[int, Field(ge=2, le=MAX_NESTING)]
 
 
 class Limits(BaseModel):
-    """Limits that a deployment may set; the defaults are the contract's.
+    """The limits that a deployment may set. The defaults are the contract's.
 
     Attributes:
         context_bytes: Canonical size of a session's context.

@@ -1,7 +1,7 @@
-"""What other systems send to a chat session's journey.
+"""The requests that other systems send to a chat session's journey.
 
-Intents: `initialize_chat_session` creates a session exactly once, `get_chat_session` reads it,
-`update_chat_context` changes the conversation context that its agents share.
+`initialize_chat_session` creates a session exactly once, `get_chat_session` reads it, and `update_chat_context` changes
+the conversation context that its agents share.
 """
 
 from datetime import datetime, timedelta
@@ -22,14 +22,15 @@ CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 
 
 class InitializeChatSession(Request):
-    """Create the session of a tenant's user, or find it where it exists.
+    """Create a session, or find it if it exists.
 
     Attributes:
-        tenant_id: Whose platform.
-        user_id: Who opened the chat.
-        requested_at: When they did. Stamp it once and keep it over retries: the session's ID comes from it.
-        active_agent: Who leads at first; ignored where the session exists.
-        context: What the agents know at first; ignored where the session exists.
+        tenant_id: The tenant that the session belongs to.
+        user_id: The user who opened the chat.
+        requested_at: When the user opened the chat. Stamp it once and keep it over retries: the session's ID is
+            derived from it.
+        active_agent: The agent that leads at first; ignored if the session exists.
+        context: The conversation context at first; ignored if the session exists.
     """
 
     tenant_id: Identifier
@@ -40,11 +41,11 @@ class InitializeChatSession(Request):
 
     @property
     def key(self) -> str:
-        """The idempotency key."""
+        """The initialization's idempotency key."""
         return session_key(self.tenant_id, self.user_id, self.requested_at)
 
     def session(self, now: datetime) -> ChatSessionArtifact:
-        """The session to create, as it is at its creation."""
+        """The session to create, if it is created now."""
         return ChatSessionArtifact(
             chat_session_id=session_id(self.key),
             tenant_id=self.tenant_id,
@@ -58,14 +59,14 @@ class InitializeChatSession(Request):
         )
 
     def check(self, chat_session_id: str, now: datetime) -> None:
-        """Check that this creates the session it was sent to, and not in the future.
+        """Check that this request is for this session, and that `requested_at` is not in the future.
 
         Raises:
-            InvalidParameter: It does not.
+            InvalidParameter: One of the two is not so.
         """
         if session_id(self.key) != chat_session_id:
             raise InvalidParameter(
-                "requested_at: tenant, user and time do not derive this session's ID; keep requested_at over retries",
+                "requested_at: tenant, user and time derive another session's ID; keep requested_at over retries",
                 field="requested_at",
             )
         if self.requested_at > now + CLOCK_TOLERANCE:
@@ -75,7 +76,7 @@ class InitializeChatSession(Request):
 
 
 class InitialState(Request):
-    """What a journey's argument says of the session to create; see `InitializeChatSession`."""
+    """The session to create, as a journey's argument describes it; see `InitializeChatSession`."""
 
     requested_at: Timestamp
     active_agent: Agent = DEFAULT_AGENT
@@ -85,8 +86,8 @@ class InitialState(Request):
 class JourneyArgument(Request):
     """The workflow's argument.
 
-    With `initialize` the journey creates the session if it is not there yet; without, it resumes one that is
-    stored. It is only a claim: the stored row says whose session it is.
+    With `initialize`, the journey creates the session if it does not exist. Without it, the journey resumes a stored
+    session. The argument is only a claim: the stored row says whose session it is.
     """
 
     chat_session_id: Uuid
@@ -95,14 +96,14 @@ class JourneyArgument(Request):
     initialize: InitialState | None = None
 
     @model_validator(mode="after")
-    def _initializing_names_the_user(self) -> Self:
+    def _require_user_to_initialize(self) -> Self:
         if self.initialize and self.user_id is None:
             raise InvalidParameter("user_id: is needed to initialize a session", field="user_id")
         return self
 
     @property
     def initialization(self) -> InitializeChatSession | None:
-        """The message that this argument stands for, if it initializes."""
+        """The initialization that this argument asks for, if any."""
         if self.initialize is None or self.user_id is None:
             return None
         return InitializeChatSession(
@@ -115,7 +116,11 @@ class JourneyArgument(Request):
 
 
 class GetChatSession(Request):
-    """Read a session: of the journey that is asked, by its ID, or the user's most recent active one."""
+    """Read a session.
+
+    A query reads the session of the journey that it is sent to. The activity reads the session with `chat_session_id`
+    or, without an ID, the user's most recent active session.
+    """
 
     tenant_id: Identifier
     user_id: Identifier | None = None
@@ -123,7 +128,7 @@ class GetChatSession(Request):
 
 
 class GetChatSessionHistory(Request):
-    """Read a session's ledger, oldest first, as far as one answer holds."""
+    """Read a page of a session's ledger, oldest entry first."""
 
     tenant_id: Identifier
     chat_session_id: Uuid
@@ -132,17 +137,17 @@ class GetChatSessionHistory(Request):
 
 
 class SignalChatContext(Request):
-    """Change the shared context and hand the conversation over, without waiting for an answer.
+    """Change the shared context, the active agent, or both, without waiting for an answer.
 
     Attributes:
-        tenant_id: Whose session.
-        user_id: Which user's; null for a service that acts for the tenant.
+        tenant_id: The tenant that the session belongs to.
+        user_id: The user that the session belongs to; null if a service acts for the tenant.
         context: A JSON Merge Patch (RFC 7396) to the context.
         append: Items to add to the end of top-level arrays of the patched context.
-        active_agent: Who leads from now on.
-        merge_strategy: `replace` applies `context` to an empty one and needs the current `base_revision`.
+        active_agent: The agent that leads from now on.
+        merge_strategy: `replace` applies `context` to an empty context. It needs the current `base_revision`.
         base_revision: The revision that the change was written against.
-        idempotency_key: Names this change; sent again with it, it stands once.
+        idempotency_key: Identifies the change: it is applied once, however often it is sent under this key.
         author: Who makes the change; kept in the ledger.
     """
 
@@ -157,7 +162,7 @@ class SignalChatContext(Request):
     author: Author | None = None
 
     @model_validator(mode="after")
-    def _replacing_is_complete(self) -> Self:
+    def _require_fields_to_replace(self) -> Self:
         if self.merge_strategy == "replace":
             if self.context is None:
                 raise InvalidParameter("context: is needed to replace the context", field="context")
@@ -170,7 +175,7 @@ class SignalChatContext(Request):
 
     @property
     def change(self) -> dict[str, JsonValue]:
-        """What the message changes, apart from who sends it and how: defaults filled in, null where absent."""
+        """The content of the change, without its sender and delivery: defaults filled in, null for an absent field."""
         return {
             "context": self.context,
             "append": {key: list(items) for key, items in self.append.items()} if self.append is not None else None,
@@ -182,8 +187,8 @@ class SignalChatContext(Request):
         """The idempotency key of this change.
 
         Args:
-            chat_session_id: The session it goes to.
-            message: The identity of the message, which stands for the context state where no base does.
+            chat_session_id: The session that is changed.
+            message: The message's identity, used if the request has neither a key nor a base revision.
         """
         return self.idempotency_key or update_key(
             chat_session_id, self.change, base_revision=self.base_revision, message=message
@@ -191,7 +196,7 @@ class SignalChatContext(Request):
 
 
 class UpdateChatContext(SignalChatContext):
-    """The same, acknowledged: it is answered when both stores hold it.
+    """The same change as an update, which is answered once both stores hold the change.
 
     Attributes:
         returning: `receipt` leaves the context out of the answer.

@@ -1,4 +1,4 @@
-"""The names of the journey Chat Session Management, the same in every language."""
+"""The names of the journey Chat Session Management, for clients in any language."""
 
 from typing import Final
 

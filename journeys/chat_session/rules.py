@@ -1,8 +1,16 @@
-"""What becomes of a change: the one order in which every change is decided.
+"""The rules that decide a change, in the same order for every change.
 
-Shape comes first and is `journeys.messages.parse`. Then, against the session as the changes before it left it:
-tenant and user; key; base; replace or merge, append, agent; no change at all; size. A change that is refused leaves no
-trace for those after it.
+`journeys.messages.parse` has checked the shape. The rules then look at the session as the earlier changes left it:
+
+1. Is the session this tenant's and user's?
+2. Is the idempotency key known? If so, the change is a duplicate or a conflict.
+3. Is the change itself small and flat enough?
+4. Does the base revision fit?
+5. Make the new context (replace or merge, then append) and the new active agent.
+6. Does anything change? If not, only a key or a base revision in the request makes it a revision.
+7. Is the new context small enough?
+
+A refused change has no effect on later changes.
 """
 
 from collections.abc import Mapping
@@ -29,10 +37,10 @@ class Change:
     """A change that waits to be decided.
 
     Attributes:
-        request: What is asked for.
-        key: Its idempotency key.
-        content: What it changes, apart from who sends it and how.
-        content_hash: Hex SHA-256 of the canonical content: equal for the same change.
+        request: The request for the change.
+        key: The change's idempotency key.
+        content: See `SignalChatContext.change`.
+        content_hash: Hex SHA-256 of the canonical content. Equal hashes mean the same change.
         content_bytes: Canonical size of the content.
     """
 
@@ -44,7 +52,7 @@ class Change:
 
     @classmethod
     def of(cls, request: SignalChatContext, key: str) -> Self:
-        """The change that a message asks for under an idempotency key."""
+        """The change that a request makes under an idempotency key."""
         content = request.change
         encoded = canonical(content)
         return cls(
@@ -59,8 +67,8 @@ class Change:
         """Check the change's own size and nesting.
 
         Raises:
-            ContextTooLarge: It is over `limits.change_bytes`.
-            InvalidParameter: It is nested more deeply than `limits.nesting`.
+            ContextTooLarge: The change is larger than `limits.change_bytes`.
+            InvalidParameter: The change is nested more deeply than `limits.nesting`.
         """
         check_i_json(self.request.context, field="context", depth=limits.nesting)
         check_i_json(self.request.append, field="append", depth=limits.nesting)
@@ -73,7 +81,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The change makes a new revision: the session after it, and what the ledger is to keep."""
+    """The change makes a new revision: the session after it, and its ledger entry."""
 
     session: ChatSessionArtifact
     entry: LedgerEntry
@@ -88,14 +96,14 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The change changes nothing."""
+    """The change leaves the session as it is."""
 
     session: ChatSessionArtifact
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The change is refused."""
+    """The change is refused with an error."""
 
     error: JourneyError
 
@@ -110,17 +118,14 @@ def decide(
     limits: Limits,
     now: datetime,
 ) -> Decision:
-    """Decide one change.
+    """Decide one change. This stores nothing.
 
     Args:
-        session: The session as the changes before this one left it.
-        change: What is asked for.
-        known: What the ledger, and the batch before this change, have under its key.
-        limits: How large it and its outcome may be.
-        now: When it is applied.
-
-    Returns:
-        What becomes of it. Nothing is stored yet.
+        session: The session as the earlier changes left it.
+        change: The change to decide.
+        known: Changes that the ledger has, or that come earlier in the batch, by idempotency key.
+        limits: How large the change and the new context may be.
+        now: The time at which the change is applied.
     """
     request = change.request
     if not session.is_for(request.tenant_id, request.user_id):
@@ -130,20 +135,20 @@ def decide(
             return Duplicate(earlier)
         return Refused(
             IdempotencyConflict(
-                "idempotency_key: already stands for another change of this session; use a new key",
+                "idempotency_key: was used for another change of this session; use a new key",
                 field="idempotency_key",
             )
         )
     try:
         change.check(limits)
         _check_base(session, request)
-        context = _changed_context(session.context, request)
+        context = _new_context(session.context, request)
     except JourneyError as error:
         return Refused(error)
     agent = request.active_agent or session.active_agent
     encoded = canonical(context)
     context_hash = sha256(encoded).hexdigest()
-    if context_hash == session.context_hash and agent == session.active_agent and not _always_counts(request):
+    if context_hash == session.context_hash and agent == session.active_agent and not _always_makes_a_revision(request):
         return Unchanged(session)
     if context_hash != session.context_hash:
         try:
@@ -173,7 +178,7 @@ def decide(
 
 
 def as_known(entry: LedgerEntry) -> KnownChange:
-    """What the rest of a batch knows of a change that was decided before it."""
+    """A decided change, as the later changes of its batch know it."""
     return KnownChange(
         revision=entry.revision,
         idempotency_key=entry.idempotency_key,
@@ -190,33 +195,33 @@ def _check_base(session: ChatSessionArtifact, request: SignalChatContext) -> Non
         return
     if base > session.revision:
         raise RevisionConflict(
-            f"base_revision: {base} is ahead of the session's {session.revision}; read it again",
+            f"base_revision: {base} is ahead of the session's {session.revision}; read the session again",
             field="base_revision",
         )
     if request.merge_strategy == "replace":
         raise RevisionConflict(
-            f"base_revision: the session has moved on from {base} to {session.revision}; read it, then replace",
+            f"base_revision: the session has moved on from {base} to {session.revision}; read it again, then replace",
             field="base_revision",
         )
 
 
-def _changed_context(context: Context, request: SignalChatContext) -> Context:
+def _new_context(context: Context, request: SignalChatContext) -> Context:
     before: JsonValue = {} if request.merge_strategy == "replace" else context
     patched = before if request.context is None else merge_patch(before, request.context)
     assert isinstance(patched, dict)
     return append_items(patched, request.append) if request.append else patched
 
 
-def _always_counts(request: SignalChatContext) -> bool:
+def _always_makes_a_revision(request: SignalChatContext) -> bool:
     return request.idempotency_key is not None or request.base_revision is not None
 
 
 def check_context(context: Context, limits: Limits) -> None:
-    """Check the size and nesting of a context that a session is to start with.
+    """Check the size and nesting of a new session's context.
 
     Raises:
-        ContextTooLarge: It is over `limits.context_bytes`.
-        InvalidParameter: It is nested more deeply than `limits.nesting`.
+        ContextTooLarge: The context is larger than `limits.context_bytes`.
+        InvalidParameter: The context is nested more deeply than `limits.nesting`.
     """
     check_i_json(context, field="context", depth=limits.nesting)
     check_context_size(len(canonical(context)), limits)
@@ -226,7 +231,7 @@ def check_context_size(size: int, limits: Limits) -> None:
     """Check a context's canonical size in bytes.
 
     Raises:
-        ContextTooLarge: It is over `limits.context_bytes`.
+        ContextTooLarge: The size is larger than `limits.context_bytes`.
     """
     if size > limits.context_bytes:
         raise ContextTooLarge(

@@ -1,4 +1,4 @@
-"""A chat session as it is stored, registered and read back, and the ledger of its changes."""
+"""A chat session as it is stored, registered and read, and the ledger of its changes."""
 
 from typing import Annotated, Literal
 
@@ -11,9 +11,9 @@ from journeys.messages import Record
 Agent = Annotated[
     str,
     StringConstraints(max_length=255),
-    AfterValidator(matching(r"guide|liaison_[a-z][a-z0-9_]*", "is guide or liaison_<pillar>")),
+    AfterValidator(matching(r"guide|liaison_[a-z][a-z0-9_]*", "must be guide or liaison_<pillar>")),
 ]
-"""Who leads the conversation: `guide`, or `liaison_<pillar>`."""
+"""The agent that leads the conversation: `guide` or `liaison_<pillar>`."""
 
 Context = dict[str, JsonValue]
 """The conversation context that all agents of a session share."""
@@ -23,7 +23,7 @@ Revision = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 
 
 class ChatSessionReceipt(Record):
-    """A session as it is, without its context.
+    """A session without its context.
 
     Attributes:
         context_hash: Hex SHA-256 of the canonical context.
@@ -43,21 +43,21 @@ class ChatSessionReceipt(Record):
 
 
 class ChatSessionArtifact(ChatSessionReceipt):
-    """The chat session as an artifact: what is stored, registered and read back."""
+    """A chat session with its context, as it is stored, registered and read."""
 
     context: Context
 
     def is_for(self, tenant_id: str, user_id: str | None) -> bool:
-        """Whether a tenant's user, or without one a service of the tenant, may see and change this session."""
+        """Whether this user may see and change the session; without a user, whether a service of the tenant may."""
         return self.tenant_id == tenant_id and user_id in (None, self.user_id)
 
 
 class LedgerEntry(Record):
-    """One applied change as the ledger keeps it, with the state of the session after it.
+    """One applied change as the ledger keeps it, with parts of the session after the change.
 
     Attributes:
-        context_hash: Null after a change by hand that no journey has loaded since.
-        author: Who made it; `manual` for a hand on the database, `journey` for the engine's own repair.
+        context_hash: Null after somebody has edited the database, until a journey loads the session.
+        author: Who made the change: `manual` if somebody edited the database, `journey` if the engine repaired it.
     """
 
     revision: Revision

@@ -41,14 +41,14 @@ class ContextChange(TypedDict, total=False):
     """A change of a session's context.
 
     Attributes:
-        tenant_id: Whose session.
-        user_id: Which user's; None for a service that acts for the tenant.
+        tenant_id: The tenant that the session belongs to.
+        user_id: The user that the session belongs to; None if a service acts for the tenant.
         context: A JSON Merge Patch (RFC 7396): deep merge, None removes a key, arrays are replaced.
-        append: Items to add to the end of top-level arrays; one with the `id` of another replaces it.
-        active_agent: Hands the conversation to `guide` or `liaison_<pillar>`.
-        merge_strategy: `replace` applies `context` to an empty one and needs the current `base_revision`.
+        append: Items to add to the end of top-level arrays. An item replaces the item that has the same string `id`.
+        active_agent: The agent that leads from now on: `guide` or `liaison_<pillar>`.
+        merge_strategy: `replace` applies `context` to an empty context. It needs the current `base_revision`.
         base_revision: The revision that the change was written against.
-        idempotency_key: Names the change, so that it can be sent again and stands once.
+        idempotency_key: Identifies the change: it is applied once, however often it is sent under this key.
         author: Who makes the change; kept in the ledger.
     """
 
@@ -66,18 +66,18 @@ class ContextChange(TypedDict, total=False):
 class ChatSessions:
     """Create, read and change chat sessions.
 
-    Each call has one deadline for all its retries. A retry carries the same update ID, so a call that is lost on the
-    way, or arrives twice, is done once. After `DatabaseUnavailable` or `EngineUnavailable` a change may still be
+    Each call has one deadline for all its retries. The retries of an update have the same update ID, so the update is
+    applied once, even if a reply is lost. After `DatabaseUnavailable` or `EngineUnavailable`, a change may still be
     applied: send it again under the same `idempotency_key`.
     """
 
     def __init__(self, client: Client, *, task_queue: str | None = None, deadline: timedelta | None = None) -> None:
-        """Use a client, whatever its data converter, as long as it writes plain JSON.
+        """Use a Temporal client. Its data converter must write plain JSON.
 
         Args:
-            client: Connected to the namespace of the journeys.
-            task_queue: Which their workers poll; by default the setting `JOURNEY_TASK_QUEUE`.
-            deadline: Of each call; by default the setting `JOURNEY_DEADLINE_SECONDS`.
+            client: A client of the journeys' namespace.
+            task_queue: The task queue that the journeys' workers poll; by default the setting `JOURNEY_TASK_QUEUE`.
+            deadline: The deadline of each call; by default the setting `JOURNEY_DEADLINE_SECONDS`.
         """
         settings = read_settings(ClientSettings)
         self._transport = Transport(
@@ -94,7 +94,7 @@ class ChatSessions:
 
         Raises:
             EngineUnavailable: Temporal cannot be reached.
-            InvalidParameter: The configuration makes no sense.
+            InvalidParameter: The configuration is not valid.
         """
         client = await connect()
         return cls(client, task_queue=task_queue, deadline=deadline)
@@ -108,15 +108,15 @@ class ChatSessions:
         active_agent: str | None = None,
         context: Mapping[str, JsonValue] | None = None,
     ) -> ChatSessionArtifact:
-        """Create the session of a user who opens the chat, or get it as it is now where it exists.
+        """Create the session of a user who opens the chat; if it exists, get it as it is now.
 
         Args:
-            tenant_id: Whose platform.
-            user_id: Who opened the chat.
-            requested_at: When, with its time zone; now by default. Stamp it yourself and keep it if you retry
-                this call: the same tenant, user and UTC minute are the same session.
-            active_agent: Who leads; `guide` by default.
-            context: What the agents know at first.
+            tenant_id: The tenant that the session belongs to.
+            user_id: The user who opened the chat.
+            requested_at: When the user opened the chat, with a time zone; now by default. The same tenant, user and
+                UTC minute are the same session, so stamp the time yourself and keep it if you may retry this call.
+            active_agent: The agent that leads at first; `guide` by default.
+            context: The conversation context at first; empty by default.
 
         Returns:
             The session, stored in Supabase and registered in the State Surface.
@@ -125,7 +125,7 @@ class ChatSessions:
             JourneyError: `InvalidParameter`, `ContextTooLarge`, `DatabaseUnavailable`, `EngineUnavailable`.
         """
         requested_at = requested_at or datetime.now(UTC)
-        request = _request(
+        request = _build_request(
             InitializeChatSession,
             tenant_id=tenant_id,
             user_id=user_id,
@@ -158,24 +158,24 @@ class ChatSessions:
         session = ChatSessionArtifact.model_validate(answer)
         if session.created_at >= began:
             return session
-        # Temporal answers a repeated initialization from the first one's answer; the session may have moved on.
+        # Temporal answers a repeated update ID with the first answer, and the session may have changed since then.
         seen = await self.get(chat_session_id, tenant_id=request.tenant_id, user_id=request.user_id)
         return ChatSessionArtifact.model_validate(seen.model_dump())
 
     async def get(
         self, chat_session_id: str | None = None, *, tenant_id: str, user_id: str | None = None
     ) -> ChatSessionView:
-        """Read a session, or without an ID the user's most recent active one. Creates and changes nothing.
+        """Read a session by its ID or, without an ID, the user's most recent active session. This changes nothing.
 
         Args:
-            chat_session_id: Which one.
-            tenant_id: Whose.
-            user_id: Which user's; a service of the tenant that knows the ID may leave it out.
+            chat_session_id: The session's ID.
+            tenant_id: The tenant that the session belongs to.
+            user_id: The user that the session belongs to. A service of the tenant may leave it out if it knows the ID.
 
         Raises:
             JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
         """
-        request = _request(GetChatSession, tenant_id=tenant_id, user_id=user_id, chat_session_id=chat_session_id)
+        request = _build_request(GetChatSession, tenant_id=tenant_id, user_id=user_id, chat_session_id=chat_session_id)
 
         async def ask(deadline: Deadline) -> Json:
             if chat_session_id is None:
@@ -188,12 +188,12 @@ class ChatSessions:
                 return await self._transport.read(GET, request, deadline)
             except WorkflowQueryFailedError as failure:
                 error = from_query_failure(str(failure))
-                if isinstance(error, DatabaseUnavailable):  # it is only just starting; the store may answer
+                if isinstance(error, DatabaseUnavailable):  # the session is not loaded yet: ask the store
                     return await self._transport.read(GET, request, deadline)
                 raise error or EngineUnavailable("the journey cannot be queried") from None
 
-        awaited = chat_session_id and workflow_id(chat_session_id)
-        return ChatSessionView.model_validate(await self._transport.call(ask, workflow_id=awaited))
+        asked = chat_session_id and workflow_id(chat_session_id)
+        return ChatSessionView.model_validate(await self._transport.call(ask, workflow_id=asked))
 
     @overload
     async def update_context(
@@ -215,23 +215,23 @@ class ChatSessions:
         """Change the shared context, and wait until both stores hold the change.
 
         Args:
-            chat_session_id: Which session.
-            returning: `receipt` leaves the context out of the answer, for those who change it often.
-            **change: See `ContextChange`. Without a key and without a base every call is a change of its own.
+            chat_session_id: The session's ID.
+            returning: `receipt` leaves the context out of the answer, which saves bytes if you change it often.
+            **change: See `ContextChange`. Without `idempotency_key` and `base_revision`, every call is a new change.
 
         Returns:
-            The session with this change, as an `UpdatedChatSession`, or as the `UpdateReceipt` alone.
+            The session with this change, as an `UpdatedChatSession`; with `receipt`, only the `UpdateReceipt`.
 
         Raises:
-            JourneyError: Any of its kinds.
+            JourneyError: Any of its subclasses.
         """
-        request = _request(UpdateChatContext, **change, returning=returning)
-        argument = _resuming(chat_session_id, request)
-        named = request.model_dump(mode="json", exclude_none=True)
+        request = _build_request(UpdateChatContext, **change, returning=returning)
+        argument = _resume_argument(chat_session_id, request)
+        identity = request.model_dump(mode="json", exclude_none=True)
         if request.idempotency_key is None and request.base_revision is None:
-            named["call"] = str(uuid4())
-        # It stands four times in the history of an update, so it is one hash in either case.
-        update_id = f"{UPDATE}/{canonical_hash(named)}"
+            identity["call"] = str(uuid4())
+        # History holds an update's ID four times, so it is a short hash even if the caller names a key.
+        update_id = f"{UPDATE}/{canonical_hash(identity)}"
 
         to = workflow_id(chat_session_id)
 
@@ -253,17 +253,17 @@ class ChatSessions:
         """Change the shared context without waiting: Temporal holds the change until the journey applies it.
 
         Args:
-            chat_session_id: Which session.
-            **change: See `ContextChange`. What the journey refuses of it shows in `get(...).refusals`.
+            chat_session_id: The session's ID.
+            **change: See `ContextChange`. If the journey refuses the change, `get(...).refusals` shows it.
 
         Raises:
             JourneyError: `InvalidParameter`, `SessionNotFound`, `EngineUnavailable`.
         """
-        request = _request(SignalChatContext, **change)
+        request = _build_request(SignalChatContext, **change)
         if request.idempotency_key is None and request.base_revision is None:
-            # Sent again after a lost reply it would be another signal to a run that has begun meanwhile.
+            # If a reply is lost, Temporal may take the retry for another signal. The key makes it the same change.
             request = request.model_copy(update={"idempotency_key": f"signal/{uuid4()}"})
-        argument = _resuming(chat_session_id, request)
+        argument = _resume_argument(chat_session_id, request)
 
         to = workflow_id(chat_session_id)
 
@@ -282,17 +282,17 @@ class ChatSessions:
         """Read a session's ledger: one entry for each applied change, oldest first.
 
         Args:
-            chat_session_id: Which session.
-            tenant_id: Whose.
-            after_revision: Leave out this revision and those before it.
-            limit: How many entries at most.
+            chat_session_id: The session's ID.
+            tenant_id: The tenant that the session belongs to.
+            after_revision: Leave out this revision and earlier ones.
+            limit: The maximum number of entries.
 
         Raises:
             JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
         """
         entries: list[LedgerEntry] = []
         while True:
-            request = _request(
+            request = _build_request(
                 GetChatSessionHistory,
                 tenant_id=tenant_id,
                 chat_session_id=chat_session_id,
@@ -306,20 +306,20 @@ class ChatSessions:
                 return entries
 
     async def _check_stored(self, argument: JourneyArgument, deadline: Deadline) -> None:
-        """Check that there is a session to resume, so that made-up IDs leave no runs behind.
+        """Check that there is a session to resume, so that a made-up ID starts no run.
 
         Raises:
-            ActivityFailureError: There is none for this tenant and user, or the store cannot be read.
+            ActivityFailureError: This tenant and user have no such session, or the store cannot be read.
         """
-        if await self._has_served(argument, deadline):
+        if await self._last_run_served(argument, deadline):
             return
         request = GetChatSession(
             tenant_id=argument.tenant_id, user_id=argument.user_id, chat_session_id=argument.chat_session_id
         )
         await self._transport.read(GET, request, deadline)
 
-    async def _has_served(self, argument: JourneyArgument, deadline: Deadline) -> bool:
-        """Whether the last run served this tenant and user until it fell asleep; it costs much less than a read."""
+    async def _last_run_served(self, argument: JourneyArgument, deadline: Deadline) -> bool:
+        """Whether the last run served this tenant and user until it completed. This costs much less than a read."""
         last = await self._transport.describe_last_run(workflow_id(argument.chat_session_id), deadline)
         if last is None:
             return False
@@ -331,12 +331,12 @@ class ChatSessions:
         )
 
 
-def _resuming(chat_session_id: str, request: SignalChatContext) -> JourneyArgument:
-    return _request(
+def _resume_argument(chat_session_id: str, request: SignalChatContext) -> JourneyArgument:
+    return _build_request(
         JourneyArgument, chat_session_id=chat_session_id, tenant_id=request.tenant_id, user_id=request.user_id
     )
 
 
-def _request(model: type[RequestType], **fields: object) -> RequestType:
-    """Check a request before it is sent: what cannot be accepted need not travel."""
+def _build_request(model: type[RequestType], **fields: object) -> RequestType:
+    """Build a request and check it before it is sent."""
     return parse(model, {name: value for name, value in fields.items() if value is not None})

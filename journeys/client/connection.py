@@ -1,4 +1,4 @@
-"""The connection to Temporal, as the SDK's own environment configuration says: `TEMPORAL_ADDRESS` and so on."""
+"""The connection to Temporal, from the SDK's own environment configuration: `TEMPORAL_ADDRESS` and so on."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from temporalio.service import GrpcCompression, RPCError
 from journeys.errors import EngineUnavailable, InvalidParameter
 
 GRPC_COMPRESSION: Final = GrpcCompression.NONE
-"""A message has a few hundred bytes: packing and unpacking it costs more than sending it as it is."""
+"""A message has a few hundred bytes. Compressing it costs more than sending it as it is."""
 
 _CONNECT_SECONDS: Final = 5
 
@@ -24,15 +24,15 @@ _UNKNOWN_PROFILE: Final = re.compile(r"Profile '.*' not found")
 
 
 async def connect(*, plugins: Sequence[Plugin] = (), runtime: Runtime | None = None) -> Client:
-    """Connect within five seconds, or say what is at fault.
+    """Connect within five seconds.
 
     Args:
-        plugins: What changes the client, as a worker's does.
-        runtime: The SDK's runtime, if it is not the default one.
+        plugins: Plugins of the client; a worker's client has one.
+        runtime: The SDK's runtime; by default the SDK's default runtime.
 
     Raises:
-        EngineUnavailable: Nothing answers.
-        InvalidParameter: The configuration makes no sense.
+        EngineUnavailable: Temporal does not answer.
+        InvalidParameter: The configuration is not valid.
     """
     try:
         config = ClientConfig.load_client_connect_config()

@@ -1,4 +1,4 @@
-"""One deadline for a call and all its retries, and what Temporal's refusals mean within it."""
+"""One deadline for a call and all its retries, and the errors of Temporal that are worth a retry."""
 
 import asyncio
 import random
@@ -14,9 +14,9 @@ from journeys.errors import EngineUnavailable
 
 Result = TypeVar("Result")
 
-# A server that cannot be reached, a run that is about to close (FAILED_PRECONDITION, ABORTED), ten updates of one
-# session already waiting (RESOURCE_EXHAUSTED): the same call, with the same ID, works in a moment.
-_PASSING: Final = frozenset(
+# The server cannot be reached, the run is about to close (FAILED_PRECONDITION, ABORTED), or ten updates of one session
+# already wait (RESOURCE_EXHAUSTED). In all of these cases, the same call with the same ID may succeed a moment later.
+_TRANSIENT: Final = frozenset(
     {
         RPCStatusCode.ABORTED,
         RPCStatusCode.CANCELLED,
@@ -32,30 +32,30 @@ _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 
 
-class DeadlinePassed(Exception):  # noqa: N818 - an outcome to be explained, not shown
+class DeadlinePassed(Exception):  # noqa: N818 - callers replace it with an error that says why
     """The deadline has passed without an answer."""
 
 
 class Deadline:
-    """A moment by which a call must have its answer."""
+    """The time by which a call must be answered."""
 
     def __init__(self, after: timedelta) -> None:
         self._at = time.monotonic() + after.total_seconds()
 
     @property
     def left(self) -> timedelta:
-        """What is left until then; never negative."""
+        """The time that is left; never negative."""
         return timedelta(seconds=max(self._at - time.monotonic(), 0))
 
     async def keep_trying(self, call: Callable[[Self], Awaitable[Result]]) -> Result:
-        """Make a call until it is answered, for as long as its refusals are passing ones.
+        """Make a call, and repeat it as long as its errors are transient.
 
         Args:
             call: Makes the call, with the same IDs at every attempt.
 
         Raises:
             DeadlinePassed: There was no answer in time.
-            EngineUnavailable: Temporal refuses the call for good.
+            EngineUnavailable: Temporal refuses the call with an error that is not transient.
         """
         pause = _FIRST_PAUSE
         while True:
@@ -65,16 +65,16 @@ class Deadline:
             except (TimeoutError, RPCTimeoutOrCancelledError) as error:
                 if not self.left:
                     raise DeadlinePassed from error
-                # The SDK says the same of an update when this very task is cancelled from outside.
+                # The SDK also raises this error for an update if our own task is cancelled.
                 task = asyncio.current_task()
                 if task and task.cancelling():
                     raise asyncio.CancelledError from error
             except RuntimeError as error:
-                # How the SDK says that a client which connects at its first call cannot.
+                # The SDK raises this error if a lazy client cannot connect at its first call.
                 if not str(error).startswith("Failed client connect"):
                     raise
             except RPCError as error:
-                if error.status not in _PASSING:
+                if error.status not in _TRANSIENT:
                     raise EngineUnavailable(
                         f"Temporal refuses the call: {error.status.name}: {error.message}"
                     ) from None

@@ -1,4 +1,4 @@
-"""The client's settings, and how any program here reads its settings from the environment."""
+"""The client's settings, and how every program here reads its settings from the environment."""
 
 from typing import TypeVar
 
@@ -15,8 +15,8 @@ class ClientSettings(BaseSettings):
     """How a service reaches the journeys.
 
     Attributes:
-        task_queue: The Temporal task queue that their workers poll.
-        deadline_seconds: How long a call may take in all, its retries included.
+        task_queue: The Temporal task queue that the journeys' workers poll.
+        deadline_seconds: How long a call may take, its retries included.
     """
 
     model_config = SettingsConfigDict(env_prefix="JOURNEY_", frozen=True)
@@ -29,7 +29,7 @@ def read_settings(settings: type[SettingsType]) -> SettingsType:
     """Read settings from the environment.
 
     Raises:
-        InvalidParameter: One does not fit; the error names its variable and never shows its value.
+        InvalidParameter: A setting is not valid. The error names its variable and never shows its value.
     """
     try:
         return settings()

@@ -1,4 +1,4 @@
-"""The ways to send a journey's messages, and what an outcome means in the contract's terms."""
+"""The ways to send a journey's messages, and how Temporal's errors become errors of the contract."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -42,14 +42,14 @@ class Transport:
     def __init__(
         self, client: Client, *, workflow_type: str, summary: str, task_queue: str, deadline: timedelta
     ) -> None:
-        """Use a client, whatever its data converter, as long as it writes plain JSON.
+        """Use a Temporal client. Its data converter must write plain JSON.
 
         Args:
-            client: Connected to the namespace of the journeys.
+            client: A client of the journeys' namespace.
             workflow_type: The journey's ID.
-            summary: What the Web UI calls the workflows that this client starts.
-            task_queue: Which the journey's workers poll.
-            deadline: Of each call.
+            summary: The summary that the Web UI shows of the workflows that this client starts.
+            task_queue: The task queue that the journey's workers poll.
+            deadline: The deadline of each call.
         """
         self._client = client
         self._workflow_type = workflow_type
@@ -58,27 +58,28 @@ class Transport:
         self._deadline = deadline
 
     async def call(self, call: Callable[[Deadline], Awaitable[Answer]], *, workflow_id: str | None) -> Answer:
-        """Make a call by its deadline, again and again while its refusals are passing ones.
+        """Make a call within the deadline, and repeat it as long as its errors are transient.
 
         Args:
             call: Makes the call, with the same IDs at every attempt.
-            workflow_id: The workflow that it waits for, to say what that one waits for if the deadline passes.
+            workflow_id: The workflow that the call waits for, if any. If the deadline passes, the error says whether
+                this workflow waits for a store.
 
         Raises:
-            JourneyError: What became of it.
+            JourneyError: The call failed, or the deadline passed.
         """
         try:
             return await Deadline(self._deadline).keep_trying(call)
         except (WorkflowUpdateFailedError, ActivityFailureError) as failure:
             error = from_failure(failure)
-            raise error or EngineUnavailable("no worker answered in time; is one running?") from None
+            raise error or EngineUnavailable("no worker answered in time; is a worker running?") from None
         except DeadlinePassed:
             raise await self._explain_delay(workflow_id) from None
 
     async def update(
         self, name: str, request: Request, *, workflow_id: str, update_id: str, deadline: Deadline
     ) -> Json | None:
-        """Send an update to an open run; None if there is none."""
+        """Send an update to the open run; None if no run is open."""
         try:
             answer: Json = await self._handle(workflow_id).execute_update(
                 name, as_json(request), id=update_id, rpc_timeout=deadline.left
@@ -92,7 +93,7 @@ class Transport:
     async def update_with_start(
         self, name: str, request: Request, *, workflow_id: str, argument: Request, update_id: str, deadline: Deadline
     ) -> Json:
-        """Send an update, and start the workflow for it if no run is open."""
+        """Send an update, and start the workflow if no run is open."""
         start = WithStartWorkflowOperation[object, object](
             self._workflow_type,
             as_json(argument),
@@ -103,7 +104,7 @@ class Transport:
             task_timeout=WORKFLOW_TASK_TIMEOUT,
             static_summary=self._summary,
         )
-        # The SDK reports a failure here as well, and asyncio complains about one that nobody has looked at.
+        # The SDK also sets a failure on this future, and asyncio logs every exception that nobody has retrieved.
         started = asyncio.ensure_future(start.workflow_handle())
         started.add_done_callback(lambda done: done.cancelled() or done.exception())
         answer: Json = await self._client.execute_update_with_start_workflow(
@@ -112,7 +113,7 @@ class Transport:
         return answer
 
     async def signal(self, name: str, request: Request, *, workflow_id: str, deadline: Deadline) -> bool:
-        """Send a signal to an open run; False if there is none."""
+        """Send a signal to the open run; False if no run is open."""
         try:
             await self._handle(workflow_id).signal(name, as_json(request), rpc_timeout=deadline.left)
         except RPCError as failure:
@@ -124,7 +125,7 @@ class Transport:
     async def signal_with_start(
         self, name: str, request: Request, *, workflow_id: str, argument: Request, deadline: Deadline
     ) -> None:
-        """Send a signal, and start the workflow for it if no run is open."""
+        """Send a signal, and start the workflow if no run is open."""
         await self._client.start_workflow(
             self._workflow_type,
             as_json(argument),
@@ -140,22 +141,22 @@ class Transport:
         )
 
     async def query(self, name: str, request: Request, *, workflow_id: str, timeout: timedelta) -> Json:
-        """Query an open run.
+        """Query the open run.
 
         Raises:
             WorkflowQueryRejectedError: No run is open.
-            WorkflowQueryFailedError: The journey refuses it.
-            RPCError: Temporal does not answer, or there never was such a workflow.
-            TimeoutError: Nor did it in time.
+            WorkflowQueryFailedError: The journey refuses the query.
+            RPCError: Temporal does not answer, or the workflow has never existed.
+            TimeoutError: There was no answer within `timeout`.
         """
-        async with asyncio.timeout(timeout.total_seconds()):  # the SDK's own retries included
+        async with asyncio.timeout(timeout.total_seconds()):  # includes the SDK's own retries
             answer: Json = await self._handle(workflow_id).query(
                 name, as_json(request), reject_condition=QueryRejectCondition.NOT_OPEN, rpc_timeout=timeout
             )
         return answer
 
     async def describe_last_run(self, workflow_id: str, deadline: Deadline) -> WorkflowExecutionDescription | None:
-        """What Temporal knows of a workflow's last run; None if there never was one."""
+        """Describe a workflow's last run; None if Temporal knows no run."""
         try:
             return await self._handle(workflow_id).describe(rpc_timeout=deadline.left)
         except RPCError as failure:
@@ -164,7 +165,7 @@ class Transport:
             return None
 
     async def read(self, activity: str, request: Request, deadline: Deadline) -> Json:
-        """Run a reading activity by itself, without a workflow."""
+        """Run an activity that reads, as a standalone activity: without a workflow."""
         answer: Json = await self._client.execute_activity(
             activity,
             as_json(request),
@@ -193,11 +194,11 @@ class Transport:
         for pending in described.raw_description.pending_activities:
             if pending.last_failure.application_failure_info.type == DatabaseUnavailable.code:
                 return DatabaseUnavailable(
-                    "the journey waits for a store; what it has accepted is applied when the store is back"
+                    "the journey waits for a store; it applies the changes that it has accepted when the store is back"
                 )
         return late
 
 
 def as_json(request: Request) -> Json:
-    """A request as JSON, without what is absent or default."""
+    """A request as JSON, without absent fields and default values."""
     return request.model_dump(mode="json", exclude_none=True, exclude_defaults=True)

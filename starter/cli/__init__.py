@@ -1,1 +1,1 @@
-"""The `journey` command: `app` puts it together, one file for each command."""
+"""The `journey` command. `app` puts it together from one file for each command."""

@@ -17,10 +17,10 @@ app: Final = typer.Typer(
     name="journey",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
-    help="Chat sessions of the Coexistence Solution as durable journeys.",
+    help="Use the chat sessions of the Coexistence Solution, and run their engine.",
     epilog=examples(
         "journey demo                      see the whole journey in a few seconds",
-        "journey dev                       have everything on this machine",
+        "journey dev                       run everything on this machine",
         "journey session initialize --tenant acme --user ada",
     ),
 )
@@ -42,7 +42,8 @@ app.command(
 app.command(
     epilog=examples(
         "journey migrate",
-        "SUPABASE_DB_URL=postgresql://postgres:...@db.example.com/postgres journey migrate",
+        "SUPABASE_DB_URL=postgresql://postgres:...@db.example.com/postgres \\",
+        "    journey migrate",
     )
 )(migrate)
 app.command(epilog=examples("journey bench", "journey bench --callers 8 --json"))(bench)

@@ -12,16 +12,17 @@ from starter.deployment_bench import DeploymentBench, measure_deployment
 
 def bench(
     *,
-    callers: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="How many call at once.")] = 32,
+    callers: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="How many callers call at once.")] = 32,
     calls: Annotated[
-        int, typer.Option(min=1, max=100_000, metavar="N", help="Calls of each operation, by each caller.")
+        int, typer.Option(min=1, max=100_000, metavar="N", help="How often each caller calls each operation.")
     ] = 50,
     json: Json = False,
 ) -> None:
-    """Measure how fast the deployment answers that TEMPORAL_ADDRESS and so on name.
+    """Measure how fast the deployment at TEMPORAL_ADDRESS answers.
 
-    Initializes, updates and reads chat sessions, first by one caller and then by several at once. The sessions stay in
-    the deployment's stores, under the tenant 'benchmark'.
+    Initializes, updates and reads chat sessions, first with one caller and then
+    with several at once. The sessions stay in the deployment's stores, under
+    the tenant 'benchmark'.
     """
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""How a command of the command line runs, and what it prints."""
+"""How the command line runs a command and prints its output."""
 
 import asyncio
 import sys
@@ -27,23 +27,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help."""
+    """The examples at the end of a command's help."""
     return "\n".join(("Examples:", *(f"  {line}" for line in lines)))
 
 
 def tell(line: str) -> None:
-    """Show a line of progress, apart from the command's output."""
+    """Show a line of progress on standard error."""
     _err.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(answer: BaseModel | Mapping[str, JsonValue]) -> None:
-    """Print the one JSON object of a command, in UTF-8 whatever the terminal's encoding."""
+    """Print the one JSON object of a command, in UTF-8 whatever the terminal's encoding is."""
     sys.stdout.buffer.write(to_json(answer) + b"\n")
     sys.stdout.buffer.flush()
 
 
 def facts(rows: Mapping[str, RenderableType]) -> Table:
-    """Names and what they stand for: nothing is cut off, and no border comes along when it is copied."""
+    """A table of names and values. It cuts nothing off, and has no border that would be copied with the text."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
@@ -54,10 +54,10 @@ def facts(rows: Mapping[str, RenderableType]) -> Table:
 
 @contextmanager
 def embedded_servers_needed() -> Iterator[None]:
-    """Import what needs the embedded servers: an installation for production has none.
+    """Import modules that need the embedded servers, which an installation for production does not have.
 
     Raises:
-        EngineUnavailable: This one has none.
+        EngineUnavailable: This installation has no embedded servers.
     """
     try:
         yield
@@ -65,15 +65,15 @@ def embedded_servers_needed() -> Iterator[None]:
         if (error.name or "").partition(".")[0] != "embedded":
             raise
         raise EngineUnavailable(
-            "this installation has no servers of its own, as production has none: use a checkout, and `make setup`"
+            "this installation has no servers of its own, because production needs none; run `make setup` in a checkout"
         ) from None
 
 
 def run_command(main: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run a command to its end.
 
-    An error goes to standard error as `CODE: message`, with exit status 1. Ctrl-C and SIGTERM end the command in
-    order, with the exit status that a shell expects.
+    An error goes to standard error as `CODE: message`, with exit status 1. After Ctrl-C or SIGTERM, the command cleans
+    up and exits with the status that a shell expects.
     """
     with exit_on_errors(_show_error), warnings.catch_warnings(action="ignore"):
         received = asyncio.run(run_until_signalled(main()))
@@ -82,7 +82,7 @@ def run_command(main: Callable[[], Coroutine[None, None, None]]) -> None:
 
 
 def run_service(main: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Run a command until it is told to stop: Ctrl-C and SIGTERM end it in order, with exit status 0."""
+    """Run a command until Ctrl-C or SIGTERM. It then cleans up and exits with status 0."""
     with exit_on_errors(_show_error):
         run_program(main)
 

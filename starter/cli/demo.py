@@ -8,9 +8,10 @@ from starter.cli.tables import ledger_table, session_table
 
 
 def demo(*, json: Json = False) -> None:
-    """Run the whole journey on a stack of its own in a temporary directory, and check it against the stores.
+    """Run the whole journey on a temporary stack, and check it against the stores.
 
-    It ends with exit status 1 and the promise that was broken, if one was. Nothing is left behind.
+    If a promise is broken, the command names it and exits with status 1.
+    It leaves nothing behind.
     """
 
     def kept(promise: str) -> None:
@@ -43,6 +44,6 @@ def demo(*, json: Json = False) -> None:
         )
         out.print("The trace was at", style="cyan", end=" ")
         out.print(report.trace_url, highlight=False, soft_wrap=True)
-        out.print("`journey dev` keeps such a stack running, to look around in.", style="dim", markup=False)
+        out.print("To look around in such a stack, run `journey dev`.", style="dim", markup=False)
 
     run_command(main)

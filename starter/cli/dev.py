@@ -13,18 +13,20 @@ from worker.logs import configure_logs
 
 def dev(
     *,
-    data_dir: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(".journey"),
+    data_dir: Annotated[Path, typer.Option(help="The folder in which the servers keep their data.")] = Path(".journey"),
     temporal_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, metavar="N", help="Temporal's port; 7233 if that is free.")
+        int | None, typer.Option(min=1, max=65535, metavar="N", help="Temporal's port; by default 7233 if it is free.")
     ] = None,
     ui_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, metavar="N", help="The Web UI's port; 8233 if that is free.")
+        int | None,
+        typer.Option(min=1, max=65535, metavar="N", help="The Web UI's port; by default 8233 if it is free."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run everything on this machine until Ctrl-C: Temporal, its Web UI, PostgreSQL, one worker.
+    """Run Temporal, its Web UI, PostgreSQL and one worker on this machine until Ctrl-C.
 
-    All of it listens on loopback only and ends with this command, however that ends. The data stay.
+    The servers listen on the loopback interface only. They end with this
+    command, even if it is killed. Their data stays.
     """
     run_service(lambda: _dev(data_dir, temporal_port, ui_port, json=json))
 
@@ -42,8 +44,8 @@ async def _dev(data_dir: Path, temporal_port: int | None, ui_port: int | None, *
             print_json(addresses)
         else:
             for name, value in addresses.model_dump(exclude_none=True).items():
-                out.print(Text.assemble((f"{name:<20}", "cyan"), value), soft_wrap=True)  # to be copied in one piece
-            out.print("Everything runs; Ctrl-C ends it. Try, in another terminal:", style="bold green")
+                out.print(Text.assemble((f"{name:<20}", "cyan"), value), soft_wrap=True)  # one line, to be copied
+            out.print("Everything is running; Ctrl-C stops it. In another terminal, try:", style="bold green")
             out.print(
                 f"  TEMPORAL_ADDRESS={addresses.temporal_address} journey session initialize --tenant acme --user ada",
                 highlight=False,

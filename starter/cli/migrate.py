@@ -11,10 +11,10 @@ from worker.search_attributes import register_search_attributes
 def migrate(*, json: Json = False) -> None:
     """Bring both stores' schemas and Temporal's search attributes up to date.
 
-    Applies what is missing to SUPABASE_DB_URL and STATE_SURFACE_URL, and registers the search attributes in
-    TEMPORAL_NAMESPACE.
+    Applies missing migrations to SUPABASE_DB_URL and STATE_SURFACE_URL, and
+    registers missing search attributes in TEMPORAL_NAMESPACE.
 
-    It is safe to run again, and takes turns with `supabase db push`.
+    It is safe to run again, and can take turns with `supabase db push`.
     """
     run_command(lambda: _migrate(json=json))
 
@@ -33,4 +33,4 @@ async def _migrate(*, json: bool) -> None:
     if json:
         print_json({what: list(names) for what, names in applied.items()})
     else:
-        out.print(facts({what: "\n".join(names) or "nothing to do, up to date" for what, names in applied.items()}))
+        out.print(facts({what: "\n".join(names) or "up to date" for what, names in applied.items()}))

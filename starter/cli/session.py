@@ -16,8 +16,8 @@ app = typer.Typer(
     name="session",
     no_args_is_help=True,
     help="Create, read and change chat sessions.\n\n"
-    "Temporal is found as its own environment says: TEMPORAL_ADDRESS (localhost:7233), TEMPORAL_NAMESPACE, "
-    "TEMPORAL_PROFILE and so on. JOURNEY_TASK_QUEUE names the workers' queue.",
+    "Temporal's own environment variables say where it is: TEMPORAL_ADDRESS (by default localhost:7233), "
+    "TEMPORAL_NAMESPACE, TEMPORAL_PROFILE and so on. JOURNEY_TASK_QUEUE names the workers' task queue.",
 )
 
 JsonObject = dict[str, JsonValue]
@@ -29,7 +29,7 @@ def _json_object(text: str) -> JsonObject:
     except ValueError as error:
         raise typer.BadParameter(f'is not JSON: {error}. Quote it for the shell: \'{{"topic": "rent"}}\'') from None
     if not isinstance(value, dict):
-        raise typer.BadParameter('is not a JSON object, as {"topic": "rent"} is one')
+        raise typer.BadParameter('is not a JSON object like {"topic": "rent"}')
     return value
 
 
@@ -37,57 +37,62 @@ def _lists(text: str) -> dict[str, list[JsonValue]]:
     additions = _json_object(text)
     lists = {key: items for key, items in additions.items() if isinstance(items, list)}
     if len(lists) < len(additions):
-        raise typer.BadParameter('holds a list for each key, as {"messages": [{"id": "m1"}]} does')
+        raise typer.BadParameter('must hold a list for each key, for example {"messages": [{"id": "m1"}]}')
     return lists
 
 
 _ID = "b99632c5-0f5c-5007-86a1-64f73f444388"
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The chat_session_id, a UUID.")]
-Tenant = Annotated[str, typer.Option(metavar="T", help="Whose platform.")]
-User = Annotated[
-    str | None, typer.Option(metavar="U", help="Which user's; left out by a service that acts for the tenant.")
-]
-Agent = Annotated[str | None, typer.Option(metavar="A", help="Who leads: guide or liaison_<pillar>.")]
+Tenant = Annotated[str, typer.Option(metavar="T", help="The session's tenant.")]
+User = Annotated[str | None, typer.Option(metavar="U", help="The session's user; a service of the tenant may omit it.")]
+Agent = Annotated[str | None, typer.Option(metavar="A", help="The agent that leads: guide or liaison_<pillar>.")]
 Patch = Annotated[
     JsonObject | None,
-    typer.Option(parser=_json_object, metavar="JSON", help="A JSON Merge Patch: null removes a key."),
+    typer.Option(parser=_json_object, metavar="JSON", help="A JSON Merge Patch; null removes a key."),
 ]
 Append = Annotated[
     dict[str, list[JsonValue]] | None,
-    typer.Option(parser=_lists, metavar="JSON", help='Items to add to arrays, as {"messages": [{"id": "m1"}]}.'),
+    typer.Option(parser=_lists, metavar="JSON", help='Items to append, like {"messages": [{"id": "m1"}]}.'),
 ]
 Strategy = Annotated[Literal["merge", "replace"], typer.Option(help="replace needs --context and --base-revision.")]
 BaseRevision = Annotated[
     int | None, typer.Option(metavar="N", help="The revision that the change was written against.")
 ]
-Key = Annotated[str | None, typer.Option(metavar="K", help="Names the change: sent again with it, it stands once.")]
-Author = Annotated[str | None, typer.Option(metavar="W", help="Who makes the change; kept in the ledger.")]
+Key = Annotated[
+    str | None, typer.Option(metavar="K", help="Identifies the change: it is applied once, however often it is sent.")
+]
+Author = Annotated[str | None, typer.Option(metavar="W", help="The author of the change, for the ledger.")]
 
 
 @app.command(
     epilog=examples(
         "journey session initialize --tenant acme --user ada",
-        """journey session initialize --tenant acme --user ada --context '{"topic": "rent"}'""",
-        "journey session initialize --tenant acme --user ada --json | jq -r .chat_session_id",
+        """journey session initialize --tenant acme --user ada \\""",
+        """    --context '{"topic": "rent"}'""",
+        """journey session initialize --tenant acme --user ada --json \\""",
+        """    | jq -r .chat_session_id""",
     )
 )
 def initialize(
     *,
     tenant: Tenant,
-    user: Annotated[str, typer.Option(metavar="U", help="Who opens the chat.")],
+    user: Annotated[str, typer.Option(metavar="U", help="The user who opens the chat.")],
     agent: Agent = None,
     context: Annotated[
         JsonObject | None,
-        typer.Option(parser=_json_object, metavar="JSON", help="What the agents know at first."),
+        typer.Option(parser=_json_object, metavar="JSON", help="The conversation context at first."),
     ] = None,
     requested_at: Annotated[
         str | None,
-        typer.Option(metavar="TS", help="When, as 2026-01-27T10:05:12Z; now by default. Keep it over retries."),
+        typer.Option(
+            metavar="TS",
+            help="When the user opened the chat, like 2026-01-27T10:05:12Z; now by default. Keep it over retries.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Create a session, or show it where it exists: one per tenant, user and minute."""
+    """Create the session of a tenant, user and minute, or show it if it exists."""
 
     async def main(sessions: ChatSessions) -> None:
         created = await sessions.initialize(
@@ -110,7 +115,7 @@ def initialize(
 )
 def get(
     chat_session_id: Annotated[
-        str | None, typer.Argument(metavar="ID", help="Without it: the most recent session of --user.")
+        str | None, typer.Argument(metavar="ID", help="The chat_session_id. Without it: --user's most recent session.")
     ] = None,
     *,
     tenant: Tenant,
@@ -182,9 +187,9 @@ def signal(
     author: Author = None,
     json: Json = False,
 ) -> None:
-    """Change a session's context without waiting: the engine holds the change until it is applied.
+    """Change a session's context without waiting until the change is applied.
 
-    What the journey then refuses of it shows in `journey session get`.
+    If the journey refuses the change, `journey session get` shows that.
     """
 
     async def main(sessions: ChatSessions) -> None:

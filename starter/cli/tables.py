@@ -1,4 +1,4 @@
-"""Sessions and ledgers for people: nothing is cut off, and 80 columns are enough."""
+"""Sessions and ledgers as tables for people. They cut nothing off, and fit into 80 columns."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from starter.cli.command import facts
 
 
 def session_table(session: ChatSessionReceipt) -> Table:
-    """A session, one thing a row."""
+    """A session, one field in each row."""
     rows: dict[str, RenderableType] = {
         "session": session.chat_session_id,
         "tenant": session.tenant_id,
@@ -37,14 +37,14 @@ def session_table(session: ChatSessionReceipt) -> Table:
         rows["context"] = _json(session.context, indent=2)
     if isinstance(session, ChatSessionView) and session.refusals and session.refusals.count:
         rows["refused"] = Group(
-            Text(f"{session.refusals.count} signals, lastly", style="red"),
+            Text(f"{session.refusals.count} signals; the last:", style="red"),
             *(f"{timestamp(each.at)} {each.code} {each.field}" for each in session.refusals.last),
         )
     return facts(rows)
 
 
 def ledger_table(entries: Sequence[LedgerEntry]) -> Table:
-    """A session's ledger, one change a row."""
+    """A session's ledger, one change in each row."""
     table = Table(box=None, header_style="cyan", padding=(0, 2, 0, 0))
     table.add_column("rev", justify="right", no_wrap=True)
     table.add_column("applied (UTC)", no_wrap=True)
@@ -59,7 +59,7 @@ def ledger_table(entries: Sequence[LedgerEntry]) -> Table:
         for name, value in entry.change.items():
             if value not in (None, "merge") and name != "active_agent":
                 change.append(Group(Text(name, style="dim"), _json(value)))
-        if not _derived(entry.idempotency_key):
+        if not _is_derived(entry.idempotency_key):
             change.append(Text(f"key {entry.idempotency_key}", style="dim"))
         table.add_row(
             str(entry.revision),
@@ -70,8 +70,8 @@ def ledger_table(entries: Sequence[LedgerEntry]) -> Table:
     return table
 
 
-def _derived(key: str) -> bool:
-    """Whether a key was made by the engine, and says nothing to people."""
+def _is_derived(key: str) -> bool:
+    """Whether the engine derived this key, which then tells people nothing."""
     return len(key) == 64 and set(key) <= set("0123456789abcdef")
 
 

@@ -5,11 +5,11 @@ from worker.serve import serve
 
 
 def worker() -> None:
-    """Run a worker until SIGTERM or Ctrl-C; it finishes what it has begun.
+    """Run a worker until SIGTERM or Ctrl-C. It then finishes what it has begun.
 
-    The environment configures it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and so on, SUPABASE_DB_URL,
-    STATE_SURFACE_URL, JOURNEY_*.
+    Environment variables configure it: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE
+    and so on, SUPABASE_DB_URL, STATE_SURFACE_URL, JOURNEY_*.
 
-    Run as many as you like on one task queue.
+    Run as many workers as you like on one task queue.
     """
     run_service(serve)

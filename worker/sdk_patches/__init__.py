@@ -1,8 +1,7 @@
 """Work-arounds for defects of Temporal's Python SDK, one file each.
 
-Each file says what goes wrong, why, where the SDK's developers know of it, when it can be deleted, and which test
-fails without it. `worker.plugin` installs all of them. They reach into private parts of the SDK, so they hold for one
-release only.
+Each file says what goes wrong, why, where the SDK's developers know of it, when to delete the file, and which test
+fails without it. `worker.plugin` installs all of them. They use private parts of the SDK, so they fit one release only.
 """
 
 import importlib.metadata
@@ -11,18 +10,18 @@ from typing import Final
 from journeys.errors import EngineUnavailable
 
 SDK_VERSION: Final = "1.35.0"
-"""The release that the work-arounds are written for and tested with."""
+"""The release of the SDK that the work-arounds are written for and tested with."""
 
 
 def require_sdk_version() -> None:
-    """Check that the installed SDK is the one that the work-arounds fit.
+    """Check that the work-arounds fit the installed SDK.
 
     Raises:
-        EngineUnavailable: It is another one.
+        EngineUnavailable: Another release of the SDK is installed.
     """
     installed = importlib.metadata.version("temporalio")
     if installed != SDK_VERSION:
         raise EngineUnavailable(
-            f"temporalio {installed} is installed, and worker/sdk_patches fits {SDK_VERSION} only: install that, "
-            "or check each file of worker/sdk_patches against the new one and raise SDK_VERSION"
+            f"temporalio {installed} is installed, but worker/sdk_patches fits {SDK_VERSION} only: install "
+            f"{SDK_VERSION}, or check each file of worker/sdk_patches against {installed} and set SDK_VERSION"
         )

@@ -1,11 +1,11 @@
-"""A run lets go of the message that started it.
+"""Release the message that started a run once the run has read it.
 
-Symptom: a live session keeps eight times the memory of its first context.
-Cause: the SDK keeps a run's `ExecuteWorkflowInput` for as long as the run is in memory. Its headers, and the last run's
-    result, are references into the activation that brought them, and one such reference keeps the whole activation. Its
-    arguments are also kept by the frame of the innermost interceptor.
+Symptom: a session whose run is in memory keeps eight times the memory of its first context.
+Cause: the SDK keeps a run's `ExecuteWorkflowInput` as long as the run is in memory. Its headers and the last run's
+    result are references into the activation that brought them, and one such reference keeps the whole activation. The
+    frame of the innermost interceptor also keeps the arguments.
 Upstream: no public issue found.
-Delete it when: a run of `tests/promises/test_worker_memory.py` stays within its bound without it.
+Delete it when: `tests/promises/test_worker_memory.py` passes without it.
 Test: `tests/promises/test_worker_memory.py`.
 """
 
@@ -23,16 +23,16 @@ from temporalio.worker import (
 
 
 class ReleasingWorkflowRunner(UnsandboxedWorkflowRunner):
-    """Runs workflow code without a sandbox, and keeps no reference to what started it.
+    """Runs workflow code without a sandbox, and keeps no reference to the input of a run.
 
-    The arguments themselves belong to the workflow's `run` then: it may `del` what `@workflow.init` has read already.
+    Only the workflow's `run` then refers to the arguments. If `@workflow.init` has read them, `run` may `del` them.
     """
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        """Make an instance that holds a copy of the last result, and passes its input on instead of keeping it."""
+        """Make an instance that has a copy of the last result, and an interceptor that releases the input."""
         result = Payloads()
         result.CopyFrom(det.last_completion_result)
-        # The last interceptor is the innermost one: the others have seen the input by then.
+        # The last interceptor is the innermost one, so it runs after the others have seen the input.
         interceptors = [*det.interceptor_classes, _ReleaseStartInput]
         return super().create_instance(replace(det, last_completion_result=result, interceptor_classes=interceptors))
 

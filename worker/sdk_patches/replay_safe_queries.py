@@ -1,17 +1,18 @@
-"""Queries leave no trace in a run, so that another worker can replay it.
+"""Answer queries without any effect on a run, so that another worker can replay the run.
 
-Symptom: a nondeterminism error at the next replay; the session hangs as soon as its worker is gone.
+Symptom: a nondeterminism error at the next replay, so the session is stuck as soon as its worker is gone.
 Cause, in the SDK's core:
-    1. A query that comes with a workflow task is answered while a local activity of that task still runs. History then
-       records the activity's marker in this task, but the workflow gets the result in the next one, after the messages
-       that came with that. A replay delivers the result in this task, before them.
-    2. A query that comes alone, to a worker that does not hold the run or holds an old state of it, brings the whole
-       history. The core delivers all of it at once, also the events of a workflow task that has not begun or that
-       another worker has. A replay delivers them in that task, with whatever else came by then.
-Mend: in case 1 leave the query to the server, which asks again when the task is done. In case 2 evict the run once the
-    query is answered.
-Upstream: no public issue on queries found. sdk-python issues 1578 and 1881 report other local activities that a replay
-    delivers in another order.
+    1. The core answers a query that comes with a workflow task while a local activity of this task still runs. History
+       then has the activity's marker in this workflow task. The workflow, however, gets the result in the next workflow
+       task, after the messages of that task. A replay delivers the result in this workflow task, before those messages.
+    2. A lone query comes without a workflow task. If the worker does not have the run in memory, or has an old state of
+       it, the query brings the whole history. The core then delivers all history events at once, including the events
+       of a workflow task that has not begun or that another worker has. A replay delivers these events in that workflow
+       task, together with all other events up to then.
+Fix: in case 1, leave the query unanswered; the server asks again after the workflow task. In case 2, evict the run
+    after the query is answered.
+Upstream: no public issue about queries found. sdk-python issues 1578 and 1881 report other cases in which a replay
+    delivers a local activity's result in another order.
 Delete it when: the test passes without it.
 Test: `tests/promises/test_replay_safe_queries.py`.
 """
@@ -29,13 +30,13 @@ _LONE_QUERY_ID: Final = "legacy_query"  # the SDK's own documentation names anot
 
 
 class _ReplaySafeQueries(BridgeWorker):
-    """Answers no query of a run whose local activity is running, and evicts runs that a lone query has advanced."""
+    """Postpones queries while a local activity of their run is running, and evicts runs that a lone query advanced."""
 
     def __init__(self, bridge: BridgeWorker) -> None:
         super().__init__(bridge._ref)
-        self._running: Final[Counter[str]] = Counter()  # local activities, by run
-        # Runs that were replayed and may not have had a workflow task of their own yet. The value is the length of the
-        # history when they first got a new event, 0 before that.
+        self._running: Final[Counter[str]] = Counter()  # the number of running local activities, by run
+        # Runs that were replayed and perhaps have had no workflow task since. The value is the length of the history
+        # after the first new events, and 0 before them.
         self._replayed: Final[dict[str, int]] = {}
         self._postponing: Final[set[asyncio.Task[None]]] = set()
 
@@ -48,7 +49,7 @@ class _ReplaySafeQueries(BridgeWorker):
                 return activation
             if any(map(_is_lone_query, activation.jobs)):
                 if self._replayed.pop(run_id, 0):
-                    self.request_workflow_eviction(run_id)  # the core evicts after the answer
+                    self.request_workflow_eviction(run_id)  # the core evicts the run after the answer
                 return activation
             if self._running[run_id] <= 0:
                 return activation
@@ -70,8 +71,8 @@ class _ReplaySafeQueries(BridgeWorker):
             self._replayed[run_id] = 0
         elif run_id in self._replayed:
             first_new = self._replayed[run_id]
-            # A lone query brings new events only at the end of a history, so if two activations bring some, the first
-            # was a workflow task. And only a workflow task brings an update that is not accepted yet.
+            # A lone query brings new events in one activation only, the last one. So if a second activation brings new
+            # events, the first one was a workflow task. Also, only a workflow task brings an update to be validated.
             if 0 < first_new < activation.history_length or any(job.do_update.run_validator for job in activation.jobs):
                 del self._replayed[run_id]
             else:
@@ -93,9 +94,9 @@ def _is_lone_query(query: WorkflowActivationJob) -> bool:
 
 
 def answer_queries_replay_safely(worker: Worker) -> None:
-    """Have a worker answer queries without a trace in its runs.
+    """Make a worker answer queries without any effect on its runs.
 
     Args:
-        worker: One that does not run yet.
+        worker: A worker that does not run yet.
     """
     worker._bridge_worker = _ReplaySafeQueries(worker._bridge_worker)

@@ -1,15 +1,16 @@
-"""Payloads reach workflow code as they came, and leave as it wrote them.
+"""Hand payloads to workflow code as they came, and send them as workflow code wrote them.
 
-Symptom: one message whose payload claims to be stored outside of Temporal, or to be a Nexus envelope, fails its
-    workflow task at every attempt, so its session hangs. And a tenth of a worker's CPU goes into walks that do nothing.
-Cause: the SDK walks through all payloads of an activation three times, and through those of its completion three times
-    more, for a codec and for storage outside of Temporal. Without either it still looks for such claims, and raises.
-Upstream: intended; sdk-python pull request 1341 brought it, and sdk-typescript pull request 2241 argues for failing.
-Delete it when: an activation with such a payload reaches the workflow, in a release that does not walk for nothing.
+Symptom: if a message's payload claims to be in external storage, or to be a Nexus envelope, its workflow task fails at
+    every attempt, so its session is stuck. Also, a tenth of a worker's CPU goes into payload visitors that do nothing.
+Cause: the SDK visits all payloads of an activation three times, and all payloads of its completion three times, for a
+    codec and for external storage. Without both of them, it still looks for payloads with these claims, and raises.
+Upstream: intended. sdk-python pull request 1341 added it, and sdk-typescript pull request 2241 argues for failing.
+Delete it when: a release hands such a payload to the workflow, and visits nothing without a codec or external storage.
 Test: `tests/promises/test_hostile_messages.py`.
 
-The functions are called as attributes of a module, which no wrapper of a worker can change. So they are replaced for
-the process, and do what the SDK's do unless the worker has our converter and neither codec nor storage.
+The SDK calls these functions as attributes of a module, where no wrapper that a worker owns can change them. So they
+are replaced for the whole process. They do what the SDK's functions do, unless the worker has our converter and neither
+a codec nor external storage.
 """
 
 from typing import Final
@@ -27,7 +28,7 @@ _encode: Final = bridge.encode_completion
 
 
 def skip_payload_visitors() -> None:
-    """Have this process's workers that use our converter skip walks through payloads; safe to repeat."""
+    """Make all workers of this process that use our converter skip the payload visitors; safe to repeat."""
     bridge.decode_activation = _decode_if_needed
     bridge.encode_completion = _encode_if_needed
 
