@@ -19,11 +19,10 @@ from journeys.chat_session.activities import (
 )
 from journeys.chat_session.answers import ChatSessionHistory
 from journeys.chat_session.errors import SessionNotFound
-from journeys.chat_session.limits import MIB
 from journeys.chat_session.messages import GetChatSession, GetChatSessionHistory
 from journeys.chat_session.names import ARTIFACT_TYPE, GET, HISTORY, INITIALIZE, LOAD, UPDATE
 from journeys.chat_session.rules import Applied, Change, as_known, check_context, decide
-from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.chat_session.session import ChatSessionArtifact
 from journeys.errors import InvalidParameter, JourneyError
 from journeys.failures import as_failure
 from journeys.messages import parse_only
@@ -31,7 +30,6 @@ from journeys.retry_policies import READ_ATTEMPTS
 from journeys.state_surface import ProducedBy, StateSurface, SurfaceArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 
-_PAGE_BYTES = MIB
 _DESCRIPTOR = {"title": "Chat session", "content": "active agent and shared conversation context"}
 
 
@@ -152,17 +150,13 @@ class ChatSessionActivities:
         """Read a page of a session's ledger. Change nothing."""
         try:
             wanted = parse_only(GetChatSessionHistory, arguments)
-            found = await self._sessions.history(
-                wanted.chat_session_id,
-                wanted.tenant_id,
-                after_revision=wanted.after_revision,
-                limit=wanted.limit + 1,
+            page = await self._sessions.history(
+                wanted.chat_session_id, wanted.tenant_id, after_revision=wanted.after_revision, limit=wanted.limit
             )
-            if found is None:
+            if page is None:
                 raise SessionNotFound
-            page = _first_page(found[: wanted.limit])
             return ChatSessionHistory(
-                chat_session_id=wanted.chat_session_id, entries=page, complete=len(page) == len(found)
+                chat_session_id=wanted.chat_session_id, entries=page.entries, complete=page.complete
             )
         except JourneyError as error:
             raise as_failure(error) from None
@@ -208,16 +202,6 @@ def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:
         created_at=session.created_at,
         updated_at=session.updated_at,
     )
-
-
-def _first_page(entries: Sequence[LedgerEntry]) -> tuple[LedgerEntry, ...]:
-    """As many entries as fit into one answer, but at least one."""
-    size = 0
-    for count, entry in enumerate(entries):
-        size += len(entry.model_dump_json())
-        if count and size > _PAGE_BYTES:
-            return tuple(entries[:count])
-    return tuple(entries)
 
 
 def _final_after_last_attempt(error: ApplicationError) -> ApplicationError:

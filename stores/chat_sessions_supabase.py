@@ -4,7 +4,6 @@ Every write is one autocommit statement. It takes one round trip, also through a
 reply is lost, the database holds either all of the write or nothing.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -16,12 +15,20 @@ from pydantic_core import from_json
 from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.activities import CreateSession, KnownChange, WriteChanges
 from journeys.chat_session.errors import ContextTooLarge
-from journeys.chat_session.limits import MAX_STORED_CONTEXT_BYTES
+from journeys.chat_session.limits import MAX_PAGE_BYTES, MAX_STORED_CONTEXT_BYTES
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
 from journeys.errors import DatabaseUnavailable
-from stores.postgres import Pool, json_text, translate_errors
+from stores.postgres import Pool, connection_to, json_text, parse_row
 
-_STORE: Final = "Supabase"
+STORE: Final = "Supabase"
+"""The store's name in messages."""
+
+RIGHTS: Final = {
+    "public.chat_sessions": ("select", "insert", "update"),
+    "public.chat_context_updates": ("select", "insert", "update"),
+}
+"""What the statements here need; the role `journey_worker` has it."""
+
 _WRITE_ATTEMPTS: Final = 5
 # How many levels of JSON a message may add around a context.
 _MESSAGE_NESTING: Final = 8
@@ -136,17 +143,46 @@ from filled
 where entry.chat_session_id = filled.chat_session_id and entry.revision = filled.revision
 """
 
+# The ledger is read entry by entry until the page is full, and the entry that would overfill it stays behind. A change
+# is sent as text, and jsonb writes numbers out: 5e-324 has 327 characters.
 _HISTORY: Final = """
-select
-  entry.revision, entry.idempotency_key, entry.change, entry.change_hash, entry.author, entry.active_agent,
-  entry.context_hash, entry.applied_at
+with recursive page as (
+  (
+    select 1 as number, entry.*, entry.bytes::bigint as size
+    from public.chat_sessions as session
+    cross join lateral (
+      select {entry} from public.chat_context_updates as u
+      where u.chat_session_id = session.chat_session_id and u.revision > $3
+      order by u.revision
+      limit 1
+    ) as entry
+    where session.chat_session_id = $1 and session.tenant_id = $2
+  )
+  union all
+  select page.number + 1, entry.*, page.size + entry.bytes
+  from page
+  cross join lateral (
+    select {entry} from public.chat_context_updates as u
+    where u.chat_session_id = $1 and u.revision > page.revision
+    order by u.revision
+    limit 1
+  ) as entry
+  where page.number <= $4 and (page.number = 1 or page.size <= $5)
+)
+select page.*, (select count(*) from page) as found
 from public.chat_sessions as session
-left join public.chat_context_updates as entry
-  on entry.chat_session_id = session.chat_session_id and entry.revision > $3
+left join page on page.number = 1 or (page.number <= $4 and page.size <= $5)
 where session.chat_session_id = $1 and session.tenant_id = $2
-order by entry.revision
-limit $4
-"""
+order by page.number
+""".format(
+    # 500 bytes are more than the hashes, the times and the names of the fields take.
+    entry="""
+      u.revision, u.idempotency_key, u.change::text as change, u.change_hash, u.author, u.active_agent, u.context_hash,
+      u.applied_at,
+      octet_length(u.change::text) + octet_length(u.idempotency_key) + coalesce(octet_length(u.author), 0)
+        + octet_length(u.active_agent) + 500 as bytes
+    """
+)
 
 _NO_CHANGE: Final[Context] = {"context": None, "append": None, "active_agent": None, "merge_strategy": "merge"}
 
@@ -164,6 +200,14 @@ class WriteOutcome:
     written: bool
     revision: int | None
     known: tuple[KnownChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """Entries of a ledger, oldest first, and whether no others follow."""
+
+    entries: tuple[LedgerEntry, ...]
+    complete: bool
 
 
 class ChatSessionsSupabase:
@@ -240,7 +284,7 @@ class ChatSessionsSupabase:
                 row = await self._fetch_row(_LOOK_UP, identity, batch.keys)
             if row is None:
                 return WriteOutcome(written=False, revision=None, known=())
-            known = tuple(KnownChange.model_validate(entry) for entry in from_json(row["known"]))
+            known = tuple(parse_row(STORE, KnownChange, entry) for entry in from_json(row["known"]))
             lost_a_race = batch.entries and not row["written"] and not known and row["revision"] == batch.base_revision
             if not lost_a_race:
                 return WriteOutcome(written=row["written"], revision=row["revision"], known=known)
@@ -264,58 +308,69 @@ class ChatSessionsSupabase:
 
     async def history(
         self, chat_session_id: str, tenant_id: str, *, after_revision: int, limit: int
-    ) -> Sequence[LedgerEntry] | None:
-        """Read the ledger of a session, in order of revision.
+    ) -> LedgerPage | None:
+        """Read a page of the ledger of a session, in order of revision.
 
         Args:
             chat_session_id: The session.
             tenant_id: The session's tenant.
             after_revision: Only entries with a later revision are read.
-            limit: The maximum number of entries.
+            limit: The maximum number of entries. The page's size in bytes is limited as well, but any entry fits.
 
         Returns:
-            The entries; None if the tenant has no such session.
+            The page; None if the tenant has no such session.
         """
-        with translate_errors(_STORE):
-            rows = await self._pool.fetch(_HISTORY, UUID(chat_session_id), tenant_id, after_revision, limit)
+        async with connection_to(STORE, self._pool) as connection:
+            rows = await connection.fetch(
+                _HISTORY, UUID(chat_session_id), tenant_id, after_revision, limit, MAX_PAGE_BYTES
+            )
         if not rows:
             return None
-        return [
-            LedgerEntry.model_validate({**row, "change": from_json(row["change"])})
-            for row in rows
-            if row["revision"] is not None
-        ]
+        entries = tuple(_parse_entry(row) for row in rows if row["number"] is not None)
+        return LedgerPage(entries=entries, complete=rows[0]["found"] == len(entries))
 
     async def _parse_and_fill_hash(self, row: asyncpg.Record) -> ChatSessionArtifact:
         session = _parse_session(row)
         if row["context_hash"] != session.context_hash:
-            with translate_errors(_STORE):
-                await self._pool.execute(_FILL_HASH, row["chat_session_id"], session.revision, session.context_hash)
+            async with connection_to(STORE, self._pool) as connection:
+                await connection.execute(_FILL_HASH, row["chat_session_id"], session.revision, session.context_hash)
         return session
 
     async def _fetch_row(self, statement: str, *parameters: object) -> asyncpg.Record | None:
-        with translate_errors(_STORE):
-            return await self._pool.fetchrow(statement, *parameters)
+        async with connection_to(STORE, self._pool) as connection:
+            return await connection.fetchrow(statement, *parameters)
+
+
+def _parse_entry(row: asyncpg.Record) -> LedgerEntry:
+    try:
+        change = from_json(row["change"])
+    except ValueError:
+        change = None
+    return parse_row(STORE, LedgerEntry, {**row, "change": change})
 
 
 def _parse_session(row: asyncpg.Record) -> ChatSessionArtifact:
     try:
         # The parser limits the depth. The extra brackets ensure that the context can be parsed inside a message, too.
         context = from_json(f"{'[' * _MESSAGE_NESTING}{row['context']}{']' * _MESSAGE_NESTING}")
-    except ValueError as error:
-        raise ContextTooLarge(f"a journey cannot hold the stored context: {error}", field="context") from None
-    for _ in range(_MESSAGE_NESTING):
-        (context,) = context
-    encoded = canonical(context)
+        for _ in range(_MESSAGE_NESTING):
+            (context,) = context
+        encoded = canonical(context)
+    except ValueError:
+        raise ContextTooLarge(
+            "the stored context is nested more deeply, or has a longer number, than a journey can hold", field="context"
+        ) from None
     if len(encoded) > MAX_STORED_CONTEXT_BYTES:
         raise ContextTooLarge(
             f"the stored context has {len(encoded)} bytes, more than a journey can hold", field="context"
         )
-    return ChatSessionArtifact.model_validate(
+    return parse_row(
+        STORE,
+        ChatSessionArtifact,
         {
             **row,
             "chat_session_id": str(row["chat_session_id"]),
             "context": context,
             "context_hash": sha256(encoded).hexdigest(),
-        }
+        },
     )

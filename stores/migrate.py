@@ -15,9 +15,10 @@ from typing import Final, TypeAlias
 import asyncpg
 
 from journeys.errors import DatabaseUnavailable
+from stores.postgres import Connection, connect, describe_error
+from stores.urls import StoreUrlError, parse_store_url
 
 Progress: TypeAlias = Callable[[str], None]
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _HERE: Final = Path(__file__).parent
 _ROLE_SHIM: Final = _HERE / "migrations" / "role_shim.sql"
@@ -139,18 +140,20 @@ async def migrate(supabase_db_url: str, state_surface_url: str, *, progress: Pro
 @asynccontextmanager
 async def _connect(store: _Store, url: str) -> AsyncIterator[Connection]:
     try:
+        target = parse_store_url(url)
+    except StoreUrlError as error:
+        raise MigrationError(store.name, f"the database URL {error}") from None
+    try:
         # No cached prepared statements: the URL may lead to a pooler in transaction mode, which mixes them up.
-        connection = await asyncpg.connect(
-            url,
+        connection = await connect(
+            target,
             timeout=_CONNECT_SECONDS,
             statement_cache_size=0,
             server_settings={"application_name": "journey migrate"},
         )
-    except (ValueError, asyncpg.InterfaceError):
-        # asyncpg's message may quote part of the password, so the error has neither its text nor a cause.
-        raise MigrationError(store.name, "the database URL cannot be understood") from None
-    except (OSError, asyncpg.PostgresError) as error:
-        raise MigrationError(store.name, f"cannot connect: {_describe(error)}") from error
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        # The error's own text may quote a part of the URL, so neither it nor the error as a cause is passed on.
+        raise MigrationError(store.name, f"cannot connect: {describe_error(error)}") from None
     try:
         yield connection
     finally:
@@ -158,19 +161,21 @@ async def _connect(store: _Store, url: str) -> AsyncIterator[Connection]:
 
 
 def _describe(error: BaseException) -> str:
+    """Say what became of a statement of our own: what the server says in its first line, without the rows it quotes."""
     # After a connection is lost, the rollback fails as well. Only the error before it names the cause.
     if isinstance(error, asyncpg.InterfaceError) and error.__context__:
         error = error.__context__
-    # A timeout has no message.
-    return str(error) or type(error).__name__
+    if isinstance(error, asyncpg.PostgresError) and error.args:
+        return f"SQLSTATE {error.sqlstate}: {error.args[0]}"
+    return describe_error(error)
 
 
 @contextmanager
 def _translate_errors(store: _Store, file: str | None = None) -> Iterator[None]:
     try:
         yield
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise MigrationError(store.name, _describe(error), file) from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise MigrationError(store.name, _describe(error), file) from None
 
 
 @asynccontextmanager

@@ -5,15 +5,25 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
+from journeys.errors import DatabaseUnavailable
+from journeys.i_json import MAX_SAFE_INTEGER
 from journeys.state_surface import SurfaceArtifact
-from stores.postgres import Pool, json_text, translate_errors
+from stores.postgres import Pool, connection_to, json_text, parse_row
 
-_STORE: Final = "the State Surface"
+STORE: Final = "the State Surface"
+"""The store's name in messages."""
 
-# An equal revision is written only if its payload differs, so that a retry creates no new row version.
+RIGHTS: Final = {"state_surface.artifacts": ("select", "insert", "update")}
+"""What the statements here need; the role `journey_worker` has it."""
+
+# An equal revision is written only if its payload differs, so that a retry creates no new row version. An artifact of
+# another tenant is not written to.
 _ADVANCES: Final = """
-  artifacts.revision < {new}.revision
-  or artifacts.revision = {new}.revision and artifacts.semantic_payload is distinct from {new}.semantic_payload
+  artifacts.tenant_id = {new}.tenant_id
+  and (
+    artifacts.revision < {new}.revision
+    or artifacts.revision = {new}.revision and artifacts.semantic_payload is distinct from {new}.semantic_payload
+  )
 """
 
 _REGISTER: Final = f"""
@@ -27,11 +37,12 @@ with registered as (
   set lifecycle_state = excluded.lifecycle_state, semantic_payload = excluded.semantic_payload,
     revision = excluded.revision, updated_at = excluded.updated_at
   where {_ADVANCES.format(new="excluded")}
-  returning revision
+  returning tenant_id, revision
 )
-select revision from registered
+select tenant_id, revision from registered
 union all
-select revision from state_surface.artifacts where artifact_id = $1 and not exists (select from registered)
+select tenant_id, revision from state_surface.artifacts
+where artifact_id = $1 and not exists (select from registered)
 """
 
 _UPDATE: Final = f"""
@@ -41,14 +52,15 @@ with updated as (
     updated_at = new.updated_at
   from (
     select
-      $2::text as lifecycle_state, $3::jsonb as semantic_payload, $4::bigint as revision, $5::timestamptz as updated_at
+      $2::text as tenant_id, $3::text as lifecycle_state, $4::jsonb as semantic_payload, $5::bigint as revision,
+      $6::timestamptz as updated_at
   ) as new
-  where artifact_id = $1 and ({_ADVANCES.format(new="new")})
-  returning artifacts.revision
+  where artifact_id = $1 and {_ADVANCES.format(new="new")}
+  returning artifacts.tenant_id, artifacts.revision
 )
-select revision from updated
+select tenant_id, revision from updated
 union all
-select revision from state_surface.artifacts where artifact_id = $1 and not exists (select from updated)
+select tenant_id, revision from state_surface.artifacts where artifact_id = $1 and not exists (select from updated)
 """
 
 _GET: Final = "select * from state_surface.artifacts where artifact_id = $1 and tenant_id = $2"
@@ -68,56 +80,82 @@ class StateSurfacePostgres:
 
         Returns:
             The artifact's revision afterwards; a later one if the artifact was ahead.
+
+        Raises:
+            DatabaseUnavailable: Another tenant's artifact has this ID, or the artifact's revision is out of bounds.
         """
-        with translate_errors(_STORE, may_refuse=False):
-            held: int | None = None
-            # None if another transaction created the row during the statement; only the next statement can see it.
-            while held is None:
-                held = await self._pool.fetchval(
-                    _REGISTER,
-                    UUID(artifact.artifact_id),
-                    artifact.tenant_id,
-                    artifact.artifact_type,
-                    artifact.lifecycle_state,
-                    json_text(artifact.produced_by),
-                    json_text(artifact.semantic_descriptor),
-                    json_text(artifact.semantic_payload),
-                    json_text(artifact.parent_artifacts),
-                    json_text(artifact.materializations),
-                    artifact.revision,
-                    artifact.created_at,
-                    artifact.updated_at,
-                )
-            return held
+        # None if another transaction created the row during the statement; only the next statement can see it.
+        held: int | None = None
+        while held is None:
+            held = await self._write(
+                artifact,
+                _REGISTER,
+                UUID(artifact.artifact_id),
+                artifact.tenant_id,
+                artifact.artifact_type,
+                artifact.lifecycle_state,
+                json_text(artifact.produced_by),
+                json_text(artifact.semantic_descriptor),
+                json_text(artifact.semantic_payload),
+                json_text(artifact.parent_artifacts),
+                json_text(artifact.materializations),
+                artifact.revision,
+                artifact.created_at,
+                artifact.updated_at,
+            )
+        return held
 
     async def update(self, artifact: SurfaceArtifact) -> int | None:
         """Bring an artifact up to this revision.
 
         Returns:
             The artifact's revision afterwards, a later one if the artifact was ahead; None if it is not registered.
+
+        Raises:
+            DatabaseUnavailable: Another tenant's artifact has this ID, or the artifact's revision is out of bounds.
         """
-        with translate_errors(_STORE, may_refuse=False):
-            held: int | None = await self._pool.fetchval(
-                _UPDATE,
-                UUID(artifact.artifact_id),
-                artifact.lifecycle_state,
-                json_text(artifact.semantic_payload),
-                artifact.revision,
-                artifact.updated_at,
+        return await self._write(
+            artifact,
+            _UPDATE,
+            UUID(artifact.artifact_id),
+            artifact.tenant_id,
+            artifact.lifecycle_state,
+            json_text(artifact.semantic_payload),
+            artifact.revision,
+            artifact.updated_at,
+        )
+
+    async def _write(self, artifact: SurfaceArtifact, statement: str, *parameters: object) -> int | None:
+        async with connection_to(STORE, self._pool, may_refuse=False) as connection:
+            row = await connection.fetchrow(statement, *parameters)
+        if row is None:
+            return None
+        if row["tenant_id"] != artifact.tenant_id:
+            raise DatabaseUnavailable(
+                f"{STORE} has an artifact of another tenant under the ID {artifact.artifact_id} and leaves it alone; "
+                "nothing is acknowledged until somebody removes that artifact"
             )
-            return held
+        revision: int = row["revision"]
+        if revision >= MAX_SAFE_INTEGER:
+            raise DatabaseUnavailable(
+                f"{STORE} has the artifact {artifact.artifact_id} at a revision that no session can go on above; "
+                "nothing is acknowledged until somebody corrects its column revision"
+            )
+        return revision
 
     async def get(self, artifact_id: str, tenant_id: str) -> SurfaceArtifact | None:
         """Read an artifact of this tenant; None if the tenant has none with this ID."""
-        with translate_errors(_STORE):
-            row = await self._pool.fetchrow(_GET, UUID(artifact_id), tenant_id)
+        async with connection_to(STORE, self._pool) as connection:
+            row = await connection.fetchrow(_GET, UUID(artifact_id), tenant_id)
         if row is None:
             return None
-        return SurfaceArtifact.model_validate(
+        return parse_row(
+            STORE,
+            SurfaceArtifact,
             {
                 name: str(value) if name == "artifact_id" else from_json(value) if name in _JSON_COLUMNS else value
                 for name, value in row.items()
-            }
+            },
         )
 
 

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
+from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from stores.postgres import open_pool
+from stores import chat_sessions_supabase, state_surface_postgres
+from stores.postgres import Pool, Rights, check_store, open_pool
 from worker.registry import JOURNEYS, Journey, Stores
 from worker.search_attributes import require_search_attributes
 from worker.settings import WorkerSettings
@@ -40,36 +42,48 @@ async def journey_worker(
 
     Raises:
         SearchAttributesMissing: The namespace lacks search attributes.
+        InvalidParameter: A store turns this worker away: user, password, database, a parameter or the role's rights.
     """
     await require_search_attributes(client)
-    supabase = await open_pool(
-        settings.supabase_db_url.get_secret_value(),
+    async with (
+        _store(settings, "supabase_db_url", chat_sessions_supabase.STORE, chat_sessions_supabase.RIGHTS) as supabase,
+        _store(
+            settings, "state_surface_url", state_surface_postgres.STORE, state_surface_postgres.RIGHTS
+        ) as state_surface,
+    ):
+        stores = Stores(supabase, state_surface)
+        threads = ThreadPoolExecutor(_WORKFLOW_THREADS, "workflows")
+        try:
+            yield Worker(
+                client,
+                task_queue=settings.task_queue,
+                workflows=[journey.workflow for journey in journeys],
+                activities=[each for journey in journeys for each in journey.activities(stores, settings)],
+                workflow_task_executor=threads,
+                # There is no external storage, and a higher number would create an asyncio task for each payload.
+                max_workflow_task_external_storage_concurrency=1,
+                max_cached_workflows=max_cached_workflows,
+                max_concurrent_activities=settings.activity_slots,
+                max_concurrent_local_activities=settings.activity_slots,
+                sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
+                graceful_shutdown_timeout=settings.graceful_shutdown,
+            )
+        finally:
+            threads.shutdown(wait=False)
+
+
+@asynccontextmanager
+async def _store(settings: WorkerSettings, setting: str, store: str, rights: Rights) -> AsyncIterator[Pool]:
+    url: SecretStr = getattr(settings, setting)
+    pool = await open_pool(
+        url.get_secret_value(),
         connections=settings.activity_slots,
         transaction_pooler=settings.transaction_pooler,
+        store=store,
+        rights=rights,
     )
-    state_surface = await open_pool(
-        settings.state_surface_url.get_secret_value(),
-        connections=settings.activity_slots,
-        transaction_pooler=settings.transaction_pooler,
-    )
-    stores = Stores(supabase, state_surface)
-    threads = ThreadPoolExecutor(_WORKFLOW_THREADS, "workflows")
     try:
-        yield Worker(
-            client,
-            task_queue=settings.task_queue,
-            workflows=[journey.workflow for journey in journeys],
-            activities=[each for journey in journeys for each in journey.activities(stores, settings)],
-            workflow_task_executor=threads,
-            # There is no external storage, and a higher number would create an asyncio task for each payload.
-            max_workflow_task_external_storage_concurrency=1,
-            max_cached_workflows=max_cached_workflows,
-            max_concurrent_activities=settings.activity_slots,
-            max_concurrent_local_activities=settings.activity_slots,
-            sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
-            graceful_shutdown_timeout=settings.graceful_shutdown,
-        )
+        await check_store(pool, url.get_secret_value(), store=store, setting=setting.upper())
+        yield pool
     finally:
-        threads.shutdown(wait=False)
-        await supabase.close()
-        await state_surface.close()
+        await pool.close()

@@ -22,6 +22,9 @@ MAX_BATCH_BYTES: Final = 512 * KIB
 MAX_STORED_CONTEXT_BYTES: Final = 768 * KIB
 """The largest stored context that can be loaded. An edit of the database may exceed the deployment's own limit."""
 
+MAX_PAGE_BYTES: Final = 768 * KIB
+"""Encoded size of a page of a session's ledger; one entry always fits."""
+
 MAX_CHANGE_BYTES: Final = 256 * KIB
 """The largest `Limits.change_bytes` that a deployment may set."""
 

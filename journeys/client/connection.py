@@ -1,6 +1,8 @@
 """The connection to Temporal, from the SDK's own environment configuration: `TEMPORAL_ADDRESS` and so on."""
 
 import asyncio
+import os
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,6 +19,9 @@ GRPC_COMPRESSION: Final = GrpcCompression.NONE
 
 _CONNECT_SECONDS: Final = 5
 
+_POSITION: Final = re.compile(r"TOML parse error at line (?P<line>[0-9]+), column (?P<column>[0-9]+)")
+_UNKNOWN_PROFILE: Final = re.compile(r"Profile '.*' not found")
+
 
 async def connect(*, plugins: Sequence[Plugin] = (), runtime: Runtime | None = None) -> Client:
     """Connect within five seconds.
@@ -32,7 +37,7 @@ async def connect(*, plugins: Sequence[Plugin] = (), runtime: Runtime | None = N
     try:
         config = ClientConfig.load_client_connect_config()
     except (OSError, RuntimeError, ValueError) as error:
-        raise InvalidParameter(f"TEMPORAL_*: {error}") from error
+        raise InvalidParameter(f"TEMPORAL_*: {_explain(error)}") from None
     config.setdefault("target_host", "localhost:7233")
     address = config["target_host"]
     try:
@@ -44,7 +49,21 @@ async def connect(*, plugins: Sequence[Plugin] = (), runtime: Runtime | None = N
                 runtime=runtime,
                 grpc_compression=GRPC_COMPRESSION,
             )
-    except ValueError as error:
-        raise InvalidParameter(f"TEMPORAL_*: {error}") from error
-    except (TimeoutError, RuntimeError, RPCError) as error:
-        raise EngineUnavailable(f"Temporal cannot be reached at {address}; is TEMPORAL_ADDRESS right?") from error
+    except ValueError:
+        raise InvalidParameter(
+            "TEMPORAL_*: the SDK cannot use the address or the TLS settings; the address has the form host:port"
+        ) from None
+    except (TimeoutError, RuntimeError, RPCError):
+        raise EngineUnavailable(f"Temporal cannot be reached at {address}; is TEMPORAL_ADDRESS right?") from None
+
+
+def _explain(error: Exception) -> str:
+    """Say where the SDK's configuration is at fault. The error's own text prints the line, API key and all."""
+    text = str(error)
+    if position := _POSITION.search(text):
+        return f"the configuration file is not valid at line {position['line']}, column {position['column']}"
+    if _UNKNOWN_PROFILE.fullmatch(text):
+        return "the configuration file has no profile of that name; see TEMPORAL_PROFILE"
+    if isinstance(error, OSError) and error.errno:
+        return f"a file that the configuration names cannot be read: {os.strerror(error.errno)}"
+    return "the configuration cannot be read; see TEMPORAL_CONFIG_FILE and the TLS settings"
