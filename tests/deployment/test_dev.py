@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from temporalio.client import Client
 
+from embedded.ports import PortRequest, choose_ports
 from journeys import ChatSessions
 from journeys.chat_session.keys import session_id, session_key
 from journeys.chat_session.names import workflow_id
@@ -44,7 +45,7 @@ async def connect_sessions(addresses: Addresses) -> ChatSessions:
     return ChatSessions(client, task_queue=addresses["task_queue"])
 
 
-def ports(addresses: Addresses) -> list[int]:
+def ports_of(addresses: Addresses) -> list[int]:
     urls = [f"grpc://{addresses['temporal_address']}", addresses["temporal_ui_url"], addresses["supabase_db_url"]]
     return [port for url in urls if (port := urlsplit(url).port)]
 
@@ -52,11 +53,6 @@ def ports(addresses: Addresses) -> list[int]:
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-async def until_nothing_is_left(data_dir: Path, addresses: Addresses) -> None:
-    await until_nothing_runs_in(data_dir)
-    assert all(map(is_free, ports(addresses)))
 
 
 async def test_one_line_says_where_everything_is_and_all_of_it_answers(shared: tuple[Path, Addresses]) -> None:
@@ -106,7 +102,7 @@ async def test_any_client_of_temporal_holds_a_session_there(shared: tuple[Path, 
 async def test_two_of_them_run_side_by_side(shared: tuple[Path, Addresses], tmp_path: Path) -> None:
     _, first = shared
     async with dev(tmp_path) as (process, second):
-        assert set(ports(first)).isdisjoint(ports(second))
+        assert set(ports_of(first)).isdisjoint(ports_of(second))
         one, other = await connect_sessions(first), await connect_sessions(second)
         moment = datetime.now(UTC)
         created = await one.initialize(tenant_id="t", user_id="u", requested_at=moment, context={"stack": 1})
@@ -115,12 +111,12 @@ async def test_two_of_them_run_side_by_side(shared: tuple[Path, Addresses], tmp_
         assert (created.context, twin.context) == ({"stack": 1}, {"stack": 2})
         process.send_signal(signal.SIGINT)
         await wait_for_exit(process)
-        await until_nothing_is_left(tmp_path, second)
+        await until_nothing_runs_in(tmp_path)
 
 
 async def test_a_start_that_cannot_be_says_why(shared: tuple[Path, Addresses], tmp_path: Path) -> None:
     data_dir, addresses = shared
-    occupied = str(ports(addresses)[0])
+    occupied = str(ports_of(addresses)[0])
     file = tmp_path / "file"
     file.touch()
     twice, port, nowhere = await asyncio.gather(
@@ -142,7 +138,10 @@ async def test_a_start_that_cannot_be_says_why(shared: tuple[Path, Addresses], t
 async def test_nothing_runs_after_its_end_and_sessions_go_on_at_the_next_start(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    async with dev(tmp_path) as (process, addresses):
+    # Ports that no other stack of this machine takes as soon as they are free.
+    ports = choose_ports([PortRequest("Temporal"), PortRequest("the Web UI")])
+    named = ("--temporal-port", str(ports[0]), "--ui-port", str(ports[1]))
+    async with dev(tmp_path, *named) as (process, addresses):
         sessions = await connect_sessions(addresses)
         session = await sessions.initialize(tenant_id="acme", user_id="ada", context={"topic": "rent"})
         process.send_signal(number)
@@ -154,9 +153,10 @@ async def test_nothing_runs_after_its_end_and_sessions_go_on_at_the_next_start(
         assert status == 0, complained
         assert not processes_in(tmp_path)
         assert "Traceback" not in complained
-    await until_nothing_is_left(tmp_path, addresses)
+    await until_nothing_runs_in(tmp_path)
+    assert all(map(is_free, ports))
 
-    async with dev(tmp_path) as (process, addresses):
+    async with dev(tmp_path, *named) as (process, addresses):
         sessions = await connect_sessions(addresses)
         seen = await sessions.update_context(session.chat_session_id, tenant_id="acme", context={"again": True})
         assert (seen.revision, seen.context) == (1, {"topic": "rent", "again": True})
