@@ -35,7 +35,7 @@ fast: setup ## run the unit tests, which need no server
 
 # Three processes with servers of their own keep two cores busy. Files in their order: the unit tests fill up the end.
 test: setup $(SUPABASE_CLI)/node_modules/.installed ## run all tests, with coverage
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov
+	$(BIN)/python -m pytest -n 3 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder --cov
 
 chaos: setup ## kill everything for two minutes and check the promises; SEED=.. DURATION=..
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION))

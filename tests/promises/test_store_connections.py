@@ -84,16 +84,17 @@ async def test_connections_on_which_the_server_refuses_to_write_are_replaced(
     alone: Journeys, own_database: str, store: str
 ) -> None:
     """As after a failover: the old primary still answers on the connections that it has, and writes no more."""
-    async with login_role(own_database) as (admin, role, url), alone.worker(**{store: SecretStr(url)}):
+    async with login_role(own_database) as (admin, role, url):
         await admin.execute(f"alter role {role} set default_transaction_read_only = on")
-        request = alone.request()
-        update = await initializing(alone, request)
-        waiting = await until_waiting(alone, alone.identity(request))
-        assert waiting.last_failure.application_failure_info.type == "DATABASE_UNAVAILABLE"
-        assert "25006" in waiting.last_failure.message
-        await admin.execute(f"alter role {role} reset default_transaction_read_only")
-        session = (await asyncio.wait_for(update.result(), 30))["chat_session_id"]
-        for number in range(1, 4):
-            answer = await asyncio.wait_for(alone.update(session, note(number)), 30)
-            assert answer["applied_revision"] == number
-        await assert_stored(alone, session, 3)
+        async with alone.worker(**{store: SecretStr(url)}):
+            request = alone.request()
+            update = await initializing(alone, request)
+            waiting = await until_waiting(alone, alone.identity(request))
+            assert waiting.last_failure.application_failure_info.type == "DATABASE_UNAVAILABLE"
+            assert "25006" in waiting.last_failure.message
+            await admin.execute(f"alter role {role} reset default_transaction_read_only")
+            session = (await asyncio.wait_for(update.result(), 30))["chat_session_id"]
+            for number in range(1, 4):
+                answer = await asyncio.wait_for(alone.update(session, note(number)), 30)
+                assert answer["applied_revision"] == number
+            await assert_stored(alone, session, 3)

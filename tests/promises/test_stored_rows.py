@@ -50,7 +50,7 @@ async def begun(journeys: Journeys, request: Json, *, asleep: bool) -> str:
 
 @awake_or_asleep
 @pytest.mark.parametrize("first", ["the new owner", "the old owner", "an initialization by the old owner"])
-async def test_a_session_whose_owner_was_changed_serves_the_new_owner_from_the_next_message_on(
+async def test_a_session_whose_owner_was_changed_serves_the_new_one_from_then_on(
     journeys: Journeys, idle_seconds: int, first: str
 ) -> None:
     request = journeys.request()
@@ -152,7 +152,7 @@ async def until_waiting_for_the_artifact(journeys: Journeys, session: str) -> No
 
 
 @awake_or_asleep
-async def test_an_artifact_of_another_tenant_is_not_written_to_and_nothing_is_acknowledged(
+async def test_an_artifact_of_another_tenant_is_left_alone_and_nothing_acknowledged(
     journeys: Journeys, idle_seconds: int
 ) -> None:
     request = journeys.request()
