@@ -3,8 +3,9 @@
 import typer
 
 from bench.command import bench
-from worker.process import run_and_exit
+from worker.process_lifecycle import run_and_exit
 
 app = typer.Typer(add_completion=False)
 app.command()(bench)
-run_and_exit(lambda: app(prog_name="python -m bench"))
+if __name__ == "__main__":
+    run_and_exit(lambda: app(prog_name="python -m bench"))

@@ -21,7 +21,7 @@ from stores.postgres import open_pool
 from stores.state_surface_postgres import StateSurfacePostgres
 from worker.connection import connect
 from worker.journey_worker import journey_worker
-from worker.process import run_and_exit, run_service, run_until_signalled
+from worker.process_lifecycle import run_and_exit, run_service, run_until_signalled
 from worker.registry import Journey
 from worker.settings import WorkerSettings
 

@@ -19,7 +19,7 @@ from embedded.errors import EmbeddedStackError, PortTakenError
 
 _POLL_SECONDS = 0.01
 _READY_SECONDS = 60.0
-_LOG_TAIL_BYTES = 4096
+_LOG_TAIL_BYTES = 65_536  # a panic of Temporal writes more than 4 KiB after its cause
 _COMPLAINT = re.compile("error|fatal|panic", re.IGNORECASE)
 
 

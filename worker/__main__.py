@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from worker.process import exit_on_errors, run_and_exit, run_service
-from worker.serve import serve
+from worker.process_lifecycle import exit_on_errors, run_and_exit, run_service
+from worker.run_worker import run_worker
 
 
 def main() -> None:
@@ -16,7 +16,8 @@ def main() -> None:
         "STATE_SURFACE_URL, JOURNEY_*. docs/settings.md lists all of them.",
     ).parse_args()
     with exit_on_errors(lambda error: print(error, file=sys.stderr)):
-        run_service(serve)
+        run_service(run_worker)
 
 
-run_and_exit(main)
+if __name__ == "__main__":
+    run_and_exit(main)

@@ -26,7 +26,7 @@ _RESTRICTIONS: Final = SandboxRestrictions.default.with_passthrough_modules(
     "journeys",
     "workflows.idle_timer",
     "workflows.inbox",
-    "workflows.rollover",
+    "workflows.continue_as_new",
     "workflows.run_activity",
     "pydantic",
     "pydantic_core",

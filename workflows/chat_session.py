@@ -68,9 +68,9 @@ from journeys.failures import as_failure, from_failure
 from journeys.identifiers import timestamp
 from journeys.messages import Request, RequestType, parse_only
 from journeys.search_attributes import ACTIVE_AGENT, TENANT_ID, USER_ID
+from workflows.continue_as_new import Rollover
 from workflows.idle_timer import IdleTimer
 from workflows.inbox import Inbox
-from workflows.rollover import Rollover
 from workflows.run_activity import run_activity
 
 

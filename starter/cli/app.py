@@ -11,7 +11,7 @@ from starter.cli.demo import demo
 from starter.cli.dev import dev
 from starter.cli.migrate import migrate
 from starter.cli.worker import worker
-from worker.process import run_and_exit
+from worker.process_lifecycle import run_and_exit
 
 app: Final = typer.Typer(
     name="journey",

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from journeys.errors import EngineUnavailable
-from worker.process import exit_on_errors, run_until_signalled
-from worker.process import run_service as run_program
+from worker.process_lifecycle import exit_on_errors, run_until_signalled
+from worker.process_lifecycle import run_service as run_program
 
 out: Final = Console()
 """Standard output, for people."""

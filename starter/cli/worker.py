@@ -1,7 +1,7 @@
 """The command `journey worker`."""
 
 from starter.cli.command import run_service
-from worker.serve import serve
+from worker.run_worker import run_worker
 
 
 def worker() -> None:
@@ -12,4 +12,4 @@ def worker() -> None:
 
     Run as many workers as you like on one task queue.
     """
-    run_service(serve)
+    run_service(run_worker)

@@ -34,7 +34,7 @@ from tests.support.journeys import Journeys
 from tests.support.migrated_stack import migrated_stack
 from tests.support.watching import runs
 from tests.support.worker_processes import WorkerProcess, holder, worker_environment, worker_process
-from worker.process import run_and_exit
+from worker.process_lifecycle import run_and_exit
 
 _BUSY: Final = 4
 _QUIET: Final = 4

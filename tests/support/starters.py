@@ -12,7 +12,7 @@ from temporalio.client import Client
 import journeys.client.chat_sessions
 from journeys import ChatSessions
 from journeys.messages import Record
-from worker.process import run_and_exit
+from worker.process_lifecycle import run_and_exit
 
 
 class Order(Record):

@@ -73,7 +73,7 @@ def test_importing_the_library_loads_no_client() -> None:
 
 
 def test_a_worker_loads_neither_command_line_nor_benchmark_nor_embedded_servers() -> None:
-    assert not rooms_loaded_by("import worker.serve") & {"starter", "bench", "embedded", "typer"}
+    assert not rooms_loaded_by("import worker.run_worker") & {"starter", "bench", "embedded", "typer"}
 
 
 def test_the_command_line_loads_embedded_servers_only_for_the_commands_that_run_them() -> None:

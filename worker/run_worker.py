@@ -10,7 +10,7 @@ from worker.logs import configure_logs
 from worker.settings import WorkerSettings
 
 
-async def serve() -> None:
+async def run_worker() -> None:
     """Run a worker with the environment's settings until it is cancelled. It then finishes what it has begun.
 
     Raises:
