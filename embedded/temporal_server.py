@@ -19,13 +19,25 @@ _PREFERRED_UI_PORT = 8233
 _GRACE_SECONDS = 10.0
 _PORT_ATTEMPTS = 5
 
-_DYNAMIC_CONFIG = {
+DYNAMIC_CONFIG: Final[dict[str, int | str]] = {
     # By default a history shard reads its transfer queue at most 20 times a second, and this server has one shard. Each
     # time a workflow task follows an activity, a single caller would wait for a multiple of 50 ms.
     "history.transferProcessorMaxPollRPS": 1000,
     # Each time a worker dies over a workflow task, the server gives the next attempt more time, by default up to ten
     # minutes. If that attempt's worker dies as well, the session waits until this time has passed.
     "history.workflowTaskRetryMaxInterval": "10s",
+    # The completion of a workflow task carries every request that it accepts or rejects. The server ends the run if
+    # that is more than 4 MiB, so it must not hand over more: at most 1 MB of updates at once, of 1 MiB each. The limits
+    # on a transaction and on buffered events let a task take what came while a worker was away.
+    "history.maxInFlightUpdatePayloads": 1_000_000,
+    "limit.blobSize.error": 1_048_576,
+    "system.transactionSizeLimit": 8_388_608,
+    "history.maximumBufferedEventsBatch": 2_000,
+    # By default a timer, and so the retry of an activity, comes up to a second late.
+    "history.timerProcessorMaxTimeShift": "20ms",
+    # With the default of four partitions a task may wait in one that none of a few pollers looks at.
+    "matching.numTaskqueueReadPartitions": 1,
+    "matching.numTaskqueueWritePartitions": 1,
 }
 _SQLITE_PRAGMAS = {
     # A commit is in the log file before it is acknowledged, so it survives the death of the server; only a power loss
@@ -138,7 +150,7 @@ class EmbeddedTemporal:
                 *("--metrics-port", str(metrics_port)),
                 *state,
                 *(f"--search-attribute={name}=Keyword" for name in self._search_attributes),
-                *(f"--dynamic-config-value={key}={json.dumps(value)}" for key, value in _DYNAMIC_CONFIG.items()),
+                *(f"--dynamic-config-value={key}={json.dumps(value)}" for key, value in DYNAMIC_CONFIG.items()),
             ],
             environment=environment | {"TEMPORAL_VERSION_CHECK_DISABLED": "1"},
         )
