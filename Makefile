@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo dev fast test chaos bench wheel lint format types check clean
+.PHONY: help setup demo dev fast test chaos hostile bench wheel lint format types check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: setup $(SUPABASE_CLI)/node_modules/.installed ## run all tests, with cover
 
 chaos: setup ## kill everything for two minutes and check the promises; SEED=.. DURATION=..
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION))
+
+hostile: setup ## send every message that is meant to stop a session; ONLY="part of a case's name"
+	$(BIN)/python -m tests.hostile $(if $(ONLY),--only "$(ONLY)")
 
 bench: setup ## measure what a session costs, against what Temporal costs, and write docs/performance.md
 	$(BIN)/python -m bench --docs docs

@@ -13,12 +13,10 @@ from uuid import uuid4
 from bench.payloads import Change, Session
 from bench.stores import StoreUrls
 from bench.surface_artifact import surface_artifact
-from journeys.chat_session.activities import CreateSession, WriteChanges
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import SignalChatContext
-from journeys.chat_session.rules import Applied, decide
+from journeys.chat_session.rules import Applied, Draft, decide
 from journeys.chat_session.rules import Change as RequestedChange
-from journeys.chat_session.session import ChatSessionArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 from stores.postgres import open_pool
 from stores.state_surface_postgres import StateSurfacePostgres
@@ -33,7 +31,7 @@ class Floor:
     def __init__(self, sessions: ChatSessionsSupabase, surface: StateSurfacePostgres) -> None:
         self._sessions = sessions
         self._surface = surface
-        self._held: dict[str, ChatSessionArtifact] = {}
+        self._held: dict[str, Draft] = {}
 
     @classmethod
     @asynccontextmanager
@@ -49,28 +47,39 @@ class Floor:
 
     async def initialize(self, session: Session) -> None:
         wanted = session.request.session(datetime.now(UTC))
-        stored = await self._sessions.create(CreateSession(session=wanted, idempotency_key=session.request.key))
+        creation = f"initialize/{session.chat_session_id}"
+        stored = await self._sessions.create(wanted, key=session.request.key, creation_key=creation)
         assert stored is not None
-        await self._surface.register(surface_artifact(stored, ""))
-        self._held[session.chat_session_id] = stored
+        await self._surface.register(surface_artifact(stored.session, ""))
+        self._held[session.chat_session_id] = Draft.of(stored.session)
 
     async def update(self, session: Session, change: Change) -> None:
         """Decide on the change against the session in memory, or in Supabase if hibernated, and write both stores."""
-        before = self._held.get(session.chat_session_id) or await self._sessions.read(session.chat_session_id)
-        assert before is not None
+        held = self._held.get(session.chat_session_id)
+        if held is None:
+            stored = await self._sessions.load(session.chat_session_id)
+            assert stored is not None
+            held = Draft.of(stored.session)
+        before = held.session
         request = SignalChatContext(
             tenant_id=before.tenant_id, context=change.context, active_agent=change.active_agent
         )
-        requested = RequestedChange.of(request, request.key(before.chat_session_id, str(uuid4())))
-        decision = decide(before, requested, {}, _LIMITS, datetime.now(UTC))
+        identity = str(uuid4())
+        requested = RequestedChange.of(request, key=request.key(before.chat_session_id, identity), identity=identity)
+        decision = decide(held, requested, {}, _LIMITS, datetime.now(UTC))
         assert isinstance(decision, Applied)
-        batch = WriteChanges(
-            base_revision=before.revision, keys=(requested.key,), entries=(decision.entry,), session=decision.session
+        after = decision.draft
+        written = await self._sessions.write(
+            base=before,
+            keys=(requested.key,),
+            entries=(decision.entry,),
+            after=after.session,
+            context_text=after.canonical.encode().decode(),
+            refusals=None,
         )
-        written = await self._sessions.write(batch)
         assert written.written
-        await self._surface.update(surface_artifact(decision.session, ""))
-        self._held[session.chat_session_id] = decision.session
+        await self._surface.update(surface_artifact(after.session, ""))
+        self._held[session.chat_session_id] = after
 
     async def signal(self, session: Session, change: Change) -> None:
         """As an update: nobody else would do it later."""

@@ -2,10 +2,11 @@
 
 from temporalio import activity
 
+from bench.naive_records import CreateSession, WriteChange
 from bench.surface_artifact import surface_artifact
-from journeys.chat_session.activities import CreateSession, WriteChanges
 from journeys.chat_session.session import ChatSessionArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.postgres import json_text
 from stores.state_surface_postgres import StateSurfacePostgres
 
 
@@ -19,19 +20,27 @@ class NaiveActivities:
     @activity.defn
     async def create_in_supabase(self, wanted: CreateSession) -> ChatSessionArtifact:
         """Create a session if it does not exist yet, and answer the stored one."""
-        stored = await self._sessions.create(wanted)
+        creation = f"initialize/{activity.info().workflow_run_id}"
+        stored = await self._sessions.create(wanted.session, key=wanted.idempotency_key, creation_key=creation)
         if stored is None:
             raise RuntimeError("the session's key belongs to another session")
-        return stored
+        return stored.session
 
     @activity.defn
     async def register_in_state_surface(self, session: ChatSessionArtifact) -> None:
         await self._surface.register(surface_artifact(session, activity.info().workflow_run_id or ""))
 
     @activity.defn
-    async def write_to_supabase(self, batch: WriteChanges) -> None:
+    async def write_to_supabase(self, change: WriteChange) -> None:
         """Write a session and its ledger; an attempt that finds its own key there is a retry."""
-        outcome = await self._sessions.write(batch)
+        outcome = await self._sessions.write(
+            base=change.before,
+            keys=(change.entry.idempotency_key,),
+            entries=(change.entry,),
+            after=change.after,
+            context_text=json_text(change.after.context),
+            refusals=None,
+        )
         if not outcome.written and not outcome.known:
             raise RuntimeError("somebody else has changed the session")
 

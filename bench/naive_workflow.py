@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel
 
     from bench.naive_activities import NaiveActivities
-    from journeys.chat_session.activities import CreateSession, WriteChanges
+    from bench.naive_records import CreateSession, WriteChange
     from journeys.chat_session.answers import UpdatedChatSession
     from journeys.chat_session.limits import Limits
     from journeys.chat_session.messages import (
@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
         UpdateChatContext,
     )
     from journeys.chat_session.names import UPDATE
-    from journeys.chat_session.rules import Applied, Change, decide
+    from journeys.chat_session.rules import Applied, Change, Draft, decide
     from journeys.chat_session.session import ChatSessionArtifact
 
 _ACTIVITY_TIMEOUT = timedelta(seconds=10)
@@ -115,20 +115,19 @@ class NaiveChatSession:
         self._messages += 1
         async with self._lock:
             before = await self._stored()
-            change = Change.of(request, request.key(before.chat_session_id, message))
-            decision = decide(before, change, {}, Limits(), workflow.now())
+            change = Change.of(request, key=request.key(before.chat_session_id, message), identity=message)
+            decision = decide(Draft.of(before), change, {}, Limits(), workflow.now())
             if not isinstance(decision, Applied):
                 raise ApplicationError("the change is refused", non_retryable=True)
-            batch = WriteChanges(
-                base_revision=before.revision, keys=(change.key,), entries=(decision.entry,), session=decision.session
-            )
+            after = decision.draft.session
+            batch = WriteChange(before=before, entry=decision.entry, after=after)
             await workflow.execute_activity_method(
                 NaiveActivities.write_to_supabase, batch, start_to_close_timeout=_ACTIVITY_TIMEOUT
             )
             await workflow.execute_activity_method(
-                NaiveActivities.update_in_state_surface, decision.session, start_to_close_timeout=_ACTIVITY_TIMEOUT
+                NaiveActivities.update_in_state_surface, after, start_to_close_timeout=_ACTIVITY_TIMEOUT
             )
-            if decision.session.active_agent != before.active_agent:
-                workflow.upsert_search_attributes([_ACTIVE_AGENT.value_set(decision.session.active_agent)])
-            self._session = decision.session
-            return decision.session
+            if after.active_agent != before.active_agent:
+                workflow.upsert_search_attributes([_ACTIVE_AGENT.value_set(after.active_agent)])
+            self._session = after
+            return after

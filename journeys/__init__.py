@@ -14,7 +14,7 @@ messages. All of it except `client` is deterministic and free of I/O, so that wo
 
 from typing import TYPE_CHECKING
 
-from journeys.chat_session.answers import ChatSessionView, UpdatedChatSession, UpdateReceipt
+from journeys.chat_session.answers import ChatSessionView, InitializedChatSession, UpdatedChatSession, UpdateReceipt
 from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
 from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
 from journeys.errors import (
@@ -37,6 +37,7 @@ __all__ = [
     "DatabaseUnavailable",
     "EngineUnavailable",
     "IdempotencyConflict",
+    "InitializedChatSession",
     "InvalidParameter",
     "JourneyError",
     "LedgerEntry",

@@ -1,30 +1,32 @@
-"""Canonical JSON (RFC 8785) and its hashes.
+"""Canonical JSON (RFC 8785) and the hashes that are taken of it.
 
-Two changes, or two contexts, are the same exactly if their canonical bytes are equal. Python's `==` cannot decide that,
-because `1 == True`.
+Two documents are the same change, or the same context, exactly when their canonical bytes are equal. Python's
+`==` would not do: `1 == True == 1.0`.
 """
 
 import json
 import re
+from collections.abc import Mapping
 from hashlib import sha256
+from typing import Final
 
-import rfc8785
+# Code points order as UTF-16 code units do unless a document has characters of both of these kinds.
+_ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
+_ABOVE_SURROGATES: Final = re.compile("[\ue000-\uffff]")
 
-# Finds a number with a fraction or an exponent in compact JSON. A match inside a string costs time and nothing else.
-_NON_INTEGER = re.compile(r"(?:^|[:\[,])-?\d+[.e]")
-_STRING_OR_NON_INTEGER = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)')
-# Keys sorted by code points are also sorted by UTF-16 code units, unless a document has characters of both kinds.
-_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
-_ABOVE_SURROGATES = re.compile("[\ue000-\uffff]")
+_STRING: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+")')
+_ZERO_FRACTION: Final = re.compile(r"\.0(?!\d)")
+_NEGATIVE_ZERO: Final = re.compile(r"-0(?![\d.])")
+_EXPONENT: Final = re.compile(r"(?P<digits>\d(?:\.\d++)?)e(?P<exponent>[-+]\d++)")
 
 
 def canonical(value: object) -> bytes:
-    """Write a JSON value in its canonical form.
+    """Write a JSON value in its one canonical form.
 
-    The standard library differs from RFC 8785 in two points: the order of keys (section 3.2.3: by UTF-16 code units)
-    and numbers that are not integers (section 3.2.2.3: as ECMAScript writes them). Only a document that has one of the
-    two is corrected. An integer that a double cannot hold keeps its digits: the contract refuses it, but somebody who
-    edits the database can store it.
+    The standard library writes the same bytes as RFC 8785, except for the order of keys (section 3.2.3: by UTF-16 code
+    unit) and for floats that it writes with `.0` or with an exponent (section 3.2.2.3: as ECMAScript does). Only these
+    are rewritten, and only in a document that has some. An integer that a double cannot hold keeps its digits: the
+    contract refuses it, but a hand on the database can store it.
 
     Args:
         value: JSON as Python objects: dict, list, str, int, float, bool, None.
@@ -33,13 +35,16 @@ def canonical(value: object) -> bytes:
         UTF-8 bytes.
 
     Raises:
-        ValueError: The value holds a lone surrogate, or a number that is not finite.
+        ValueError: The value holds a number that is not finite or a lone surrogate.
     """
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if not text.isascii() and _ASTRAL.search(text) and _ABOVE_SURROGATES.search(text):
-        text = json.dumps(_sort_keys_by_utf16(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if _NON_INTEGER.search(text):
-        text = _STRING_OR_NON_INTEGER.sub(_as_ecmascript, text)
+        text = json.dumps(_by_utf16(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # A string can look like such a number, which only costs time.
+    if "e-" in text or "e+" in text or _ZERO_FRACTION.search(text):
+        pieces = _STRING.split(text)  # the odd ones are the strings
+        pieces[::2] = _as_ecmascript("\n".join(pieces[::2])).split("\n")
+        text = "".join(pieces)
     return text.encode()
 
 
@@ -48,15 +53,71 @@ def canonical_hash(value: object) -> str:
     return sha256(canonical(value)).hexdigest()
 
 
-def _as_ecmascript(token: re.Match[str]) -> str:
-    text = token[0]
-    return text if text.startswith('"') else rfc8785.dumps(float(text)).decode()
+class CanonicalObject:
+    """A JSON object with the canonical form of each of its members, so that a change costs what it changes.
+
+    Attributes:
+        document: The object. It is never changed in place.
+        size: The size of the canonical form in bytes.
+    """
+
+    __slots__ = ("_members", "document", "size")
+
+    def __init__(self, document: Mapping[str, object], *, before: "CanonicalObject | None" = None) -> None:
+        """Write the members of an object.
+
+        Args:
+            document: The object.
+            before: An earlier form of the object: members that are the same Python object are not written again.
+
+        Raises:
+            ValueError: See `canonical`.
+        """
+        self.document = document
+        self._members: dict[str, bytes] = {
+            key: before._members[key]
+            if before and key in before._members and before.document[key] is value
+            else canonical(key) + b":" + canonical(value)
+            for key, value in document.items()
+        }
+        self.size = 2 + sum(map(len, self._members.values())) + max(len(self._members) - 1, 0)
+
+    def encode(self) -> bytes:
+        """The canonical form."""
+        ascii_only = all(map(str.isascii, self._members))
+        keys = sorted(self._members) if ascii_only else sorted(self._members, key=_utf16)
+        return b"{" + b",".join([self._members[key] for key in keys]) + b"}"
+
+    def hash(self) -> str:
+        """The lower-case hex SHA-256 of the canonical form."""
+        return sha256(self.encode()).hexdigest()
 
 
-def _sort_keys_by_utf16(value: object) -> object:
+def _as_ecmascript(numbers: str) -> str:
+    """Rewrite the numbers in a text that has no strings."""
+    numbers = _ZERO_FRACTION.sub("", numbers)
+    if "e" in numbers:
+        numbers = _EXPONENT.sub(_rewrite_exponent, numbers)
+    return _NEGATIVE_ZERO.sub("0", numbers)
+
+
+def _rewrite_exponent(number: re.Match[str]) -> str:
+    exponent = int(number["exponent"])
+    digits = number["digits"].replace(".", "")
+    if -7 < exponent < 0:
+        return f"0.{'0' * (-exponent - 1)}{digits}"
+    if 0 < exponent < 21:
+        return digits.ljust(exponent + 1, "0")
+    return f"{number['digits']}e{exponent:+d}"
+
+
+def _by_utf16(value: object) -> object:
     if isinstance(value, dict):
-        ordered = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be"))
-        return {key: _sort_keys_by_utf16(item) for key, item in ordered}
+        return {key: _by_utf16(value[key]) for key in sorted(value, key=_utf16)}
     if isinstance(value, list):
-        return [_sort_keys_by_utf16(item) for item in value]
+        return [_by_utf16(item) for item in value]
     return value
+
+
+def _utf16(text: str) -> bytes:
+    return text.encode("utf-16-be")

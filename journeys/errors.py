@@ -2,7 +2,7 @@
 
 * JourneyError
   * InvalidParameter: the request does not fit the contract, and will not fit later.
-  * RevisionConflict: the change cannot be applied to the revision that it was written against.
+  * RevisionConflict: `base_revision` is not the current revision.
   * IdempotencyConflict: the key was used before, for another change.
   * DatabaseUnavailable: a store cannot be reached; send the same request again later.
   * EngineUnavailable: Temporal or a worker cannot be reached; send the same request again later.
@@ -40,6 +40,11 @@ class JourneyError(Exception):
 
 ERRORS: Final[dict[str, type[JourneyError]]] = {}
 """The error classes by code."""
+
+
+def error_of(code: str, message: str, *, field: str = "") -> JourneyError:
+    """The error with this code."""
+    return ERRORS[code](message, field=field)
 
 
 class InvalidParameter(JourneyError):  # noqa: N818 - named as the contract's code

@@ -1,26 +1,22 @@
 """I-JSON (RFC 7493): the JSON that Temporal, PostgreSQL and clients in every language hand on unchanged.
 
-Everything else is refused: NaN and infinities, integers that a double cannot hold exactly (also if they are written as
-`1e22`), NUL characters (PostgreSQL text has none) and lone surrogates (UTF-8 has none).
+Everything else is refused: NaN and infinities, numbers below 1e-100 other than zero, integers that a double cannot hold
+exactly (also if they are written as `1e22`), NUL characters (PostgreSQL text has none) and lone surrogates (UTF-8 has
+none).
 """
 
 import math
 import re
-from dataclasses import dataclass
 
 from journeys.errors import InvalidParameter
 
 MAX_SAFE_INTEGER = 2**53 - 1
 """The largest integer that every JSON implementation holds exactly (RFC 7493 section 2.2)."""
 
+# jsonb keeps smaller numbers in a few bytes, and writes hundreds of digits when it is read.
+_MIN_MAGNITUDE = 1e-100
+
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Replaces a payload that cannot be read as JSON. It fits no message of the contract."""
-
-    reason: str
 
 
 def check_i_json(value: object, *, field: str, depth: int) -> None:
@@ -46,6 +42,10 @@ def check_i_json(value: object, *, field: str, depth: int) -> None:
     elif isinstance(value, list | tuple):
         _check_depth(depth, field)
         for item in value:
+            # A list of numbers may be long: no call for most of them.
+            kind = type(item)
+            if (kind is float or kind is int) and _MIN_MAGNITUDE <= item <= MAX_SAFE_INTEGER:
+                continue
             check_i_json(item, field=field, depth=depth - 1)
     elif isinstance(value, float):
         _check_float(value, field)
@@ -70,6 +70,10 @@ def _check_text(text: str, field: str) -> None:
 def _check_float(number: float, field: str) -> None:
     if not math.isfinite(number):
         raise InvalidParameter(f"{field}: NaN and infinities are not JSON", field=field)
+    if 0 < abs(number) < _MIN_MAGNITUDE:
+        raise InvalidParameter(
+            f"{field}: a number below 1e-100 is written out at length by the store; send it as a string", field=field
+        )
     if abs(number) > MAX_SAFE_INTEGER:  # every double of this size is integral
         raise InvalidParameter(
             f"{field}: an integer beyond ±(2^53-1) does not survive JSON; send it as a string",

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerial
 
 from journeys.canonical_json import canonical_hash
 
+_MAX_IDENTIFIER_BYTES = 255
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
 
@@ -16,6 +17,12 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\
 def _without_control_characters(text: str) -> str:
     if _CONTROL.search(text):
         raise ValueError("has control characters")
+    return text
+
+
+def _at_most_255_bytes(text: str) -> str:
+    if len(text.encode()) > _MAX_IDENTIFIER_BYTES:
+        raise ValueError(f"must have at most {_MAX_IDENTIFIER_BYTES} bytes of UTF-8")
     return text
 
 
@@ -52,9 +59,12 @@ def timestamp(moment: datetime) -> str:
 
 
 Identifier = Annotated[
-    str, StringConstraints(min_length=1, max_length=255), AfterValidator(_without_control_characters)
+    str,
+    StringConstraints(min_length=1),
+    AfterValidator(_without_control_characters),
+    AfterValidator(_at_most_255_bytes),
 ]
-"""An ID that a caller chooses: 1-255 characters, no control characters."""
+"""An ID that a caller chooses: 1-255 bytes of UTF-8, no control characters. It must fit a search attribute."""
 
 Author = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_control_characters)]
 """Who made a change: `user`, an agent, a service."""

@@ -1,15 +1,28 @@
-"""How an untrusted message becomes a typed one, in the same way wherever it arrives."""
+"""How an untrusted message becomes a typed one, in the same way wherever it arrives.
 
+A message arrives as a payload that nobody has read. `check_form` looks at it as cheaply as can be, which is what a
+workflow does before it takes the message in. `read` parses it and `parse` gives it its type, which is what an activity
+or a client does.
+"""
+
+import json
+import re
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from temporalio.common import RawValue
 
 from journeys.errors import InvalidParameter
-from journeys.i_json import Unreadable, check_i_json
+from journeys.i_json import check_i_json
 
-# The JSON parser's own limit. The contract's limit on nesting is a setting and is checked later.
-_PARSER_DEPTH = 200
+JSON_ENCODING: Final = b"json/plain"
+
+# As deep as JSON parsers go. The contract's limit on nesting is a setting.
+_PARSER_DEPTH: Final = 200
+_MAY_UNDERFLOW: Final = re.compile(r"[eE]-\d{3}|\.0{100}")
+_SMALLEST: Final = 5e-324
+_SPACE: Final = b" \t\r\n"
 
 
 class Request(BaseModel):
@@ -34,26 +47,74 @@ class Record(BaseModel):
 RequestType = TypeVar("RequestType", bound=Request)
 
 
-def parse(model: type[RequestType], raw: object) -> RequestType:
-    """Read one message.
+def check_form(arguments: Sequence[object]) -> bytes:
+    """Check that a call has one argument that may be a JSON object, without parsing it.
+
+    Args:
+        arguments: The call's arguments as a journey's worker hands them on: `RawValue` each.
+
+    Returns:
+        The argument's data.
+
+    Raises:
+        InvalidParameter: It cannot be a JSON object, or there is not exactly one argument.
+    """
+    if len(arguments) != 1:
+        raise InvalidParameter(f"the call must have exactly one argument, a JSON object; it has {len(arguments)}")
+    (argument,) = arguments
+    assert isinstance(argument, RawValue)
+    payload = argument.payload
+    encoding = payload.metadata.get("encoding", b"")
+    if encoding != JSON_ENCODING:
+        named = ascii(encoding.decode(errors="replace"))[:60]
+        raise InvalidParameter(f"the request cannot be read: its encoding is {named}; send json/plain")
+    data: bytes = payload.data
+    if not data[:64].lstrip(_SPACE).startswith(b"{") and not data.lstrip(_SPACE).startswith(b"{"):
+        raise InvalidParameter("the request must be one JSON object")
+    return data
+
+
+def read(data: bytes | str) -> object:
+    """Parse a message's JSON.
+
+    Raises:
+        InvalidParameter: It is not JSON, or not JSON that every peer reads alike: a member name stands twice.
+    """
+    try:
+        text = data if isinstance(data, str) else data.decode(errors="surrogatepass")
+        return json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_float=_parse_small_float if _MAY_UNDERFLOW.search(text) else None,
+        )
+    except InvalidParameter:
+        raise
+    except RecursionError:
+        raise InvalidParameter("the request cannot be read: it is nested too deeply; flatten it") from None
+    except ValueError as error:
+        raise InvalidParameter(f"the request cannot be read: it is not JSON that can be kept: {error}") from None
+
+
+def parse(model: type[RequestType], raw: object, *, depth: int = _PARSER_DEPTH) -> RequestType:
+    """Give a message its type.
 
     Args:
         model: The message's type.
-        raw: JSON as Python objects, `Unreadable`, or the model itself.
+        raw: JSON as Python objects, or the model itself.
+        depth: How many levels of objects and arrays a field may have.
 
     Raises:
         InvalidParameter: The message does not fit; `field` is one of the model's field names or "".
     """
     if isinstance(raw, model):
         return raw
-    if isinstance(raw, Unreadable):
-        raise InvalidParameter(f"the request cannot be read: {raw.reason}")
     if not isinstance(raw, dict):
         raise InvalidParameter("the request must be one JSON object")
     for name, value in raw.items():
         if name not in model.model_fields:
             raise InvalidParameter(f"unknown field {ascii(name)[:80]}; known are {', '.join(model.model_fields)}")
-        check_i_json(value, field=name, depth=_PARSER_DEPTH)
+        check_i_json(value, field=name, depth=depth)
     try:
         return model.model_validate(raw)
     except ValidationError as error:
@@ -66,9 +127,25 @@ def parse_only(model: type[RequestType], arguments: Sequence[object]) -> Request
     Raises:
         InvalidParameter: The message does not fit, or there is not exactly one argument.
     """
-    if len(arguments) != 1:
-        raise InvalidParameter(f"the call must have exactly one argument, a JSON object; it has {len(arguments)}")
-    return parse(model, arguments[0])
+    return parse(model, read(check_form(arguments)))
+
+
+def _object(members: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(members)
+    if len(found) < len(members):
+        raise InvalidParameter("the request cannot be read: an object has a member name twice")
+    return found
+
+
+def _parse_small_float(text: str) -> float:
+    """Parse a number so that one which underflows is not taken for zero: no rule accepts the smallest number."""
+    number = float(text)
+    underflows = not number and any(digit in "123456789" for digit in re.split("[eE]", text)[0])
+    return _SMALLEST if underflows else number
+
+
+def _refuse_constant(constant: str) -> object:
+    raise InvalidParameter(f"the request cannot be read: {constant} is not JSON")
 
 
 def _invalid_parameter(model: type[BaseModel], error: ValidationError) -> InvalidParameter:

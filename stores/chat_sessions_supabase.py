@@ -4,6 +4,7 @@ Every write is one autocommit statement. It takes one round trip, also through a
 reply is lost, the database holds either all of the write or nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -13,9 +14,11 @@ import asyncpg
 from pydantic_core import from_json
 
 from journeys.canonical_json import canonical, canonical_hash
-from journeys.chat_session.activities import CreateSession, KnownChange, WriteChanges
+from journeys.chat_session.activities import KnownChange
+from journeys.chat_session.answers import ChatSessionView
 from journeys.chat_session.errors import ContextTooLarge
 from journeys.chat_session.limits import MAX_PAGE_BYTES, MAX_STORED_CONTEXT_BYTES
+from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
 from journeys.errors import DatabaseUnavailable
 from stores.postgres import Pool, connection_to, json_text, parse_row
@@ -34,23 +37,39 @@ _WRITE_ATTEMPTS: Final = 5
 _MESSAGE_NESTING: Final = 8
 
 _COLUMNS: Final = """
-  chat_session_id, tenant_id, user_id, active_agent, context, context_hash, revision, lifecycle_state,
+  chat_session_id, tenant_id, user_id, active_agent, context, context_hash, revision, lifecycle_state, refusals,
   created_at, updated_at
+"""
+
+_ENTRY_COLUMNS: Final = """
+  chat_session_id, revision, idempotency_key, change, change_hash, author, active_agent, context_hash, applied_at,
+  message
+"""
+
+_CREATION_KEY: Final = """
+  (
+    select idempotency_key from public.chat_context_updates where chat_session_id = s.chat_session_id and revision = 0
+  ) as creation_key
 """
 
 _CREATE: Final = f"""
 with created as (
   insert into public.chat_sessions ({_COLUMNS}, idempotency_key)
-  values ($1, $2, $3, $4, $5::jsonb, $6, 0, 'ACTIVE', $7, $7, $8)
+  values ($1, $2, $3, $4, $5::jsonb, $6, 0, 'ACTIVE', null, $7, $7, $8)
   on conflict do nothing
   returning {_COLUMNS}
+),
+entry as (
+  insert into public.chat_context_updates ({_ENTRY_COLUMNS})
+  select chat_session_id, revision, $9, $10::jsonb, $11, null, active_agent, context_hash, created_at, null from created
 )
-select {_COLUMNS} from created
+select {_COLUMNS}, $9::text as creation_key from created
 union all
-select {_COLUMNS} from public.chat_sessions where chat_session_id = $1 and not exists (select from created)
+select {_COLUMNS}, {_CREATION_KEY} from public.chat_sessions as s
+where chat_session_id = $1 and not exists (select from created)
 """
 
-_READ: Final = f"select {_COLUMNS} from public.chat_sessions where chat_session_id = $1"
+_READ: Final = f"select {_COLUMNS}, {_CREATION_KEY} from public.chat_sessions as s where chat_session_id = $1"
 
 _READ_LATEST: Final = f"""
 select {_COLUMNS} from public.chat_sessions
@@ -66,7 +85,7 @@ _KNOWN: Final = """
   select entry.*
   from (select unnest($2::text[]) as idempotency_key limit cardinality($2::text[])) as asked
   cross join lateral (
-    select revision, idempotency_key, change_hash, active_agent, context_hash, applied_at
+    select revision, idempotency_key, change_hash, active_agent, context_hash, applied_at, message
     from public.chat_context_updates
     where chat_session_id = $1 and idempotency_key = asked.idempotency_key
     limit 1
@@ -77,11 +96,13 @@ _LOOK_UP: Final = f"""
 with known as ({_KNOWN})
 select
   s.revision,
-  false as written,
+  s.context_hash,
   (select coalesce(jsonb_agg(to_jsonb(known)), '[]') from known) as known
 from public.chat_sessions as s
 where s.chat_session_id = $1
 """
+
+_KEEP_REFUSALS: Final = "update public.chat_sessions set refusals = $2::jsonb where chat_session_id = $1"
 
 # All or nothing: the ledger is written only together with the session, and the session only if it still is at the
 # revision that the changes were decided against and none of their keys is known.
@@ -89,24 +110,25 @@ _WRITE: Final = f"""
 with known as ({_KNOWN}),
 written as (
   update public.chat_sessions
-  set context = $4::jsonb, context_hash = $5, active_agent = $6, revision = $7, updated_at = $8
-  where chat_session_id = $1 and revision = $3 and not exists (select from known)
+  set
+    context = $4::jsonb, context_hash = $5, active_agent = $6, revision = $7, updated_at = $8,
+    refusals = coalesce($10::jsonb, refusals)
+  where chat_session_id = $1 and revision = $3 and context_hash = $11 and not exists (select from known)
   returning chat_session_id
 ),
 entries as (
-  insert into public.chat_context_updates (
-    chat_session_id, revision, idempotency_key, change, change_hash, author, active_agent, context_hash, applied_at
-  )
+  insert into public.chat_context_updates ({_ENTRY_COLUMNS})
   select
     written.chat_session_id, e.revision, e.idempotency_key, e.change, e.change_hash, e.author, e.active_agent,
-    e.context_hash, e.applied_at
+    e.context_hash, e.applied_at, e.message
   from written, jsonb_to_recordset($9::jsonb) as e (
     revision bigint, idempotency_key text, change jsonb, change_hash text, author text, active_agent text,
-    context_hash text, applied_at timestamptz
+    context_hash text, applied_at timestamptz, message text
   )
 )
 select
   s.revision,
+  s.context_hash,
   exists (select from written) as written,
   (select coalesce(jsonb_agg(to_jsonb(known)), '[]') from known) as known
 from public.chat_sessions as s
@@ -121,15 +143,13 @@ with advanced as (
   returning {_COLUMNS}
 ),
 entry as (
-  insert into public.chat_context_updates (
-    chat_session_id, revision, idempotency_key, change, change_hash, author, active_agent, context_hash, applied_at
-  )
+  insert into public.chat_context_updates ({_ENTRY_COLUMNS})
   select
     chat_session_id, revision, format('journey/%s/%s', revision, gen_random_uuid()), $4::jsonb, $5, 'journey',
-    active_agent, context_hash, updated_at
+    active_agent, context_hash, updated_at, null
   from advanced
 )
-select {_COLUMNS} from advanced
+select {_COLUMNS}, null::text as creation_key from advanced
 """
 
 _FILL_HASH: Final = """
@@ -188,18 +208,34 @@ _NO_CHANGE: Final[Context] = {"context": None, "append": None, "active_agent": N
 
 
 @dataclass(frozen=True, slots=True)
-class WriteOutcome:
-    """The outcome of writing a batch.
+class StoredSession:
+    """A session as it is stored.
 
     Attributes:
-        written: Whether this call wrote the batch.
+        refusals: The signals of its tenant that were refused.
+        creation_key: The ledger's key of revision 0; None if the ledger has no such entry.
+    """
+
+    session: ChatSessionArtifact
+    refusals: Refusals
+    creation_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOutcome:
+    """The outcome of writing a batch, or of looking its keys up.
+
+    Attributes:
+        written: Whether the batch stands as it was decided.
         revision: The session's revision before the call; None if there is no such session.
+        is_elsewhere: Whether the stored revision or context is not the one that the batch was decided on.
         known: The changes that the ledger already had under the batch's keys.
     """
 
     written: bool
-    revision: int | None
-    known: tuple[KnownChange, ...]
+    revision: int | None = None
+    is_elsewhere: bool = False
+    known: tuple[KnownChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +256,18 @@ class ChatSessionsSupabase:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def create(self, wanted: CreateSession) -> ChatSessionArtifact | None:
-        """Create a session unless it exists.
+    async def create(self, session: ChatSessionArtifact, *, key: str, creation_key: str) -> StoredSession | None:
+        """Create a session with its ledger's entry for revision 0, unless it exists.
+
+        Args:
+            session: As it is to be.
+            key: The initialization's idempotency key.
+            creation_key: The ledger's key of revision 0.
 
         Returns:
             The stored session; None if the idempotency key belongs to another session.
         """
-        session = wanted.session
+        change: Context = _NO_CHANGE | {"context": session.context, "active_agent": session.active_agent}
         for _ in range(2):  # if another transaction created the row during the statement, only the next one can see it
             row = await self._fetch_row(
                 _CREATE,
@@ -237,60 +278,88 @@ class ChatSessionsSupabase:
                 json_text(session.context),
                 session.context_hash,
                 session.created_at,
-                wanted.idempotency_key,
+                key,
+                creation_key,
+                json_text(change),
+                canonical_hash(change),
             )
             if row:
                 return await self._parse_and_fill_hash(row)
         return None
 
-    async def read(self, chat_session_id: str) -> ChatSessionArtifact | None:
+    async def read(self, chat_session_id: str) -> ChatSessionView | None:
         """Read a session of any tenant; None if it does not exist."""
         row = await self._fetch_row(_READ, UUID(chat_session_id))
-        return _parse_session(row) if row else None
+        return _view(row) if row else None
 
-    async def read_latest(self, tenant_id: str, user_id: str) -> ChatSessionArtifact | None:
+    async def read_latest(self, tenant_id: str, user_id: str) -> ChatSessionView | None:
         """Read the user's active session with the latest change; None if the user has no active session."""
         row = await self._fetch_row(_READ_LATEST, tenant_id, user_id)
-        return _parse_session(row) if row else None
+        return _view(row) if row else None
 
-    async def load(self, chat_session_id: str) -> ChatSessionArtifact | None:
-        """Read a session that a journey resumes, and store its context hash if a change by hand left it stale."""
+    async def load(self, chat_session_id: str) -> StoredSession | None:
+        """Read a session to decide on, and store its context hash if a change by hand left it stale."""
         row = await self._fetch_row(_READ, UUID(chat_session_id))
         return await self._parse_and_fill_hash(row) if row else None
 
-    async def write(self, batch: WriteChanges) -> WriteOutcome:
-        """Apply a batch if the session is at the batch's base revision and none of the batch's keys is known.
+    async def write(
+        self,
+        *,
+        base: ChatSessionArtifact,
+        keys: Sequence[str],
+        entries: Sequence[LedgerEntry],
+        after: ChatSessionArtifact,
+        context_text: str,
+        refusals: Refusals | None,
+    ) -> WriteOutcome:
+        """Apply a batch if the session is as it was decided on, and none of its keys is known.
+
+        Args:
+            base: The session that the batch was decided on.
+            keys: The idempotency keys to look up.
+            entries: The changes to apply, in order; if there are none, the keys and the session are only looked up.
+            after: The session after the last of them.
+            context_text: The context after the last of them, as JSON.
+            refusals: To be stored; None if they stay.
 
         Raises:
             DatabaseUnavailable: At each of several attempts, another writer changed the session during the statement.
         """
-        session = batch.session
-        identity = UUID(session.chat_session_id)
+        identity = UUID(base.chat_session_id)
         for _ in range(_WRITE_ATTEMPTS):
-            if batch.entries:
+            if entries:
                 row = await self._fetch_row(
                     _WRITE,
                     identity,
-                    batch.keys,
-                    batch.base_revision,
-                    json_text(session.context),
-                    session.context_hash,
-                    session.active_agent,
-                    session.revision,
-                    session.updated_at,
-                    json_text(batch.entries),
+                    keys,
+                    base.revision,
+                    context_text,
+                    after.context_hash,
+                    after.active_agent,
+                    after.revision,
+                    after.updated_at,
+                    json_text(entries),
+                    json_text(refusals) if refusals else None,
+                    base.context_hash,
                 )
             else:
-                row = await self._fetch_row(_LOOK_UP, identity, batch.keys)
+                row = await self._fetch_row(_LOOK_UP, identity, keys)
             if row is None:
-                return WriteOutcome(written=False, revision=None, known=())
+                return WriteOutcome(written=False)
             known = tuple(parse_row(STORE, KnownChange, entry) for entry in from_json(row["known"]))
-            lost_a_race = batch.entries and not row["written"] and not known and row["revision"] == batch.base_revision
-            if not lost_a_race:
-                return WriteOutcome(written=row["written"], revision=row["revision"], known=known)
+            elsewhere = (row["revision"], row["context_hash"]) != (base.revision, base.context_hash)
+            if entries and row["written"]:
+                return WriteOutcome(written=True, revision=row["revision"])
+            if known or elsewhere:
+                return WriteOutcome(written=False, revision=row["revision"], is_elsewhere=elsewhere, known=known)
+            if not entries:
+                if refusals:
+                    async with connection_to(STORE, self._pool) as connection:
+                        await connection.execute(_KEEP_REFUSALS, identity, json_text(refusals))
+                return WriteOutcome(written=True, revision=row["revision"])
         raise DatabaseUnavailable("other writers keep changing the session")
 
-    async def advance_past(self, session: ChatSessionArtifact, revision: int) -> ChatSessionArtifact | None:
+    async def advance_past(self, session: ChatSessionArtifact, revision: int) -> StoredSession | None:
         """Set a session's revision to the one after `revision`, with a ledger entry that changes nothing else.
 
         Returns:
@@ -304,7 +373,7 @@ class ChatSessionsSupabase:
             json_text(_NO_CHANGE),
             canonical_hash(_NO_CHANGE),
         )
-        return _parse_session(row) if row else None
+        return _stored(row) if row else None
 
     async def history(
         self, chat_session_id: str, tenant_id: str, *, after_revision: int, limit: int
@@ -329,12 +398,13 @@ class ChatSessionsSupabase:
         entries = tuple(_parse_entry(row) for row in rows if row["number"] is not None)
         return LedgerPage(entries=entries, complete=rows[0]["found"] == len(entries))
 
-    async def _parse_and_fill_hash(self, row: asyncpg.Record) -> ChatSessionArtifact:
-        session = _parse_session(row)
+    async def _parse_and_fill_hash(self, row: asyncpg.Record) -> StoredSession:
+        stored = _stored(row)
+        session = stored.session
         if row["context_hash"] != session.context_hash:
             async with connection_to(STORE, self._pool) as connection:
                 await connection.execute(_FILL_HASH, row["chat_session_id"], session.revision, session.context_hash)
-        return session
+        return stored
 
     async def _fetch_row(self, statement: str, *parameters: object) -> asyncpg.Record | None:
         async with connection_to(STORE, self._pool) as connection:
@@ -347,6 +417,20 @@ def _parse_entry(row: asyncpg.Record) -> LedgerEntry:
     except ValueError:
         change = None
     return parse_row(STORE, LedgerEntry, {**row, "change": change})
+
+
+def _parse_refusals(row: asyncpg.Record) -> Refusals:
+    return parse_row(STORE, Refusals, from_json(row["refusals"] or "{}"))
+
+
+def _stored(row: asyncpg.Record) -> StoredSession:
+    refusals = _parse_refusals(row)
+    return StoredSession(_parse_session(row), refusals, row["creation_key"])
+
+
+def _view(row: asyncpg.Record) -> ChatSessionView:
+    refusals = _parse_refusals(row)
+    return ChatSessionView.model_construct(**dict(_parse_session(row)), refusals=refusals)
 
 
 def _parse_session(row: asyncpg.Record) -> ChatSessionArtifact:

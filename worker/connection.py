@@ -1,5 +1,7 @@
 """The worker's connection to Temporal."""
 
+import socket
+
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
@@ -22,7 +24,16 @@ async def connect(*, sandbox: bool = False, metrics_address: str | None = None) 
     runtime = None
     if metrics_address:
         try:
-            runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics_address)))
-        except ValueError as error:
-            raise InvalidParameter(f"JOURNEY_METRICS_ADDRESS: {error}") from error
+            address = _numeric(metrics_address)
+            runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=address)))
+        except (OSError, ValueError) as error:
+            raise InvalidParameter(f"JOURNEY_METRICS_ADDRESS: must be host:port ({error})") from None
     return await connect_client(plugins=[JourneyPlugin(sandbox=sandbox)], runtime=runtime)
+
+
+def _numeric(address: str) -> str:
+    """The same `host:port` with the host's number, which is all that the SDK takes."""
+    host, _, port = address.rpartition(":")
+    family, _, _, _, found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+    number = str(found[0])
+    return f"[{number}]:{port}" if family == socket.AF_INET6 else f"{number}:{port}"

@@ -1,8 +1,8 @@
-"""How a worker reads payloads: as the type that a parameter declares, or as plain JSON if it declares none.
+"""How a worker reads payloads: as the type that a parameter declares, or not at all if it declares none.
 
-A payload that does not fit a declared type fails the workflow task before a handler sees it, at every attempt. A
-handler of untrusted messages therefore declares no type (`*arguments: object`). If a payload is not valid JSON, this
-handler gets `Unreadable`, and refuses it like every message that does not fit.
+A payload that does not fit a declared type fails the workflow task before a handler sees it, at every attempt, and to
+parse a large one takes long. A handler of untrusted messages therefore declares no type (`*arguments: object`), and
+gets each argument as a `RawValue`, which `journeys.messages` reads.
 """
 
 from collections.abc import Sequence
@@ -11,19 +11,16 @@ from itertools import zip_longest
 from typing import ClassVar
 
 from pydantic import BaseModel
-from pydantic_core import from_json
 from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter, PayloadConverter
 
-from journeys.i_json import Unreadable
-
 _JSON = b"json/plain"
-_NULL = b"binary/null"
 
 
 class JourneyPayloadConverter(PayloadConverter):
-    """Reads typed parameters as pydantic does, and untyped parameters as plain JSON or `Unreadable`."""
+    """Reads typed parameters as pydantic does, and hands untyped parameters on as `RawValue`."""
 
     # The SDK creates a converter for every activation, so all converters share this part.
     _pydantic: ClassVar[PayloadConverter] = PydanticPayloadConverter()
@@ -42,25 +39,12 @@ class JourneyPayloadConverter(PayloadConverter):
 
     def _read(self, payload: Payload, hint: type | None) -> object:
         if hint is None or hint is object:
-            return _read_untyped(payload)
+            return RawValue(payload)
         # The model reads the JSON itself: pydantic's converter would create a type adapter for every message.
         if isinstance(hint, type) and issubclass(hint, BaseModel) and payload.metadata.get("encoding") == _JSON:
             return hint.model_validate_json(payload.data)
         (value,) = self._pydantic.from_payloads([payload], [hint])
         return value
-
-
-def _read_untyped(payload: Payload) -> object:
-    encoding = payload.metadata.get("encoding", b"")
-    if encoding == _NULL:
-        return None
-    if encoding != _JSON:
-        named = ascii(encoding.decode(errors="replace"))[:60]
-        return Unreadable(f"its encoding is {named}; send json/plain")
-    try:
-        return from_json(payload.data, allow_inf_nan=False)
-    except ValueError as error:
-        return Unreadable(f"it is not valid JSON: {error}")
 
 
 class JourneyDataConverter(DataConverter):

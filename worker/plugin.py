@@ -28,6 +28,7 @@ _RESTRICTIONS: Final = SandboxRestrictions.default.with_passthrough_modules(
     "workflows.inbox",
     "workflows.continue_as_new",
     "workflows.run_activity",
+    "workflows.task_budget",
     "pydantic",
     "pydantic_core",
     "annotated_types",

@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import errno
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ import uvloop
 from temporalio.service import RPCError
 
 from journeys.errors import EngineUnavailable, JourneyError
+
+_CANNOT_WRITE: Final = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG)
 
 REFUSED: Final = 1
 """The exit status of a program that was refused or failed. Wrong usage has status 2."""
@@ -81,6 +84,12 @@ def run_and_exit(program: Callable[[], object]) -> NoReturn:
         program()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0 if end.code is None else REFUSED
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        with suppress(OSError):
+            print(f"the output cannot be written: {os.strerror(error.errno or 0)}", file=sys.stderr)
+        status = REFUSED
     atexit._run_exitfuncs()
     with suppress(OSError):  # the reader has gone
         sys.stdout.flush()

@@ -1,7 +1,7 @@
 """The worker's settings, from the environment."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -9,7 +9,10 @@ from pydantic_settings import SettingsConfigDict
 from journeys.chat_session.activities import SessionSettings
 from journeys.chat_session.limits import DEFAULT_LIMITS, ChangeBytes, ContextBytes, Limits, Nesting
 from journeys.chat_session.names import DEFAULT_TASK_QUEUE
+from journeys.client.settings import TaskQueue
 from stores.settings import StoreSettings
+
+MAX_IDLE_SECONDS: Final = 30 * 24 * 3600
 
 LogFormat = Literal["json", "console"]
 
@@ -39,15 +42,15 @@ class WorkerSettings(StoreSettings):
 
     model_config = SettingsConfigDict(env_prefix="JOURNEY_", populate_by_name=True, frozen=True)
 
-    task_queue: str = DEFAULT_TASK_QUEUE
+    task_queue: TaskQueue = DEFAULT_TASK_QUEUE
     activity_slots: int = Field(default=20, ge=1, le=500)
     transaction_pooler: bool = False
-    idle_seconds: float = Field(default=3600, ge=0)
+    idle_seconds: float = Field(default=3600, ge=0, le=MAX_IDLE_SECONDS, allow_inf_nan=False)
     rollover_messages: int = Field(default=40, ge=1, le=1500)
     max_context_bytes: ContextBytes = DEFAULT_LIMITS.context_bytes
     max_change_bytes: ChangeBytes = DEFAULT_LIMITS.change_bytes
     max_nesting: Nesting = DEFAULT_LIMITS.nesting
-    graceful_shutdown_seconds: float = Field(default=10, ge=0)
+    graceful_shutdown_seconds: float = Field(default=10, ge=0, le=3600, allow_inf_nan=False)
     sandbox: bool = False
     metrics_address: str | None = None
     log_format: LogFormat = "json"

@@ -1,11 +1,13 @@
-"""Run an activity as a local activity and, if that fails, as a regular activity.
+"""Run an activity as a local activity, then as a regular activity if it does not succeed at once.
 
-A local activity needs no further workflow task, which makes a short write cheap. If it fails with a retryable error,
-the same activity runs as a regular activity. The server then retries it for as long as an outage lasts, the history
-does not grow, and the Web UI shows the pending activity with its last error.
+A local activity needs no workflow task of its own, which makes a short write cheap. If it fails for a reason that will
+pass, the same activity runs as a regular one: the server retries it for as long as an outage lasts, the history does
+not grow meanwhile, and the Web UI shows what the journey waits for and why.
 """
 
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
@@ -16,36 +18,57 @@ from journeys.retry_policies import LOCAL_ATTEMPT, LOCAL_RETRIES, LOCAL_TOTAL, R
 ResultType = TypeVar("ResultType", bound=Record)
 
 
-async def run_activity(name: str, argument: Record, result_type: type[ResultType], *, summary: str) -> ResultType:
+@dataclass(frozen=True, slots=True)
+class ActivityResult(Generic[ResultType]):
+    """The result of an activity.
+
+    Attributes:
+        ended_task: Whether it came in a later workflow task than the one that asked for it.
+    """
+
+    value: ResultType
+    ended_task: bool
+
+
+async def run_activity(
+    name: str,
+    arguments: Sequence[object],
+    result_type: type[ResultType],
+    *,
+    summary: str,
+    ends_task: bool = False,
+) -> ActivityResult[ResultType]:
     """Run an activity until it succeeds or fails with a non-retryable error.
 
     Args:
         name: The activity's name.
-        argument: The activity's argument. History records it only if the activity runs as a regular activity.
+        arguments: The activity's arguments. History records them only if it runs as a regular activity.
         result_type: The type of the activity's result.
         summary: One line for people who look at the trace.
+        ends_task: Run it as a regular activity at once, which ends the workflow task.
 
     Raises:
         ApplicationError: The activity failed with a non-retryable error.
     """
-    try:
-        result: ResultType = await workflow.execute_local_activity(
-            name,
-            argument,
-            result_type=result_type,
-            start_to_close_timeout=LOCAL_ATTEMPT,
-            schedule_to_close_timeout=LOCAL_TOTAL,
-            retry_policy=LOCAL_RETRIES,
-            summary=summary,
-        )
-    except FailureError as error:
-        _raise_if_non_retryable(error)
-    else:
-        return result
+    if not ends_task:
+        try:
+            result: ResultType = await workflow.execute_local_activity(
+                name,
+                args=arguments,
+                result_type=result_type,
+                start_to_close_timeout=LOCAL_ATTEMPT,
+                schedule_to_close_timeout=LOCAL_TOTAL,
+                retry_policy=LOCAL_RETRIES,
+                summary=summary,
+            )
+        except FailureError as error:
+            _raise_if_non_retryable(error)
+        else:
+            return ActivityResult(result, ended_task=False)
     try:
         result = await workflow.execute_activity(
             name,
-            argument,
+            args=arguments,
             result_type=result_type,
             start_to_close_timeout=REGULAR_ATTEMPT,
             retry_policy=REGULAR_RETRIES,
@@ -54,7 +77,7 @@ async def run_activity(name: str, argument: Record, result_type: type[ResultType
     except FailureError as error:
         _raise_if_non_retryable(error)
         raise
-    return result
+    return ActivityResult(result, ended_task=True)
 
 
 def _raise_if_non_retryable(error: FailureError) -> None:

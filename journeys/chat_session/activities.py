@@ -1,29 +1,27 @@
-"""The arguments and results of the chat session's activities."""
+"""What the chat session's workflow and its activities send each other."""
 
-from typing import Final, Literal
+from collections.abc import Callable
+from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import Field
 
 from journeys.chat_session.limits import Limits
-from journeys.chat_session.messages import SignalChatContext
-from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.chat_session.refusals import Refusals
+from journeys.chat_session.session import ChatSessionArtifact, Revision
 from journeys.identifiers import Timestamp
 from journeys.messages import Record
 
-# Older histories hold this field under its former name, `policy`.
-SETTINGS_NAMES: Final = AliasChoices("settings", "policy")
-
 
 class SessionSettings(Record):
-    """The worker's settings that a session's workflow follows.
+    """The worker's settings that a session's workflow goes by.
 
-    An activity returns them, so the workflow's history holds them. A worker with other settings that replays the
-    history therefore makes the same decisions.
+    The workflow gets them as the result of an activity, so its history holds them: another worker that replays it, with
+    other settings, decides the same.
 
     Attributes:
-        limits: How large changes and contexts may be.
-        idle_seconds: Seconds without a message after which the journey completes.
-        rollover_messages: Messages after which a run continues as new; more if the run began with a large context.
+        limits: How large requests and contexts may be.
+        idle_seconds: After this time without a message, the journey completes.
+        rollover_messages: After so many messages a run continues as new; with a large context, later.
     """
 
     limits: Limits = Field(default_factory=Limits)
@@ -31,72 +29,49 @@ class SessionSettings(Record):
     rollover_messages: int
 
 
-class AcceptedChange(Record):
-    """A change that is accepted and not applied yet, with its idempotency key."""
-
-    request: SignalChatContext
-    key: str
-
-
-class LoadSession(Record):
-    """Load a stored session, and bring the State Surface up to its revision.
+class ReceivedMessage(Record):
+    """One message of a batch; its payload travels beside this record, as it came.
 
     Attributes:
-        change: A change to store in the same call if it can be applied as it is; otherwise the workflow decides it.
-        at: The time at which the change is applied.
+        identity: `<run ID>/<update ID>` of an update, `<first run ID>/<ordinal>` of a signal; unique in the session.
     """
 
-    chat_session_id: str
-    change: AcceptedChange | None = None
+    identity: str
+    kind: Literal["initialize", "update", "signal"]
+
+
+class Batch(Record):
+    """The first argument of an activity that decides messages; their payloads follow it in the same order.
+
+    Attributes:
+        first_run_id: The first run of the workflow's chain of runs.
+        at: When the changes are applied.
+        messages: In the order in which they came.
+        has_argument: Whether the workflow's own argument is the first payload, before those of the messages.
+        may_create: Whether an initialization may create the session. A session that was there and is gone stays gone.
+        revision: The revision that the workflow knows; None if it has loaded nothing yet.
+        context_hash: The context's hash at that revision.
+        refusals: The refusals that are stored, as far as the workflow knows.
+        refused: Signals that the workflow has refused since, by their size or form.
+    """
+
+    first_run_id: str
     at: Timestamp
-
-
-class CreateSession(Record):
-    """Create a session unless it exists.
-
-    Attributes:
-        session: The session to create.
-        idempotency_key: The initialization's idempotency key.
-    """
-
-    session: ChatSessionArtifact
-    idempotency_key: str
-
-
-class LoadedSession(Record):
-    """A session as both stores hold it.
-
-    Attributes:
-        session: None if there is no such session.
-        advanced_from: The session's former revision, if the session was advanced because the State Surface was ahead
-            of Supabase.
-        applied: Whether this call stored the change of its `LoadSession`.
-    """
-
-    session: ChatSessionArtifact | None
-    settings: SessionSettings = Field(validation_alias=SETTINGS_NAMES)
-    advanced_from: int | None = None
-    applied: bool = False
-
-
-class WriteChanges(Record):
-    """Store a batch of changes, all or none, after looking up its keys in the ledger.
-
-    Attributes:
-        base_revision: The revision that the batch was decided against.
-        keys: The idempotency keys to look up. If the ledger has one of them, nothing is written.
-        entries: The changes to apply, in order; empty if the batch only looks up keys.
-        session: The session after the last change.
-    """
-
-    base_revision: int
-    keys: tuple[str, ...]
-    entries: tuple[LedgerEntry, ...]
-    session: ChatSessionArtifact
+    messages: tuple[ReceivedMessage, ...] = ()
+    has_argument: bool = False
+    may_create: bool = False
+    revision: Revision | None = None
+    context_hash: str | None = None
+    refusals: Refusals = Refusals()
+    refused: Refusals = Refusals()
 
 
 class KnownChange(Record):
-    """A change that was applied before, as the ledger has it."""
+    """A change that the ledger has.
+
+    Attributes:
+        message: The identity of the message that made it; None if no message did.
+    """
 
     revision: int
     idempotency_key: str
@@ -104,21 +79,72 @@ class KnownChange(Record):
     active_agent: str
     context_hash: str | None
     applied_at: Timestamp
+    message: str | None = None
 
 
-class WrittenChanges(Record):
-    """The outcome of a batch.
+class Refused(Record):
+    """The message is refused with an error of the contract."""
+
+    code: str
+    text: str
+    field: str = ""
+
+
+# Every acknowledged update has an outcome in its history, so a field with its usual value is left out.
+def _is_default(default: object) -> Callable[[object], bool]:
+    return lambda value: value == default
+
+
+class Outcome(Record):
+    """What became of one message.
 
     Attributes:
-        outcome: `written`: both stores hold the batch. `stopped`: nothing was written, because the ledger has one of
-            the keys or the stored revision is not the base revision; decide again with `known` and `session`.
-        known: The changes that the ledger has under the batch's keys.
-        session: The stored session, if the workflow does not have it yet.
-        advanced_from: As in `LoadedSession`.
+        refused: The error, if it is refused. The other attributes do not matter then.
+        revision: The revision that holds the change; None for an initialization.
+        known: The change as the ledger has it, if it was there before this batch.
+        duplicate: Whether another message made that change.
+        returning: What an update is to be answered with.
+        created: Whether the session was created by the runs that this message belongs to.
     """
 
-    # History holds one of these for every acknowledged update, so default values are left out.
-    outcome: Literal["written", "stopped"] = Field(default="written", exclude_if=lambda outcome: outcome == "written")
-    known: tuple[KnownChange, ...] = Field(default=(), exclude_if=lambda known: not known)
-    session: ChatSessionArtifact | None = Field(default=None, exclude_if=lambda session: session is None)
-    advanced_from: int | None = Field(default=None, exclude_if=lambda advanced_from: advanced_from is None)
+    refused: Refused | None = Field(default=None, exclude_if=_is_default(None))
+    revision: int | None = Field(default=None, exclude_if=_is_default(None))
+    known: KnownChange | None = Field(default=None, exclude_if=_is_default(None))
+    duplicate: bool = Field(default=False, exclude_if=_is_default(default=False))
+    returning: Literal["receipt", "artifact"] = Field(default="receipt", exclude_if=_is_default("receipt"))
+    created: bool = Field(default=False, exclude_if=_is_default(default=False))
+
+
+class SessionState(Record):
+    """What a batch has changed of a session that the workflow knows, apart from the context."""
+
+    revision: int
+    context_hash: str
+    active_agent: str
+    updated_at: Timestamp
+
+
+class DecidedBatch(Record):
+    """The result of an activity that decides messages. Both stores hold it.
+
+    Attributes:
+        outcomes: Of each message, in order.
+        state: The session after the batch, if its context is the one that the workflow knows, changed by the applied
+            messages.
+        loaded: The whole session after the batch, if the workflow does not know its context. If both are None, there is
+            no session.
+        context_bytes: Canonical size of the context.
+        settings: Of the worker, if the workflow knows none yet.
+        refusals: As stored after the batch, if they are not what the batch said.
+        advanced_from: The revision that was advanced because the State Surface was ahead of Supabase.
+        failure: Why there is no session, if the workflow's argument is at fault.
+    """
+
+    outcomes: tuple[Outcome, ...] = ()
+    state: SessionState | None = Field(default=None, exclude_if=_is_default(None))
+    loaded: ChatSessionArtifact | None = Field(default=None, exclude_if=_is_default(None))
+    context_bytes: int = 0
+    settings: SessionSettings | None = Field(default=None, exclude_if=_is_default(None))
+    refusals: Refusals | None = Field(default=None, exclude_if=_is_default(None))
+    advanced_from: int | None = Field(default=None, exclude_if=_is_default(None))
+    failure: Refused | None = Field(default=None, exclude_if=_is_default(None))

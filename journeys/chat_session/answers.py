@@ -1,44 +1,34 @@
 """The journey's answers to its messages."""
 
-from journeys.chat_session.messages import UpdateChatContext
-from journeys.chat_session.rules import Decision, Duplicate, Refused
-from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt, LedgerEntry, Revision
-from journeys.failures import as_failure
-from journeys.identifiers import Timestamp, Uuid
+from journeys.chat_session.activities import Outcome
+from journeys.chat_session.refusals import Refusals
+from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt, Context, LedgerEntry, Revision
+from journeys.identifiers import Uuid
 from journeys.messages import Record
 
 
-class Refusal(Record):
-    """A refused signal. It never shows the signal's text, values or IDs."""
-
-    at: Timestamp
-    code: str
-    field: str
-
-
-class Refusals(Record):
-    """How many signals were refused, and the last ten of them. A query shows them, because a signal has no answer."""
-
-    count: int = 0
-    last: tuple[Refusal, ...] = ()
-
-    def with_one_more(self, refusal: Refusal) -> "Refusals":
-        """A copy with one more refusal."""
-        return Refusals(count=self.count + 1, last=(*self.last[-9:], refusal))
-
-
 class ChatSessionView(ChatSessionArtifact):
-    """The answer of `get_chat_session`: the session and, if its journey is awake, the signals that it refused."""
+    """The answer to `get_chat_session`: the session, and the signals of its tenant that were refused."""
 
     refusals: Refusals | None = None
 
 
+class InitializedChatSession(ChatSessionArtifact):
+    """The answer to `initialize_chat_session`: the session as it is now.
+
+    Attributes:
+        created: Whether this initialization created it.
+    """
+
+    created: bool
+
+
 class UpdateReceipt(ChatSessionReceipt):
-    """The answer of `update_chat_context` with `returning: receipt`.
+    """The answer to `update_chat_context` with `returning: receipt`.
 
     Attributes:
         applied_revision: The revision that holds this change.
-        duplicate: Whether the change had been applied before.
+        duplicate: Whether another message had made the change before.
     """
 
     applied_revision: Revision
@@ -46,7 +36,7 @@ class UpdateReceipt(ChatSessionReceipt):
 
 
 class UpdatedChatSession(ChatSessionArtifact, UpdateReceipt):
-    """The answer of `update_chat_context`: the session with the change, and the receipt's fields."""
+    """The answer to `update_chat_context`: the session as it is now, and the receipt's fields."""
 
 
 class ChatSessionHistory(Record):
@@ -54,7 +44,7 @@ class ChatSessionHistory(Record):
 
     Attributes:
         entries: Oldest first.
-        complete: Whether this is the last page. If not, ask again with the last entry's revision as `after_revision`.
+        complete: Whether nothing follows; else ask again after the last entry's revision.
     """
 
     chat_session_id: Uuid
@@ -62,35 +52,29 @@ class ChatSessionHistory(Record):
     complete: bool
 
 
+def answer_initialize(session: ChatSessionReceipt, context: Context, *, created: bool) -> InitializedChatSession:
+    """Answer an initialization that both stores hold."""
+    return InitializedChatSession.model_construct(**dict(session), context=context, created=created)
+
+
 def answer_update(
-    decision: Decision, current: ChatSessionArtifact, request: UpdateChatContext
+    outcome: Outcome, session: ChatSessionReceipt, context: Context | None
 ) -> UpdatedChatSession | UpdateReceipt:
-    """Make the answer to an update, once both stores hold the change.
+    """Answer an update that both stores hold.
 
     Args:
-        decision: The decision about the change.
-        current: The session as it is now.
-        request: The update's request.
-
-    Raises:
-        ApplicationError: The change was refused.
+        outcome: What became of it; not refused.
+        session: The session as it is now.
+        context: Its context, if the caller wants it.
     """
-    if isinstance(decision, Refused):
-        raise as_failure(decision.error)
-    session = current if isinstance(decision, Duplicate) else decision.session
     fields = dict(session)
-    fields["applied_revision"] = session.revision
-    fields["duplicate"] = False
-    if isinstance(decision, Duplicate):
-        known = decision.known
-        fields["applied_revision"] = known.revision
-        fields["duplicate"] = True
-        if request.returning == "receipt":
-            fields["revision"] = known.revision
-            fields["active_agent"] = known.active_agent
-            fields["context_hash"] = known.context_hash
-            fields["updated_at"] = known.applied_at
-    if request.returning == "artifact":
-        return UpdatedChatSession.model_construct(**fields)
-    del fields["context"]
+    fields["applied_revision"] = outcome.revision
+    fields["duplicate"] = outcome.duplicate
+    if context is not None:
+        return UpdatedChatSession.model_construct(**fields, context=context)
+    if known := outcome.known:
+        fields["revision"] = known.revision
+        fields["active_agent"] = known.active_agent
+        fields["context_hash"] = known.context_hash
+        fields["updated_at"] = known.applied_at
     return UpdateReceipt.model_construct(**fields)

@@ -42,20 +42,29 @@ def is_session_id(text: str) -> bool:
 
 
 def update_key(
-    chat_session_id: str, change: Mapping[str, JsonValue], *, base_revision: int | None, message: str
+    chat_session_id: str,
+    change: Mapping[str, JsonValue],
+    *,
+    base_revision: int | None,
+    author: str | None,
+    message: str,
 ) -> str:
     """The idempotency key of a change whose caller names none.
 
-    The key depends on the base revision if the caller names one, and on the message's identity otherwise. It never
-    depends on the current revision: a message that is delivered twice would then be two changes.
+    If the caller names a base revision, the key depends on it and on the author, because two authors who say the same
+    on one base make two changes. Otherwise the key depends on the message. It never depends on the current revision: a
+    message that is delivered twice would then be two changes.
 
     Args:
         chat_session_id: The session that is changed.
         change: The content of the change; see `journeys.chat_session.messages.SignalChatContext.change`.
         base_revision: The base revision that the caller names.
-        message: The message's identity, used if there is no base revision.
+        author: Who makes the change.
+        message: The update's ID, or `<first run ID>/<ordinal>` of a signal; used if there is no base revision.
     """
-    state: dict[str, JsonValue] = {"message": message} if base_revision is None else {"base_revision": base_revision}
+    state: dict[str, JsonValue] = (
+        {"message": message} if base_revision is None else {"author": author, "base_revision": base_revision}
+    )
     return canonical_hash(
         {"chat_session_id": chat_session_id, "context_hash": canonical_hash({"change": dict(change)} | state)}
     )

@@ -1,4 +1,4 @@
-"""How large messages, contexts, batches and backlogs may be."""
+"""How large messages, contexts, batches and answers may be."""
 
 from typing import Annotated, Final
 
@@ -7,20 +7,37 @@ from pydantic import BaseModel, ConfigDict, Field
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
-MAX_BACKLOG_MESSAGES: Final = 1000
-"""Messages of one journey that may wait to be stored."""
-
-MAX_BACKLOG_BYTES: Final = MIB
-"""Encoded size of the waiting messages. With a carried context, it stays below Temporal's 2 MiB for one payload."""
-
 MAX_BATCH_MESSAGES: Final = 100
-"""Changes in one batch. This few are decided in far less than the workflow task timeout."""
+"""Messages in one batch."""
 
 MAX_BATCH_BYTES: Final = 512 * KIB
-"""Encoded size of the changes in one batch. They and the context are one activity argument."""
+"""Size of the messages in one batch, as they were sent; one message alone may be larger."""
+
+MAX_LOCAL_BATCH_BYTES: Final = 128 * KIB
+"""Size of the messages in a batch for a local activity, whose attempt has little time."""
+
+MAX_TASK_ECHO_BYTES: Final = 1280 * KIB
+"""Requests that are accepted, and answers, in one workflow task. With the arguments of one regular activity they stay
+below 1.75 MiB, and so below the 4 MiB that the server takes of a task in all."""
+
+MAX_HISTORY_WITH_MESSAGES_BYTES: Final = 16 * MIB
+"""Once a run's history is larger than this, its regular activities carry no messages."""
+
+MAX_UNFOLDED_BYTES: Final = 64 * KIB
+"""Accepted changes that a workflow holds without having applied them to its copy of the context."""
+
+MAX_CARRIED_BYTES: Final = 256 * KIB
+"""Waiting messages that continue-as-new carries over; with more, the run goes on first. They are written as base64, and
+with the context they stay below 1 MiB."""
+
+MAX_CARRIED_CONTEXT_BYTES: Final = 384 * KIB
+"""The largest context that continue-as-new carries over. The next run loads a larger one from the store."""
 
 MAX_STORED_CONTEXT_BYTES: Final = 768 * KIB
 """The largest stored context that can be loaded. An edit of the database may exceed the deployment's own limit."""
+
+MAX_CONTEXT_BYTES: Final = 256 * KIB
+"""The largest `Limits.context_bytes` that a deployment may set."""
 
 MAX_PAGE_BYTES: Final = 768 * KIB
 """Encoded size of a page of a session's ledger; one entry always fits."""
@@ -31,11 +48,7 @@ MAX_CHANGE_BYTES: Final = 256 * KIB
 MAX_NESTING: Final = 100
 """The largest `Limits.nesting` that a deployment may set."""
 
-MAX_CARRIED_CONTEXT_BYTES: Final = 384 * KIB
-"""The largest context that continue-as-new carries over. The next run loads a larger one from the store."""
-
-
-ContextBytes = Annotated[int, Field(ge=1, le=MAX_STORED_CONTEXT_BYTES)]
+ContextBytes = Annotated[int, Field(ge=1, le=MAX_CONTEXT_BYTES)]
 ChangeBytes = Annotated[int, Field(ge=1, le=MAX_CHANGE_BYTES)]
 Nesting = Annotated[int, Field(ge=2, le=MAX_NESTING)]
 
@@ -45,18 +58,18 @@ class Limits(BaseModel):
 
     Attributes:
         context_bytes: Canonical size of a session's context.
-        change_bytes: Canonical size of one change.
+        change_bytes: Size of one request as it is sent.
         nesting: Levels of objects and arrays in a context.
     """
 
     model_config = ConfigDict(frozen=True)
 
     context_bytes: ContextBytes = 256 * KIB
-    change_bytes: ChangeBytes = 64 * KIB
+    change_bytes: ChangeBytes = 128 * KIB
     nesting: Nesting = 32
 
 
 DEFAULT_LIMITS: Final = Limits()
 
-UPPER_BOUNDS: Final = Limits(context_bytes=MAX_STORED_CONTEXT_BYTES, change_bytes=MAX_CHANGE_BYTES, nesting=MAX_NESTING)
+UPPER_BOUNDS: Final = Limits(context_bytes=MAX_CONTEXT_BYTES, change_bytes=MAX_CHANGE_BYTES, nesting=MAX_NESTING)
 """Upper bounds of every deployment; used until the journey has loaded its own limits."""

@@ -15,7 +15,14 @@ from journeys.chat_session.names import DEFAULT_AGENT
 from journeys.chat_session.session import Agent, ChatSessionArtifact, Context, Revision
 from journeys.errors import InvalidParameter
 from journeys.identifiers import Author, IdempotencyKey, Identifier, Timestamp, Uuid
+from journeys.merge_patch import merge_patch
 from journeys.messages import Request
+
+ENGINE_AUTHORS: Final = ("manual", "journey")
+"""Authors that only the engine itself writes into the ledger."""
+
+ENGINE_KEYS: Final = ("agent-turn/", "manual/", "journey/", "initialize/")
+"""Beginnings of idempotency keys that a user may not choose."""
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far ahead of the server's clock a `requested_at` may be."""
@@ -30,7 +37,7 @@ class InitializeChatSession(Request):
         requested_at: When the user opened the chat. Stamp it once and keep it over retries: the session's ID is
             derived from it.
         active_agent: The agent that leads at first; ignored if the session exists.
-        context: The conversation context at first; ignored if the session exists.
+        context: A JSON Merge Patch to an empty context; ignored if the session exists.
     """
 
     tenant_id: Identifier
@@ -46,13 +53,15 @@ class InitializeChatSession(Request):
 
     def session(self, now: datetime) -> ChatSessionArtifact:
         """The session to create, if it is created now."""
+        context = merge_patch({}, self.context)
+        assert isinstance(context, dict)
         return ChatSessionArtifact(
             chat_session_id=session_id(self.key),
             tenant_id=self.tenant_id,
             user_id=self.user_id,
             active_agent=self.active_agent,
-            context=self.context,
-            context_hash=canonical_hash(self.context),
+            context=context,
+            context_hash=canonical_hash(context),
             revision=0,
             created_at=now,
             updated_at=now,
@@ -146,9 +155,10 @@ class SignalChatContext(Request):
         append: Items to add to the end of top-level arrays of the patched context.
         active_agent: The agent that leads from now on.
         merge_strategy: `replace` applies `context` to an empty context. It needs the current `base_revision`.
-        base_revision: The revision that the change was written against.
+        base_revision: The revision that the change was written against; unless it is the current one, the change is
+            refused.
         idempotency_key: Identifies the change: it is applied once, however often it is sent under this key.
-        author: Who makes the change; kept in the ledger.
+        author: Who makes the change; kept in the ledger. `manual` and `journey` are the engine's own.
     """
 
     tenant_id: Identifier
@@ -160,6 +170,16 @@ class SignalChatContext(Request):
     base_revision: Revision | None = None
     idempotency_key: IdempotencyKey | None = None
     author: Author | None = None
+
+    @model_validator(mode="after")
+    def _leave_the_engines_names_to_it(self) -> Self:
+        if self.author in ENGINE_AUTHORS:
+            raise InvalidParameter(f"author: {self.author} is the engine's own; name another one", field="author")
+        if self.user_id is not None and (self.idempotency_key or "").startswith(ENGINE_KEYS):
+            raise InvalidParameter(
+                f"idempotency_key: a user's key does not begin with {', '.join(ENGINE_KEYS)}", field="idempotency_key"
+            )
+        return self
 
     @model_validator(mode="after")
     def _require_fields_to_replace(self) -> Self:
@@ -188,10 +208,10 @@ class SignalChatContext(Request):
 
         Args:
             chat_session_id: The session that is changed.
-            message: The message's identity, used if the request has neither a key nor a base revision.
+            message: See `update_key`; used if the request has neither a key nor a base revision.
         """
         return self.idempotency_key or update_key(
-            chat_session_id, self.change, base_revision=self.base_revision, message=message
+            chat_session_id, self.change, base_revision=self.base_revision, author=self.author, message=message
         )
 
 

@@ -3,17 +3,17 @@
 `journeys.messages.parse` has checked the shape. The rules then look at the session as the earlier changes left it:
 
 1. Is the session this tenant's and user's?
-2. Is the idempotency key known? If so, the change is a duplicate or a conflict.
-3. Is the change itself small and flat enough?
-4. Does the base revision fit?
-5. Make the new context (replace or merge, then append) and the new active agent.
-6. Does anything change? If not, only a key or a base revision in the request makes it a revision.
-7. Is the new context small enough?
+2. Is the idempotency key known? The message that made that change is told so again; another one is a duplicate or a
+   conflict.
+3. Is the base revision the current one?
+4. Make the new context (replace or merge, then append) and the new active agent.
+5. Is the new context small enough?
 
-A refused change has no effect on later changes.
+A refused change has no effect on later changes. An accepted one is a revision, also if it changes nothing: without a
+row in the ledger nobody could find it again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -21,7 +21,7 @@ from typing import Self
 
 from pydantic import JsonValue
 
-from journeys.canonical_json import canonical
+from journeys.canonical_json import CanonicalObject, canonical
 from journeys.chat_session.activities import KnownChange
 from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
 from journeys.chat_session.limits import Limits
@@ -39,126 +39,96 @@ class Change:
     Attributes:
         request: The request for the change.
         key: The change's idempotency key.
+        identity: Of the message that asks for it.
         content: See `SignalChatContext.change`.
         content_hash: Hex SHA-256 of the canonical content. Equal hashes mean the same change.
-        content_bytes: Canonical size of the content.
     """
 
     request: SignalChatContext
     key: str
+    identity: str
     content: dict[str, JsonValue]
     content_hash: str
-    content_bytes: int
 
     @classmethod
-    def of(cls, request: SignalChatContext, key: str) -> Self:
+    def of(cls, request: SignalChatContext, *, key: str, identity: str) -> Self:
         """The change that a request makes under an idempotency key."""
         content = request.change
-        encoded = canonical(content)
-        return cls(
-            request=request,
-            key=key,
-            content=content,
-            content_hash=sha256(encoded).hexdigest(),
-            content_bytes=len(encoded),
-        )
+        content_hash = sha256(canonical(content)).hexdigest()
+        return cls(request=request, key=key, identity=identity, content=content, content_hash=content_hash)
 
-    def check(self, limits: Limits) -> None:
-        """Check the change's own size and nesting.
 
-        Raises:
-            ContextTooLarge: The change is larger than `limits.change_bytes`.
-            InvalidParameter: The change is nested more deeply than `limits.nesting`.
-        """
-        check_i_json(self.request.context, field="context", depth=limits.nesting)
-        check_i_json(self.request.append, field="append", depth=limits.nesting)
-        if self.content_bytes > limits.change_bytes:
-            raise ContextTooLarge(
-                f"the change has {self.content_bytes} bytes, {limits.change_bytes} are allowed; send it in parts",
-                field="context",
-            )
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A session as the changes decided so far leave it, with the canonical form of its context."""
+
+    session: ChatSessionArtifact
+    canonical: CanonicalObject
+
+    @classmethod
+    def of(cls, session: ChatSessionArtifact) -> Self:
+        """A stored session."""
+        return cls(session, CanonicalObject(session.context))
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
     """The change makes a new revision: the session after it, and its ledger entry."""
 
-    session: ChatSessionArtifact
+    draft: Draft
     entry: LedgerEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicate:
-    """The change was applied before."""
+class Known:
+    """The ledger has the change already.
+
+    Attributes:
+        duplicate: Whether another message made it; False if this very message did, and its answer was lost.
+    """
 
     known: KnownChange
+    duplicate: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Unchanged:
-    """The change leaves the session as it is."""
-
-    session: ChatSessionArtifact
+Decision = Applied | Known | JourneyError
+"""What becomes of a change; a `JourneyError` refuses it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The change is refused with an error."""
-
-    error: JourneyError
-
-
-Decision = Applied | Duplicate | Unchanged | Refused
-
-
-def decide(
-    session: ChatSessionArtifact,
-    change: Change,
-    known: Mapping[str, KnownChange],
-    limits: Limits,
-    now: datetime,
-) -> Decision:
+def decide(draft: Draft, change: Change, known: Mapping[str, KnownChange], limits: Limits, now: datetime) -> Decision:
     """Decide one change. This stores nothing.
 
     Args:
-        session: The session as the earlier changes left it.
+        draft: The session as the earlier changes left it.
         change: The change to decide.
         known: Changes that the ledger has, or that come earlier in the batch, by idempotency key.
-        limits: How large the change and the new context may be.
+        limits: How large the new context may be.
         now: The time at which the change is applied.
     """
-    request = change.request
+    session, request = draft.session, change.request
     if not session.is_for(request.tenant_id, request.user_id):
-        return Refused(SessionNotFound())
+        return SessionNotFound()
     if earlier := known.get(change.key):
         if earlier.change_hash == change.content_hash:
-            return Duplicate(earlier)
-        return Refused(
-            IdempotencyConflict(
-                "idempotency_key: was used for another change of this session; use a new key",
-                field="idempotency_key",
-            )
+            return Known(earlier, duplicate=earlier.message != change.identity)
+        return IdempotencyConflict(
+            "idempotency_key: was used for another change of this session; use a new key", field="idempotency_key"
         )
     try:
-        change.check(limits)
         _check_base(session, request)
-        context = _new_context(session.context, request)
+        context = CanonicalObject(
+            change_context(session.context, request.context, request.append, request.merge_strategy),
+            before=draft.canonical,
+        )
+        context_hash = context.hash()
+        if context_hash != session.context_hash:  # a stored context may be over the limit; it can be left as it is
+            check_context_size(context.size, limits)
     except JourneyError as error:
-        return Refused(error)
-    agent = request.active_agent or session.active_agent
-    encoded = canonical(context)
-    context_hash = sha256(encoded).hexdigest()
-    if context_hash == session.context_hash and agent == session.active_agent and not _always_makes_a_revision(request):
-        return Unchanged(session)
-    if context_hash != session.context_hash:
-        try:
-            check_context_size(len(encoded), limits)
-        except JourneyError as error:
-            return Refused(error)
+        return error
     after = session.model_copy(
         update={
-            "context": context,
-            "active_agent": agent,
+            "context": context.document,
+            "active_agent": request.active_agent or session.active_agent,
             "context_hash": context_hash,
             "revision": session.revision + 1,
             "updated_at": max(now, session.updated_at),
@@ -170,11 +140,12 @@ def decide(
         change=change.content,
         change_hash=change.content_hash,
         author=request.author,
-        active_agent=agent,
-        context_hash=context_hash,
+        active_agent=after.active_agent,
+        context_hash=after.context_hash,
         applied_at=after.updated_at,
+        message=change.identity,
     )
-    return Applied(after, entry)
+    return Applied(Draft(after, context), entry)
 
 
 def as_known(entry: LedgerEntry) -> KnownChange:
@@ -186,34 +157,22 @@ def as_known(entry: LedgerEntry) -> KnownChange:
         active_agent=entry.active_agent,
         context_hash=entry.context_hash,
         applied_at=entry.applied_at,
+        message=entry.message,
     )
 
 
-def _check_base(session: ChatSessionArtifact, request: SignalChatContext) -> None:
-    base = request.base_revision
-    if base is None or base == session.revision:
-        return
-    if base > session.revision:
-        raise RevisionConflict(
-            f"base_revision: {base} is ahead of the session's {session.revision}; read the session again",
-            field="base_revision",
-        )
-    if request.merge_strategy == "replace":
-        raise RevisionConflict(
-            f"base_revision: the session has moved on from {base} to {session.revision}; read it again, then replace",
-            field="base_revision",
-        )
+def change_context(
+    context: Context, patch: Context | None, append: Mapping[str, Sequence[JsonValue]] | None, merge_strategy: str
+) -> Context:
+    """The context after a change: replace or merge, then append; see `SignalChatContext` for the arguments.
 
-
-def _new_context(context: Context, request: SignalChatContext) -> Context:
-    before: JsonValue = {} if request.merge_strategy == "replace" else context
-    patched = before if request.context is None else merge_patch(before, request.context)
+    Raises:
+        InvalidParameter: The context holds something other than an array where the change appends.
+    """
+    before: JsonValue = {} if merge_strategy == "replace" else context
+    patched = before if patch is None else merge_patch(before, patch)
     assert isinstance(patched, dict)
-    return append_items(patched, request.append) if request.append else patched
-
-
-def _always_makes_a_revision(request: SignalChatContext) -> bool:
-    return request.idempotency_key is not None or request.base_revision is not None
+    return append_items(patched, append) if append else patched
 
 
 def check_context(context: Context, limits: Limits) -> None:
@@ -237,4 +196,25 @@ def check_context_size(size: int, limits: Limits) -> None:
         raise ContextTooLarge(
             f"the context would have {size} bytes, {limits.context_bytes} are allowed; remove something first",
             field="context",
+        )
+
+
+def check_request_size(size: int, limits: Limits) -> None:
+    """Check a request's size in bytes, as it was sent.
+
+    Raises:
+        ContextTooLarge: The size is larger than `limits.change_bytes`.
+    """
+    if size > limits.change_bytes:
+        raise ContextTooLarge(
+            f"the request has {size} bytes, {limits.change_bytes} are allowed; send it in parts", field="context"
+        )
+
+
+def _check_base(session: ChatSessionArtifact, request: SignalChatContext) -> None:
+    base = request.base_revision
+    if base is not None and base != session.revision:
+        raise RevisionConflict(
+            f"base_revision: {base} is not the session's current revision, {session.revision}; read the session again",
+            field="base_revision",
         )

@@ -41,15 +41,19 @@ class ChatSessionReceipt(Record):
     created_at: Timestamp
     updated_at: Timestamp
 
+    def is_for(self, tenant_id: str, user_id: str | None) -> bool:
+        """Whether this user may see and change the session; without a user, whether a service of the tenant may."""
+        return self.tenant_id == tenant_id and user_id in (None, self.user_id)
+
+    def with_context(self, context: Context) -> "ChatSessionArtifact":
+        """The whole session."""
+        return ChatSessionArtifact.model_construct(**dict(self), context=context)
+
 
 class ChatSessionArtifact(ChatSessionReceipt):
     """A chat session with its context, as it is stored, registered and read."""
 
     context: Context
-
-    def is_for(self, tenant_id: str, user_id: str | None) -> bool:
-        """Whether this user may see and change the session; without a user, whether a service of the tenant may."""
-        return self.tenant_id == tenant_id and user_id in (None, self.user_id)
 
 
 class LedgerEntry(Record):
@@ -57,6 +61,7 @@ class LedgerEntry(Record):
 
     Attributes:
         context_hash: Null after somebody has edited the database, until a journey loads the session.
+        message: The identity of the message that made the change; None if no message did.
         author: Who made the change: `manual` if somebody edited the database, `journey` if the engine repaired it.
     """
 
@@ -68,3 +73,4 @@ class LedgerEntry(Record):
     active_agent: str
     context_hash: str | None
     applied_at: Timestamp
+    message: str | None = None

@@ -8,10 +8,15 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError, WorkflowQueryRejectedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
-from journeys.canonical_json import canonical_hash
-from journeys.chat_session.answers import ChatSessionHistory, ChatSessionView, UpdatedChatSession, UpdateReceipt
+from journeys.chat_session.answers import (
+    ChatSessionHistory,
+    ChatSessionView,
+    InitializedChatSession,
+    UpdatedChatSession,
+    UpdateReceipt,
+)
 from journeys.chat_session.keys import session_id
 from journeys.chat_session.messages import (
     GetChatSession,
@@ -23,7 +28,7 @@ from journeys.chat_session.messages import (
     UpdateChatContext,
 )
 from journeys.chat_session.names import GET, HISTORY, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
-from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.chat_session.session import LedgerEntry
 from journeys.client.connection import connect
 from journeys.client.deadline import Deadline
 from journeys.client.settings import ClientSettings, read_settings
@@ -107,7 +112,7 @@ class ChatSessions:
         requested_at: datetime | str | None = None,
         active_agent: str | None = None,
         context: Mapping[str, JsonValue] | None = None,
-    ) -> ChatSessionArtifact:
+    ) -> InitializedChatSession:
         """Create the session of a user who opens the chat; if it exists, get it as it is now.
 
         Args:
@@ -143,24 +148,35 @@ class ChatSessions:
             ),
         )
 
-        async def send(deadline: Deadline) -> Json:
-            return await self._transport.update_with_start(
-                INITIALIZE,
-                request,
-                workflow_id=workflow_id(chat_session_id),
-                argument=argument,
-                update_id=f"{INITIALIZE}/{request.key}",
-                deadline=deadline,
-            )
+        update_id = f"{INITIALIZE}/{uuid4()}"
 
-        began = datetime.now(UTC)
-        answer = await self._transport.call(send, workflow_id=workflow_id(chat_session_id))
-        session = ChatSessionArtifact.model_validate(answer)
-        if session.created_at >= began:
-            return session
-        # Temporal answers a repeated update ID with the first answer, and the session may have changed since then.
-        seen = await self.get(chat_session_id, tenant_id=request.tenant_id, user_id=request.user_id)
-        return ChatSessionArtifact.model_validate(seen.model_dump())
+        to = workflow_id(chat_session_id)
+        is_retry = is_crowded = False
+
+        async def send(deadline: Deadline) -> Json:
+            nonlocal is_retry, is_crowded
+            # Ten updates of a session may be under way. If more callers initialize it at once, the others read what the
+            # ten have made of it: an update-with-start that the server refuses disturbs those under way.
+            if is_crowded and (found := await self._read_initialized(request, chat_session_id, deadline)):
+                return found
+            try:
+                answer = None
+                if is_retry:
+                    answer = await self._transport.update(
+                        INITIALIZE, request, workflow_id=to, update_id=update_id, deadline=deadline
+                    )
+                is_retry = True
+                if answer is None:
+                    answer = await self._transport.update_with_start(
+                        INITIALIZE, request, workflow_id=to, argument=argument, update_id=update_id, deadline=deadline
+                    )
+            except RPCError as failure:
+                is_crowded = is_crowded or failure.status is RPCStatusCode.RESOURCE_EXHAUSTED
+                raise
+            return answer
+
+        answer = await self._transport.call(send, workflow_id=to)
+        return InitializedChatSession.model_validate(answer)
 
     async def get(
         self, chat_session_id: str | None = None, *, tenant_id: str, user_id: str | None = None
@@ -227,12 +243,7 @@ class ChatSessions:
         """
         request = _build_request(UpdateChatContext, **change, returning=returning)
         argument = _resume_argument(chat_session_id, request)
-        identity = request.model_dump(mode="json", exclude_none=True)
-        if request.idempotency_key is None and request.base_revision is None:
-            identity["call"] = str(uuid4())
-        # History holds an update's ID four times, so it is a short hash even if the caller names a key.
-        update_id = f"{UPDATE}/{canonical_hash(identity)}"
-
+        update_id = f"{UPDATE}/{uuid4()}"
         to = workflow_id(chat_session_id)
 
         async def send(deadline: Deadline) -> Json:
@@ -304,6 +315,19 @@ class ChatSessions:
             entries += page.entries
             if page.complete or len(entries) >= limit:
                 return entries
+
+    async def _read_initialized(
+        self, request: InitializeChatSession, chat_session_id: str, deadline: Deadline
+    ) -> Json | None:
+        """The session as its journey shows it, which both stores hold; None if the journey does not show it yet."""
+        wanted = GetChatSession(tenant_id=request.tenant_id, user_id=request.user_id)
+        try:
+            seen = await self._transport.query(
+                GET, wanted, workflow_id=workflow_id(chat_session_id), timeout=min(deadline.left, QUERY_ATTEMPT)
+            )
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError, RPCError, TimeoutError):
+            return None
+        return seen | {"created": False}
 
     async def _check_stored(self, argument: JourneyArgument, deadline: Deadline) -> None:
         """Check that there is a session to resume, so that a made-up ID starts no run.

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final, Self, TypeVar
 
-from temporalio.client import RPCTimeoutOrCancelledError
+from temporalio.client import RPCTimeoutOrCancelledError, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.errors import EngineUnavailable
+from journeys.failures import from_failure
 
 Result = TypeVar("Result")
 
@@ -72,6 +73,10 @@ class Deadline:
             except RuntimeError as error:
                 # The SDK raises this error if a lazy client cannot connect at its first call.
                 if not str(error).startswith("Failed client connect"):
+                    raise
+            except WorkflowUpdateFailedError as error:
+                # Temporal reports an update that it has aborted as failed: the run closed, or its task was lost.
+                if from_failure(error) is not None:
                     raise
             except RPCError as error:
                 if error.status not in _TRANSIENT:

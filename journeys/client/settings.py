@@ -1,6 +1,6 @@
 """The client's settings, and how every program here reads its settings from the environment."""
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -9,6 +9,10 @@ from journeys.chat_session.names import DEFAULT_TASK_QUEUE
 from journeys.errors import InvalidParameter
 
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)
+
+
+TaskQueue = Annotated[str, Field(min_length=1, max_length=1000)]
+"""The name of a task queue."""
 
 
 class ClientSettings(BaseSettings):
@@ -21,8 +25,8 @@ class ClientSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="JOURNEY_", frozen=True)
 
-    task_queue: str = DEFAULT_TASK_QUEUE
-    deadline_seconds: float = Field(default=10, gt=0)
+    task_queue: TaskQueue = DEFAULT_TASK_QUEUE
+    deadline_seconds: float = Field(default=10, gt=0, allow_inf_nan=False)
 
 
 def read_settings(settings: type[SettingsType]) -> SettingsType:

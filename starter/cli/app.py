@@ -1,5 +1,7 @@
 """The `journey` command line."""
 
+import sys
+from io import TextIOWrapper
 from typing import Final
 
 import typer
@@ -51,4 +53,7 @@ app.command(epilog=examples("journey bench", "journey bench --callers 8 --json")
 
 def main() -> None:
     """The `journey` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal may know fewer characters than people write
+            stream.reconfigure(errors="backslashreplace")
     run_and_exit(lambda: app(prog_name="journey"))

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 from pydantic import JsonValue
-from pydantic_core import from_json
 
 from journeys.chat_session.session import ChatSessionReceipt, LedgerEntry
 from journeys.client.chat_sessions import ChatSessions, ContextChange
+from journeys.errors import InvalidParameter
+from journeys.messages import read
 from starter.cli.command import Json, examples, out, print_json, run_command
 from starter.cli.tables import ledger_table, session_table
 
@@ -25,9 +26,12 @@ JsonObject = dict[str, JsonValue]
 
 def _json_object(text: str) -> JsonObject:
     try:
-        value: JsonValue = from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        raise typer.BadParameter(f'is not JSON: {error}. Quote it for the shell: \'{{"topic": "rent"}}\'') from None
+        value = read(text)
+        text.encode()  # what is not UTF-8 reaches Python as surrogates
+    except UnicodeEncodeError:
+        raise typer.BadParameter("is not UTF-8") from None
+    except InvalidParameter as error:
+        raise typer.BadParameter(f'{error.message}. Quote it for the shell: \'{{"topic": "rent"}}\'') from None
     if not isinstance(value, dict):
         raise typer.BadParameter('is not a JSON object like {"topic": "rent"}')
     return value

@@ -18,7 +18,7 @@ from temporalio.service import RPCError
 
 from journeys import ChatSessions
 from journeys.canonical_json import canonical_hash
-from journeys.chat_session.answers import UpdateReceipt
+from journeys.chat_session.answers import InitializedChatSession, UpdateReceipt
 from journeys.chat_session.messages import SignalChatContext
 from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt
 from journeys.errors import DatabaseUnavailable, EngineUnavailable, JourneyError
@@ -165,6 +165,7 @@ def _answer(told: ChatSessionReceipt) -> Answer:
         updated_at=told.updated_at,
         applied_revision=told.applied_revision if isinstance(told, UpdateReceipt) else None,
         duplicate=told.duplicate if isinstance(told, UpdateReceipt) else None,
+        created=told.created if isinstance(told, InitializedChatSession) else None,
         content_hash=canonical_hash(context) if context is not None else None,
         owners=tuple(sorted(owners(context))) if context is not None else (),
     )

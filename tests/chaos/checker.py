@@ -15,6 +15,7 @@ from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.keys import update_key
 from journeys.chat_session.names import workflow_id
+from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import LedgerEntry
 from journeys.errors import IdempotencyConflict, RevisionConflict
 from journeys.merge_patch import append_items, merge_patch
@@ -149,6 +150,14 @@ def _one_session_each(evidence: Evidence) -> Iterator[Finding]:
     keys = Counter(each.idempotency_key for each in evidence.stored)
     stored = {each.chat_session_id for each in evidence.stored}
     created = defaultdict(set)
+    creators = Counter(
+        call.chat_session_id
+        for call in evidence.calls
+        if call.outcome == "done" and call.answer and call.answer.created
+    )
+    for identity, count in creators.items():
+        if count > 1:
+            yield Finding("split", identity, f"{count} initializations were told that they created the session")
     for call in evidence.calls:
         if call.kind != "initialize" or call.outcome != "done" or call.answer is None:
             continue
@@ -201,6 +210,7 @@ def _stores_agree(evidence: Evidence) -> Iterator[Finding]:
             "active_agent": session.active_agent,
             "context": canonical(session.context),
         }
+        refusals = session.refusals or Refusals()
         if (artifact := artifacts.get(identity)) is None:
             yield Finding("lost", identity, "is not registered in the State Surface")
         else:
@@ -226,6 +236,7 @@ def _stores_agree(evidence: Evidence) -> Iterator[Finding]:
                 wanted,
                 {name: getattr(view, name) for name in wanted} | {"context": canonical(view.context)},
             )
+            yield from _differences("the journey", identity, {"refusals": refusals}, {"refusals": view.refusals})
     for identity in artifacts.keys() - stored:
         yield Finding("invented", identity, "is in the State Surface alone")
 
@@ -277,6 +288,47 @@ def _revisions_follow(session: Session) -> Iterator[Finding]:
         yield Finding("gap", identity, f"{len(revisions)} changes led to revision {session.stored.revision}")
 
 
+def _creation_is_recorded(session: Session) -> Iterator[Finding]:
+    identity = session.opening.chat_session_id
+    creation = session.stored.creation
+    if creation is None:
+        yield Finding("gap", identity, "the ledger has no entry for the creation")
+        return
+    first = session.states[0]
+    wanted: dict[str, object] = {
+        "context_hash": first.context_hash,
+        "active_agent": first.active_agent,
+        "applied_at": session.stored.created_at,
+        "change_hash": canonical_hash(creation.change),
+        "message": None,
+    }
+    yield from _differences("the creation", identity, wanted, {name: getattr(creation, name) for name in wanted})
+    if not creation.idempotency_key.startswith("initialize/"):
+        yield Finding("diverged", identity, f"the creation has the key {creation.idempotency_key}")
+
+
+def _messages_are_known(session: Session) -> Iterator[Finding]:
+    """Each change names the message that made it, and no message made two."""
+    identity = session.opening.chat_session_id
+    made = Counter(entry.message for entry in session.stored.ledger)
+    for message, count in made.items():
+        if message is None:
+            yield Finding("invented", identity, f"{count} changes do not say which message made them")
+        elif count > 1:
+            yield Finding("doubled", identity, f"message {message} made {count} changes")
+
+
+def _refused_signals_are_counted(session: Session) -> Iterator[Finding]:
+    refused = sum(
+        1
+        for call in session.calls
+        if call.kind == "signal" and call.outcome == "done" and call.must_refuse not in (None, SessionNotFound.code)
+    )
+    shown = session.stored.refusals.count if session.stored.refusals else 0
+    if shown < refused:
+        yield Finding("lost", session.opening.chat_session_id, f"{refused} signals were refused, and {shown} count")
+
+
 def _ledger_replays(session: Session) -> Iterator[Finding]:
     identity = session.opening.chat_session_id
     for entry, state in zip(session.stored.ledger, session.states[1:], strict=True):
@@ -324,11 +376,20 @@ def _stands_as_sent(session: Session, entry: LedgerEntry, calls: Sequence[Call])
     expected = {key for call in calls if (key := _key(call)) is not None}
     if expected and entry.idempotency_key not in expected:
         yield Finding("invented", identity, f"{where}: stands under another key than its own")
+    bases = {call.base_revision for call in calls}
+    if None not in bases and entry.revision - 1 not in bases:
+        yield Finding("misjudged", identity, f"{where}: was made to revisions {sorted(map(str, bases))}")
 
 
 def _key(call: Call) -> str | None:
     if call.key is None and call.base_revision is not None:
-        return update_key(call.chat_session_id, call.change or {}, base_revision=call.base_revision, message="")
+        return update_key(
+            call.chat_session_id,
+            call.change or {},
+            base_revision=call.base_revision,
+            author=call.operation,
+            message="",
+        )
     return call.key
 
 
@@ -344,7 +405,7 @@ def _outcomes_hold(
         taken = keys.get(_key(call) or "")
         taken_by_another = taken is not None and taken.author != operation
         if call.outcome == "refused":
-            yield from _rightly_refused(call, rows, taken_by_another=taken_by_another)
+            yield from _rightly_refused(call, calls, rows, taken_by_another=taken_by_another)
         if call.outcome != "done":
             continue
         if call.must_refuse:
@@ -354,10 +415,6 @@ def _outcomes_hold(
         if not rows:
             if call.kind == "signal" and taken_by_another:
                 continue  # its key stood for another change already
-            if call.kind == "update" and _changed_nothing(session, call):
-                continue
-            if call.kind == "signal" and _only_hands_over(call):
-                continue  # perhaps to whom led already, which a signal does not tell
             yield Finding("lost", identity, f"{operation}: {call.kind} {call.call} was accepted, and does not stand")
         elif call.answer and call.answer.applied_revision not in (None, *(row.revision for row in rows)):
             yield Finding(
@@ -367,33 +424,30 @@ def _outcomes_hold(
             )
 
 
-def _rightly_refused(call: Call, rows: Sequence[LedgerEntry], *, taken_by_another: bool) -> Iterator[Finding]:
+def _rightly_refused(
+    call: Call, calls: Sequence[Call], rows: Sequence[LedgerEntry], *, taken_by_another: bool
+) -> Iterator[Finding]:
     where = f"{call.operation}: {call.kind} {call.call} was refused with {call.code}"
     if call.code == call.must_refuse:
         return
     if call.code == IdempotencyConflict.code and taken_by_another:
         return
-    replaces = (call.change or {}).get("merge_strategy") == "replace"
-    if call.code == RevisionConflict.code and replaces:
-        if rows and rows[0].revision - 1 == call.base_revision:  # sent against another base, it may stand
+    if call.code == RevisionConflict.code and call.base_revision is not None:
+        # Sent against another base, it may stand.
+        if rows and rows[0].revision - 1 == call.base_revision:
             yield Finding("misjudged", call.chat_session_id, f"{where}, and stands at {rows[0].revision}")
+        elif rows and rows[0].idempotency_key == _key(call) and _was_settled_before(call, calls):
+            yield Finding("misjudged", call.chat_session_id, f"{where}, and its key was known")
         return
     yield Finding("misjudged", call.chat_session_id, where)
 
 
-def _only_hands_over(call: Call) -> bool:
-    change = call.change or {}
-    counts = call.key is not None or call.base_revision is not None
-    return not counts and change.get("context") is None and change.get("append") is None
-
-
-def _changed_nothing(session: Session, call: Call) -> bool:
-    """Whether a change without key and base rightly made no revision: who was to lead led already."""
-    if not _only_hands_over(call) or call.answer is None or call.answer.applied_revision is None:
-        return False
-    revision = call.answer.applied_revision
-    agent = (call.change or {}).get("active_agent")
-    return revision < len(session.states) and session.states[revision].active_agent == agent
+def _was_settled_before(call: Call, calls: Sequence[Call]) -> bool:
+    """Whether another call for the same had been answered when this one was sent."""
+    return any(
+        each.kind == "update" and each.outcome == "done" and each.ended_at and each.ended_at < call.invoked_at
+        for each in calls
+    )
 
 
 def _in_order(session: Session) -> Iterator[Finding]:
@@ -458,7 +512,7 @@ def _reads_do_not_go_back(session: Session) -> Iterator[Finding]:
 
 
 def _answers_are_true(session: Session) -> Iterator[Finding]:
-    """An answer shows the session as it was at the revision that it names."""
+    """An answer shows the session as it was at the revision that it names, no older than the change that it is for."""
     identity = session.opening.chat_session_id
     keys = [(entry.revision, entry.idempotency_key) for entry in session.stored.ledger]
     for call in session.calls:
@@ -485,12 +539,15 @@ def _answers_are_true(session: Session) -> Iterator[Finding]:
                 f"{call.call} ({call.kind}): was told that revision {answer.revision} is of {answer.updated_at}, "
                 f"and it is of {since}",
             )
-        if answer.duplicate is False and answer.applied_revision != answer.revision:
-            yield Finding("diverged", identity, f"{call.call}: is no duplicate, and applied at another revision")
+        if (answer.applied_revision or 0) > answer.revision:
+            yield Finding("diverged", identity, f"{call.call}: was told a state older than its own change")
 
 
 _PROMISES: Final[Sequence[Callable[[Session], Iterator[Finding]]]] = (
     _revisions_follow,
+    _creation_is_recorded,
+    _messages_are_known,
+    _refused_signals_are_counted,
     _ledger_replays,
     _changes_stand_once,
     _in_order,

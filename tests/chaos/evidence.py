@@ -6,6 +6,7 @@ from typing import Final, Literal
 from pydantic import JsonValue
 
 from journeys.chat_session.answers import ChatSessionView
+from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import LedgerEntry
 from journeys.identifiers import Timestamp
 from journeys.messages import Record
@@ -33,6 +34,7 @@ class Answer(Record):
     """What a call was answered.
 
     Attributes:
+        created: Of an initialization, whether it created the session.
         content_hash: Of the context that came with it, as the caller computed it.
         owners: The tenants whose content the context holds.
         entries: Of a ledger: revision and idempotency key.
@@ -47,6 +49,7 @@ class Answer(Record):
     updated_at: Timestamp | None = None
     applied_revision: int | None = None
     duplicate: bool | None = None
+    created: bool | None = None
     content_hash: str | None = None
     owners: tuple[str, ...] = ()
     entries: tuple[tuple[int, str], ...] = ()
@@ -83,7 +86,11 @@ class Call(Record):
 
 
 class StoredSession(Record):
-    """A session's row in Supabase and its ledger, oldest first."""
+    """A session's row in Supabase and its ledger, oldest first.
+
+    Attributes:
+        creation: The ledger's entry for revision 0.
+    """
 
     chat_session_id: str
     tenant_id: str
@@ -95,6 +102,8 @@ class StoredSession(Record):
     idempotency_key: str
     created_at: Timestamp
     updated_at: Timestamp
+    refusals: Refusals | None
+    creation: LedgerEntry | None
     ledger: tuple[LedgerEntry, ...]
 
 

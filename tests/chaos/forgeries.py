@@ -9,7 +9,9 @@ from typing import Final, TypeVar
 
 from journeys.chat_session.answers import ChatSessionView
 from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import LedgerEntry
+from journeys.errors import RevisionConflict
 from journeys.state_surface import SurfaceArtifact
 from tests.chaos.checker import Flaw, replay
 from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Kind, Outcome, StoredSession
@@ -43,14 +45,14 @@ def lost_in_the_journey(evidence: Evidence) -> Evidence:
 def doubled_update(evidence: Evidence) -> Evidence:
     """A change stands again, under another key."""
     session, entry = next(_standing(evidence, "update", "done"))
-    again = entry.model_copy(update={"idempotency_key": "another key"})
+    again = entry.model_copy(update={"idempotency_key": "another key", "message": "another message"})
     return _with_ledger(evidence, session, (*session.ledger, again))
 
 
 def doubled_unknown(evidence: Evidence) -> Evidence:
     """A change that nobody was answered about stands again: it may stand once."""
     session, entry = next(_standing(evidence, "update", "unknown"))
-    again = entry.model_copy(update={"idempotency_key": "another key"})
+    again = entry.model_copy(update={"idempotency_key": "another key", "message": "another message"})
     return _with_ledger(evidence, session, (*session.ledger, again))
 
 
@@ -126,6 +128,78 @@ def two_sessions(evidence: Evidence) -> Evidence:
     return evidence.model_copy(update={"stored": (*evidence.stored, second)})
 
 
+def created_twice(evidence: Evidence) -> Evidence:
+    """Two initializations were told that they created the session."""
+    first, second, *_ = (call for call in evidence.calls if call.kind == "initialize" and call.answer)
+    for call in (first, second):
+        assert call.answer
+        answer = call.answer.model_copy(update={"created": True, "chat_session_id": first.chat_session_id})
+        told = call.model_copy(update={"chat_session_id": first.chat_session_id, "answer": answer})
+        evidence = _with_call(evidence, told)
+    return evidence
+
+
+def unrecorded_creation(evidence: Evidence) -> Evidence:
+    """The ledger does not begin at revision 0."""
+    return _with_session(evidence, evidence.stored[0].model_copy(update={"creation": None}))
+
+
+def one_message_twice(evidence: Evidence) -> Evidence:
+    """Two changes are said to be of one message."""
+    session, entry = next(_standing(evidence, "update", "done"))
+    another = next(each for each in session.ledger if each is not entry)
+    other = entry.model_copy(update={"message": another.message})
+    return _with_ledger(evidence, session, [other if each is entry else each for each in session.ledger])
+
+
+def on_another_base(evidence: Evidence) -> Evidence:
+    """A change stands on another revision than the one that it was written against."""
+    _, entry = next(_standing(evidence, "update", "done"))
+    for call in evidence.calls:
+        if call.operation == entry.author:
+            evidence = _with_call(evidence, call.model_copy(update={"base_revision": entry.revision + 1}))
+    return evidence
+
+
+def refused_though_known(evidence: Evidence) -> Evidence:
+    """A retry of a change that was answered is told that its base is not the current one."""
+    _, entry = next(_standing(evidence, "update", "done"))
+    call = next(call for call in evidence.calls if call.operation == entry.author)
+    assert call.ended_at
+    update = {"call": "again", "invoked_at": call.ended_at + 1, "ended_at": call.ended_at + 2, "base_revision": 0}
+    told = {"outcome": "refused", "code": RevisionConflict.code, "answer": None}
+    again = call.model_copy(update={"key": entry.idempotency_key, **update, **told})
+    return evidence.model_copy(update={"calls": (*evidence.calls, again)})
+
+
+def told_too_early(evidence: Evidence) -> Evidence:
+    """An answer shows the session as it was before the change that it is for."""
+    call = next(
+        each for each in evidence.calls if each.kind == "update" and each.answer and each.answer.duplicate is False
+    )
+    assert call.answer
+    answer = call.answer.model_copy(update={"applied_revision": (call.answer.revision or 0) + 1})
+    return _with_call(evidence, call.model_copy(update={"answer": answer}))
+
+
+def forgotten_refusals(evidence: Evidence) -> Evidence:
+    """Signals were refused, and nothing shows it."""
+    refused = next(
+        call
+        for call in evidence.calls
+        if call.kind == "signal" and call.outcome == "done" and call.must_refuse not in (None, SessionNotFound.code)
+    )
+    session = _session_of(evidence, refused).model_copy(update={"refusals": None})
+    return _with_session(evidence, session)
+
+
+def refusals_in_one_place(evidence: Evidence) -> Evidence:
+    """The journey shows other refusals than are stored."""
+    first, *others = evidence.views
+    told = first.model_copy(update={"refusals": Refusals(count=999)})
+    return evidence.model_copy(update={"views": (told, *others)})
+
+
 def another_change(evidence: Evidence) -> Evidence:
     """Something else stands than what was sent."""
     session, entry = next(_standing(evidence, "update", "done"))
@@ -185,6 +259,14 @@ FORGERIES: Final[dict[Forgery, Flaw]] = {
     read_by_a_stranger: "leak",
     stale_read: "stale",
     two_sessions: "split",
+    created_twice: "split",
+    unrecorded_creation: "gap",
+    one_message_twice: "doubled",
+    on_another_base: "misjudged",
+    refused_though_known: "misjudged",
+    told_too_early: "diverged",
+    forgotten_refusals: "lost",
+    refusals_in_one_place: "diverged",
     another_change: "invented",
     refused_and_stands: "misjudged",
     wrongly_refused: "misjudged",
@@ -207,8 +289,7 @@ def _standing(evidence: Evidence, kind: Kind, outcome: Outcome) -> Iterator[tupl
 
 
 def _without_one(evidence: Evidence, kind: Kind, outcome: Outcome) -> Evidence:
-    # One that hands nothing over: without key and text, that could rightly have made no revision.
-    session, entry = next(each for each in _standing(evidence, kind, outcome) if each[1].change["append"])
+    session, entry = next(_standing(evidence, kind, outcome))
     return _with_ledger(evidence, session, [each for each in session.ledger if each is not entry])
 
 

@@ -225,8 +225,8 @@ def _under_a_key_of_another(plain: Operation, rng: Random) -> Operation:
 _KINDS: Final[dict[Callable[[Operation, Random], Operation], float]] = {
     _keyed: 30,
     _keyless: 8,
-    _on_the_first_revision: 5,
-    _on_the_newest_revision: 5,
+    _on_the_first_revision: 2,
+    _on_the_newest_revision: 8,
     _replace: 3,
     _trim: 3,
     _toggle: 8,

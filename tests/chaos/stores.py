@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -32,6 +33,7 @@ _JSON_COLUMNS: Final = frozenset(
     {
         "context",
         "change",
+        "refusals",
         "produced_by",
         "semantic_descriptor",
         "semantic_payload",
@@ -69,9 +71,14 @@ async def stored_sessions(addresses: StackAddresses) -> list[StoredSession]:
     ):
         ledgers.setdefault(row["chat_session_id"], []).append(LedgerEntry.model_validate(_read(row)))
     return [
-        StoredSession.model_validate(_read(row) | {"ledger": ledgers.get(row["chat_session_id"], [])})
+        StoredSession.model_validate(_read(row) | _split(ledgers.get(row["chat_session_id"], [])))
         for row in await _rows(addresses.supabase_db_url, "select * from public.chat_sessions order by created_at")
     ]
+
+
+def _split(ledger: Sequence[LedgerEntry]) -> dict[str, object]:
+    creation = next((entry for entry in ledger if entry.revision == 0), None)
+    return {"creation": creation, "ledger": [entry for entry in ledger if entry is not creation]}
 
 
 async def registered_artifacts(addresses: StackAddresses) -> list[SurfaceArtifact]:
@@ -109,6 +116,6 @@ async def _rows(url: str, statement: str) -> list[asyncpg.Record]:
 
 def _read(row: asyncpg.Record) -> dict[str, object]:
     return {
-        name: from_json(value) if name in _JSON_COLUMNS else str(value) if isinstance(value, UUID) else value
+        name: from_json(value or "null") if name in _JSON_COLUMNS else str(value) if isinstance(value, UUID) else value
         for name, value in row.items()
     }

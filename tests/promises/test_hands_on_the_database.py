@@ -51,7 +51,9 @@ async def test_an_edit_is_noticed_and_the_next_change_is_made_to_it(
     async with journeys.worker(idle_seconds=idle_seconds):
         session = await create_changed_session(journeys, asleep=not idle_seconds)
         await edit(journeys, session, **edited)
-        answer = await journeys.update(session, {"append": {"notes": [1]}, "base_revision": 1})
+        stale = {"append": {"notes": [1]}, "base_revision": 1}
+        assert await refusal_code(journeys.update(session, stale)) == "REVISION_CONFLICT"
+        answer = await journeys.update(session, stale | {"base_revision": 2})
         after = context | {"notes": [1]}
         assert (answer["applied_revision"], answer["active_agent"], answer["context"]) == (3, agent, after)
         assert answer["context_hash"] == canonical_hash(after)
@@ -100,12 +102,12 @@ async def test_a_no_op_and_a_duplicate_answer_what_is_stored(journeys: Journeys)
         await journeys.update(session, {"context": {"by": "journey"}, "idempotency_key": "k"})
         await edit(journeys, session, context={"by": "hand"})
         no_op = await journeys.update(session, {"context": {"by": "hand"}})
-        assert (no_op["revision"], no_op["applied_revision"], no_op["duplicate"]) == (2, 2, False)
+        assert (no_op["revision"], no_op["applied_revision"], no_op["duplicate"]) == (3, 3, False)
         await edit(journeys, session, context={"by": "hand", "again": True})
         duplicate = await journeys.update(session, {"context": {"by": "journey"}, "idempotency_key": "k"})
-        assert (duplicate["revision"], duplicate["applied_revision"], duplicate["duplicate"]) == (3, 1, True)
+        assert (duplicate["revision"], duplicate["applied_revision"], duplicate["duplicate"]) == (4, 1, True)
         assert duplicate["context"] == {"by": "hand", "again": True}
-        await assert_stored(journeys, session, 3)
+        await assert_stored(journeys, session, 4)
 
 
 async def test_initializing_a_session_that_lives_answers_it_as_it_is_stored(journeys: Journeys) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
+from journeys.chat_session.names import UPDATE
 from tests.support.journeys import Journeys, Json
 from tests.support.watching import until_status
 
@@ -76,22 +77,30 @@ async def test_a_hand_over_costs_one_event_more(journeys: Journeys) -> None:
     assert sum(added.values()) <= 7 * 10, added
 
 
-async def test_an_update_that_changes_nothing_costs_no_more_than_one_that_does(journeys: Journeys) -> None:
+async def test_an_update_that_changes_nothing_or_is_refused_costs_no_more_than_one_that_is_applied(
+    journeys: Journeys,
+) -> None:
     async with journeys.worker():
         chat_session_id, before = await create_and_count(journeys)
         for _ in range(5):
             await journeys.update(chat_session_id, {"context": {"a": 1}, "idempotency_key": "one"})
             await journeys.update(chat_session_id, {})
+            with pytest.raises(WorkflowUpdateFailedError):
+                await journeys.update(chat_session_id, {"active_agent": "boss"})
+            with pytest.raises(WorkflowUpdateFailedError):
+                await journeys.update(chat_session_id, {"tenant_id": "another", "context": {"a": 1}})
         events = await journeys.events(chat_session_id)
-    assert len(events) - before <= 6 * 10, kinds(events[before:])
+    assert len(events) - before <= 6 * 20, kinds(events[before:])
 
 
-async def test_a_refused_update_and_a_query_cost_nothing(journeys: Journeys) -> None:
+async def test_an_update_that_no_message_can_be_and_a_query_cost_nothing(journeys: Journeys) -> None:
+    """Its form and size are seen without reading it."""
+    unfit: list[list[Any]] = [[], ["text"], [{}, {}], [{"context": {"a": "x" * 200 * KIB}}]]
     async with journeys.worker():
         chat_session_id, before = await create_and_count(journeys)
-        for _ in range(5):
-            with pytest.raises(Exception, match="Workflow update failed"):
-                await journeys.update(chat_session_id, {"active_agent": "boss"})
+        for arguments in unfit:
+            with pytest.raises(WorkflowUpdateFailedError):
+                await journeys.handle(chat_session_id).execute_update(UPDATE, args=arguments)
             await journeys.get(chat_session_id)
         assert len(await journeys.events(chat_session_id)) == before
 
@@ -106,7 +115,7 @@ async def test_a_burst_of_a_hundred_signals_costs_at_most_two_events_each(journe
         events = await journeys.events(chat_session_id)
     added = kinds(events[before:])
     assert added["WORKFLOW_EXECUTION_SIGNALED"] == 100
-    assert answer["revision"] == 100
+    assert answer["revision"] == 101
     assert sorted(answer["context"]["list"]) == list(range(100))
     assert sum(added.values()) <= 2 * 100, added
 

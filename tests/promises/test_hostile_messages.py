@@ -17,13 +17,17 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 from temporalio.common import RawValue
+from temporalio.service import RPCError
 
+from journeys.canonical_json import canonical_hash
+from journeys.chat_session.limits import Limits
 from tests.support.documents import nested_json
 from tests.support.journeys import Journeys, Json, also_replayed, code_of, failed_tasks
-from tests.support.watching import refusal_code
+from tests.support.watching import assert_stored, refusal_code
 
 SECRET = "s3cret"
-NEARLY_TWO_MIB = 2 * 1024 * 1024 - 4096
+NEARLY_ONE_MB = 990_000  # more is passed on by no server that has the settings of the embedded one
+CHANGE_BYTES = Limits().change_bytes
 
 
 def raw(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
@@ -72,6 +76,11 @@ def misfits(fitting: Json) -> dict[str, Sequence[Any]]:
         "more than it": [raw(as_json + b"}")],
         "not UTF-8": [raw(b'{"tenant_id":"\xff"}')],
         "UTF-16": [raw(as_json.decode().encode("utf-16"))],
+        "UTF-16 without a mark": [raw(as_json.decode().encode("utf-16-le"))],
+        "UTF-8 with a mark": [raw(as_json.decode().encode("utf-8-sig"))],
+        "spaces alone": [raw(b" " * 100_000)],
+        "an object of spaces": [raw(b" " * 100_000 + b"{")],
+        "control characters": [raw(b"{" + b"\x01" * 100_000)],
         "a hundred thousand brackets": [raw(b"[" * 100_000)],
         "an unknown field": [fitting | {SECRET: SECRET}],
         "an unknown field that no text can hold": [raw(as_json[:-1] + b',"\\ud800":1}')],
@@ -83,7 +92,7 @@ def misfits(fitting: Json) -> dict[str, Sequence[Any]]:
         "a tenant of 5,000 digits": [with_text(fitting, "tenant_id", "9" * 5000)],
         "a tenant with a lone surrogate": [with_text(fitting, "tenant_id", '"\\udfff"')],
         "a tenant with NUL": [with_text(fitting, "tenant_id", '"\\u0000"')],
-        "a tenant of nearly 2 MiB": [fitting | {"tenant_id": "x" * NEARLY_TWO_MIB}],
+        "a tenant of nearly 1 MB": [fitting | {"tenant_id": "x" * NEARLY_ONE_MB}],
     }
 
 
@@ -106,22 +115,30 @@ UNFAITHFUL = {
     "33 levels": nested_json(33),
     "150 levels": nested_json(150),
     "250 levels": nested_json(250),
-    "20,000 levels": nested_json(20_000),
+    "10,000 levels": nested_json(10_000),
     "a list for an object": '["s3cret"]',
     "a text for an object": '"s3cret"',
 }
 TOO_LARGE = {
-    "64 KiB": '{"a":"' + "x" * 65536 + '"}',
-    "64 KiB in many parts": json.dumps({str(each): each for each in range(8000)}),
-    "nearly 2 MiB": '{"a":"' + "x" * NEARLY_TWO_MIB + '"}',
+    "128 KiB": '{"a":"' + "x" * CHANGE_BYTES + '"}',
+    "128 KiB in many parts": json.dumps({str(each): each for each in range(CHANGE_BYTES // 10)}),
+    "128 KiB as sent": '{"a":"' + "\\u0078" * (CHANGE_BYTES // 6) + '"}',
+    "nearly 1 MB": '{"a":"' + "x" * NEARLY_ONE_MB + '"}',
 }
-LARGE = {*TOO_LARGE, "a hundred thousand brackets", "a tenant of nearly 2 MiB"}
+LARGE = {*TOO_LARGE, "a hundred thousand brackets", "a tenant of nearly 1 MB"}
+FOREIGN = {"a tenant with a lone surrogate", "a tenant with NUL"}
+"""Messages of a tenant that can be read, and that is not the session's."""
+
+
+def misfit_codes(sent: Mapping[str, object]) -> dict[str, str]:
+    """The code of each: what is too large is not even looked at."""
+    return dict.fromkeys(sent, "INVALID_PARAMETER") | {"a tenant of nearly 1 MB": "CONTEXT_TOO_LARGE"}
 
 
 def changes(fitting: Json) -> tuple[dict[str, Sequence[Any]], dict[str, str]]:
     """What is sent as a change that none can be, and the code of each."""
     sent = misfits(fitting)
-    codes = dict.fromkeys(sent, "INVALID_PARAMETER")
+    codes = misfit_codes(sent)
     for name, text in (UNFAITHFUL | TOO_LARGE).items():
         sent[name] = [with_text(fitting, "context", text)]
         codes[name] = "INVALID_PARAMETER" if name in UNFAITHFUL else "CONTEXT_TOO_LARGE"
@@ -180,9 +197,9 @@ async def test_no_initialize_harms_the_journey(journeys: Journeys) -> None:
         for name, text in UNFAITHFUL.items():
             sent[f"context: {name}"] = [with_text(request, "context", text)]
             sent[f"requested_at: {name}"] = [with_text(request, "requested_at", text)]
-        codes = dict.fromkeys(sent, "INVALID_PARAMETER")
-        sent["nearly 2 MiB"] = [with_text(request, "context", TOO_LARGE["nearly 2 MiB"])]
-        codes["nearly 2 MiB"] = "CONTEXT_TOO_LARGE"
+        codes = misfit_codes(sent)
+        sent["nearly 1 MB"] = [with_text(request, "context", TOO_LARGE["nearly 1 MB"])]
+        codes["nearly 1 MB"] = "CONTEXT_TOO_LARGE"
         outcomes = {
             name: await refusal_code(handle.execute_update("initialize_chat_session", args=arguments))
             for name, arguments in sent.items()
@@ -195,21 +212,33 @@ async def test_no_initialize_harms_the_journey(journeys: Journeys) -> None:
 async def test_no_signal_harms_the_journey(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=1000):
         chat_session_id = await journeys.create_session(context={"a": 0})
-        kept = await journeys.snapshot(chat_session_id)
         handle = journeys.handle(chat_session_id)
         sent, _ = changes({"tenant_id": journeys.tenant_id})
-        for count, (name, arguments) in enumerate(sent.items(), 1):
-            # The server itself fails a task during which more than 2 MiB of signals arrive: let large ones find none.
+        changed = 0
+
+        async def until_decided() -> None:
+            nonlocal changed
+            await journeys.update(chat_session_id, {"context": {"a": 0}})  # by now the signals are decided on
+            changed += 1
+
+        own = 0
+        for number, (name, arguments) in enumerate(sent.items(), 1):
+            # The server itself fails a task during which too much arrives: let large ones find none.
             if name in LARGE:
-                await journeys.update(chat_session_id, {})
+                await until_decided()
             await handle.signal("update_chat_context", args=arguments)
-            if name in LARGE or count % 10 == 0:
-                await journeys.update(chat_session_id, {})  # by now the signals are decided on
-            if count % 10 == 0:
-                check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], count)
-        await journeys.update(chat_session_id, {})
-        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], len(sent))
-        await check_it_goes_on(journeys, chat_session_id, kept)
+            own += name not in FOREIGN
+            if name in LARGE or number % 10 == 0:
+                await until_decided()
+            if number % 10 == 0:
+                check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], own)
+        await until_decided()
+        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], own)
+        assert own == len(sent) - len(FOREIGN)
+        row = await assert_stored(journeys, chat_session_id, changed)
+        assert row["context"] == {"a": 0}
+        check_nothing_is_told(json.loads(row["refusals"]), own)
+        await check_it_goes_on(journeys, chat_session_id, await journeys.snapshot(chat_session_id))
 
 
 async def test_no_query_harms_the_journey(journeys: Journeys) -> None:
@@ -218,10 +247,12 @@ async def test_no_query_harms_the_journey(journeys: Journeys) -> None:
         kept = await journeys.snapshot(chat_session_id)
         handle = journeys.handle(chat_session_id)
         events = await journeys.events(chat_session_id)
-        for name, arguments in misfits({"tenant_id": journeys.tenant_id}).items():
+        sent = misfits({"tenant_id": journeys.tenant_id})
+        codes = misfit_codes(sent)
+        for name, arguments in sent.items():
             with pytest.raises(WorkflowQueryFailedError) as caught:
                 await handle.query("get_chat_session", args=arguments)
-            assert str(caught.value).startswith("INVALID_PARAMETER: "), name
+            assert str(caught.value).startswith(f"{codes[name]}: "), name
         assert await journeys.events(chat_session_id) == events
         await check_it_goes_on(journeys, chat_session_id, kept)
 
@@ -283,49 +314,106 @@ async def test_no_argument_wedges_a_run(journeys: Journeys) -> None:
         sent[name] = journeys.identity(request), misfits(argument(request))[name]
     codes = dict.fromkeys(sent, "INVALID_PARAMETER")
     for name, text in (UNFAITHFUL | TOO_LARGE).items():
-        if name.startswith("64 KiB"):  # a session may begin with more than one change may bring
-            continue
         request = journeys.request()
         initialize = '{"requested_at":' + json.dumps(request["requested_at"]) + ',"context":' + text + "}"
         sent[f"context: {name}"] = (
             journeys.identity(request),
             [with_text(argument(request), "initialize", initialize)],
         )
-        codes[f"context: {name}"] = "INVALID_PARAMETER" if name in UNFAITHFUL else "CONTEXT_TOO_LARGE"
+        codes[f"context: {name}"] = "INVALID_PARAMETER"
     async with journeys.worker(rollover_messages=1000):
         assert await fates(journeys, sent) == codes
     count = "select count(*) from public.chat_sessions where tenant_id = $1"
     assert await journeys.supabase.fetchval(count, journeys.tenant_id) == 0
 
 
-async def test_state_that_a_caller_makes_up_is_refused(journeys: Journeys) -> None:
+def made_up_state(chat_session_id: str) -> Json:
+    """What a run that continued as new would have handed on."""
+    context = {"made": "up"}
+    return {
+        "session": {
+            "artifact_type": "chat_session",
+            "chat_session_id": chat_session_id,
+            "tenant_id": "another",
+            "user_id": "another",
+            "active_agent": "liaison_forgery",
+            "lifecycle_state": "ACTIVE",
+            "revision": 7,
+            "context": context,
+            "context_hash": canonical_hash(context),
+            "created_at": "2026-01-27T10:05:12.000000Z",
+            "updated_at": "2026-01-27T10:05:12.000000Z",
+        },
+        "context_bytes": 13,
+        "settings": {"idle_seconds": 0, "rollover_messages": 1},
+        "signals": [
+            {"identity": "made up", "kind": "signal", "data": '{"tenant_id": "another", "context": {"made": "up"}}'}
+        ],
+        "signals_seen": 3,
+        "refusals": {"count": 99, "last": []},
+        "created_told": True,
+    }
+
+
+async def test_state_that_a_caller_makes_up_is_not_believed(journeys: Journeys) -> None:
     request = journeys.request()
     chat_session_id = journeys.identity(request)
-    async with journeys.worker(rollover_messages=1000):
-        session = await journeys.initialize(request)
+    nobody = journeys.identity(journeys.request())
+    async with journeys.worker(rollover_messages=1000, idle_seconds=0):
+        await journeys.initialize(request)
         kept = await journeys.snapshot(chat_session_id)
-        await journeys.handle(chat_session_id).terminate()
-        made_up = {
-            "session": session | {"tenant_id": "another", "context": {"made": "up"}},
-            "settings": {"idle_seconds": 0, "rollover_messages": 1},
-            "signals": [],
-            "signals_seen": 0,
-            "refusals": {"count": 0, "last": []},
-        }
-        argument = {"chat_session_id": chat_session_id, "tenant_id": "another"}
-        assert await fate(journeys, chat_session_id, [argument, made_up]) == "INVALID_PARAMETER"
+        await journeys.handle(chat_session_id).result()
+        for session, code in ((chat_session_id, None), (nobody, "SESSION_NOT_FOUND")):
+            argument = {"chat_session_id": session, "tenant_id": "another"}
+            assert await fate(journeys, session, [argument, made_up_state(session)]) in (code, "INVALID_PARAMETER")
         assert await journeys.snapshot(chat_session_id) == kept
+        assert await journeys.row(nobody) is None
+        shown = (await journeys.handle(chat_session_id).describe()).search_attributes
+        assert shown["TenantId"] == [journeys.tenant_id]
 
 
 @also_replayed
 async def test_a_stored_session_is_served_whatever_the_argument(journeys: Journeys) -> None:
-    async with journeys.worker(rollover_messages=1000):
+    async with journeys.worker(rollover_messages=1000, idle_seconds=0):
         chat_session_id = await journeys.create_session(context={"a": 0})
+        await journeys.handle(chat_session_id).result()
         kept = await journeys.snapshot(chat_session_id)
-        await journeys.handle(chat_session_id).terminate()
-        await fate(journeys, chat_session_id, [raw(b"{", b"binary/encrypted")])
+        argument = {"chat_session_id": chat_session_id, "tenant_id": journeys.tenant_id}
+        for arguments in misfits(argument).values():
+            assert await fate(journeys, chat_session_id, arguments) is None
         assert await journeys.snapshot(chat_session_id) == kept
+    async with journeys.worker(rollover_messages=1000):
         assert (await journeys.update(chat_session_id, {"context": {"b": 1}}))["context"] == {"a": 0, "b": 1}
+
+
+async def test_an_initialization_that_is_refused_for_its_size_creates_nothing(journeys: Journeys) -> None:
+    """Its start, which comes first, says the same."""
+    async with journeys.worker():
+        for size in (CHANGE_BYTES, 2 * CHANGE_BYTES, 3 * CHANGE_BYTES):
+            request = journeys.request(context={"a": "x" * size})
+            assert await refusal_code(journeys.initialize(request)) == "CONTEXT_TOO_LARGE"
+            assert await journeys.row(journeys.identity(request)) is None
+
+
+async def test_no_update_id_harms_the_journey(journeys: Journeys) -> None:
+    """It goes into the ledger."""
+    async with journeys.worker():
+        chat_session_id = await journeys.create_session()
+        revision = 0
+        refused = set()
+        for update_id in ("\x00", "\ufffe", "x" * 900, "/", '"', "\N{GRINNING FACE}" * 100, "a b"):
+            try:
+                answer = await journeys.update(chat_session_id, {"context": {"a": 1}}, id=update_id)
+            except WorkflowUpdateFailedError as error:
+                refused.add(code_of(error))
+            except RPCError as error:
+                refused.add(error.status.name)
+            else:
+                revision += 1
+                assert answer["applied_revision"] == revision
+        assert revision > 4
+        assert refused <= {"INVALID_PARAMETER", "INVALID_ARGUMENT"}
+        await check_it_goes_on(journeys, chat_session_id, await journeys.snapshot(chat_session_id))
 
 
 async def test_names_that_the_journey_does_not_have_do_no_harm(journeys: Journeys) -> None:
@@ -347,7 +435,11 @@ async def test_names_that_the_journey_does_not_have_do_no_harm(journeys: Journey
 async def test_a_burst_of_good_and_bad_signals_applies_the_good_in_order(journeys: Journeys) -> None:
     tenant: Json = {"tenant_id": journeys.tenant_id}
     bad = [arguments for name, arguments in misfits(tenant).items() if name not in LARGE]
-    bad += [[{"tenant_id": SECRET}], [tenant | {"context": {SECRET: "x" * 65536}}], [tenant | {"append": {"list": {}}}]]
+    bad += [
+        [{"tenant_id": SECRET}],
+        [tenant | {"context": {SECRET: "x" * CHANGE_BYTES}}],
+        [tenant | {"append": {"list": {}}}],
+    ]
     async with journeys.worker(rollover_messages=1000):
         chat_session_id = await journeys.create_session()
         handle = journeys.handle(chat_session_id)
@@ -356,8 +448,9 @@ async def test_a_burst_of_good_and_bad_signals_applies_the_good_in_order(journey
             await handle.signal("update_chat_context", args=arguments)
         answer = await journeys.update(chat_session_id, {})
         assert answer["context"] == {"list": list(range(len(bad)))}
-        assert answer["revision"] == len(bad)
-        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], len(bad))
+        assert answer["revision"] == len(bad) + 1
+        own = len(bad) - len(FOREIGN) - 1
+        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], own)
         await check_it_goes_on(journeys, chat_session_id, await journeys.snapshot(chat_session_id))
 
 
@@ -403,7 +496,7 @@ async def test_what_waits_when_a_worker_comes_does_no_harm(journeys: Journeys) -
     for arguments in sent.values():
         await handle.signal("update_chat_context", args=arguments)
     await handle.signal("update_chat_context", {"tenant_id": journeys.tenant_id, "context": {"b": 1}})
-    texts = [UNFAITHFUL["NaN"], UNFAITHFUL["33 levels"], TOO_LARGE["64 KiB"], TOO_LARGE["nearly 2 MiB"]]
+    texts = [UNFAITHFUL["NaN"], UNFAITHFUL["33 levels"], TOO_LARGE["128 KiB"], TOO_LARGE["nearly 1 MB"]]
     updates = [
         asyncio.create_task(
             refusal_code(
@@ -423,6 +516,6 @@ async def test_what_waits_when_a_worker_comes_does_no_harm(journeys: Journeys) -
         ]
         answer = await journeys.update(chat_session_id, {})
         assert answer["context"] == {"a": 0, "b": 1}
-        assert answer["revision"] == 1
-        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], len(sent))
+        assert answer["revision"] == 2
+        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], len(sent) - len(FOREIGN))
         await check_it_goes_on(journeys, chat_session_id, await journeys.snapshot(chat_session_id))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from journeys.chat_session.activities import WriteChanges
+from journeys.canonical_json import canonical
 from journeys.chat_session.session import LedgerEntry
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 from stores.postgres import open_pool
@@ -37,8 +37,9 @@ async def test_a_key_is_looked_up_without_reading_the_ledger_of_its_session(post
     async with await open_pool(url, connections=1) as pool:
         await pool.execute(FILL)
         sessions = ChatSessionsSupabase(pool)
-        session = await sessions.load(str(LONG))
-        assert session is not None
+        stored = await sessions.load(str(LONG))
+        assert stored is not None
+        session = stored.session
         entry = LedgerEntry(
             revision=CHANGES + 1,
             idempotency_key="new",
@@ -51,8 +52,15 @@ async def test_a_key_is_looked_up_without_reading_the_ledger_of_its_session(post
         )
         after = session.model_copy(update={"revision": entry.revision})
         for entries in ((), (entry,)):
-            batch = WriteChanges(base_revision=CHANGES, keys=("new",), entries=entries, session=after)
-            assert not (await sessions.write(batch)).known
+            outcome = await sessions.write(
+                base=session,
+                keys=("new",),
+                entries=entries,
+                after=after,
+                context_text=canonical(after.context).decode(),
+                refusals=None,
+            )
+            assert (outcome.written, outcome.known) == (True, ())
         # As they are planned once they have been used a few times.
         await pool.execute("set plan_cache_mode = force_generic_plan")
         looking_up = await pool.fetch(

@@ -1,23 +1,30 @@
 """Nothing acknowledged is lost, nothing is applied twice: whatever is sent again, and wherever a writer dies."""
 
 import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic_core import to_json
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.chat_session import ChatSessionActivities
-from journeys.chat_session.activities import SessionSettings, WriteChanges, WrittenChanges
+from journeys.canonical_json import canonical
+from journeys.chat_session.activities import Batch, DecidedBatch, ReceivedMessage, SessionSettings
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import SignalChatContext
-from journeys.chat_session.names import UPDATE
-from journeys.chat_session.rules import Applied, Change, as_known, decide
+from journeys.chat_session.names import JOURNEY_ID, UPDATE, workflow_id
+from journeys.chat_session.rules import Applied, Change, Draft, as_known, decide
 from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
 from journeys.state_surface import SurfaceArtifact
-from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.chat_sessions_supabase import ChatSessionsSupabase, WriteOutcome
 from stores.state_surface_postgres import StateSurfacePostgres
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, Json, also_replayed
 from tests.support.watching import assert_stored, refusal_code, until_revision
@@ -164,17 +171,59 @@ async def test_a_duplicates_receipt_is_as_it_was_and_its_artifact_as_it_is(journ
 
 # Where a writer may die: the activity alone, on the real stores.
 
-
-def activities(journeys: Journeys, surface: StateSurfacePostgres | None = None) -> ChatSessionActivities:
-    return ChatSessionActivities(
-        ChatSessionsSupabase(journeys.supabase),
-        surface or StateSurfacePostgres(journeys.state_surface),
-        SessionSettings(idle_seconds=60, rollover_messages=500),
-    )
+Message = tuple[str, Json]
+"""A message's identity, and what it says."""
 
 
-async def write(journeys: Journeys, batch: WriteChanges, surface: StateSurfacePostgres | None = None) -> WrittenChanges:
-    return await ActivityEnvironment().run(activities(journeys, surface).update_chat_context, batch)
+class Writer:
+    """A worker's activities, as the journey of one session runs them."""
+
+    def __init__(self, journeys: Journeys, surface: StateSurfacePostgres | None = None) -> None:
+        self._tenant_id = journeys.tenant_id
+        self._activities = ChatSessionActivities(
+            ChatSessionsSupabase(journeys.supabase),
+            surface or StateSurfacePostgres(journeys.state_surface),
+            SessionSettings(idle_seconds=60, rollover_messages=500),
+        )
+
+    @property
+    def writing(self) -> Sequence[Callable[..., Any]]:
+        """The activities that write."""
+        own = self._activities
+        return own.initialize_chat_session, own.load_chat_session, own.update_chat_context
+
+    async def decide(self, session: ChatSessionArtifact, *messages: Message) -> DecidedBatch:
+        """Decide a batch of updates that the journey of a session hands over, which knows the session so."""
+        batch = Batch(
+            first_run_id="first",
+            at=datetime.now(UTC),
+            messages=tuple(ReceivedMessage(identity=identity, kind="update") for identity, _ in messages),
+            revision=session.revision,
+            context_hash=session.context_hash,
+        )
+        requests = [{"tenant_id": self._tenant_id} | request for _, request in messages]
+        environment = ActivityEnvironment()
+        environment.info = replace(
+            environment.info, workflow_id=workflow_id(session.chat_session_id), workflow_type=JOURNEY_ID
+        )
+        decided: DecidedBatch = await environment.run(
+            self._activities.update_chat_context, *(raw(each) for each in (batch, *requests))
+        )
+        return decided
+
+
+def raw(value: object) -> RawValue:
+    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=to_json(value)))
+
+
+def applied(decided: DecidedBatch) -> list[tuple[int | None, bool]]:
+    """Of each message the revision that holds it, and whether it is a duplicate; none was refused."""
+    assert not [outcome.refused for outcome in decided.outcomes if outcome.refused]
+    return [(outcome.revision, outcome.duplicate) for outcome in decided.outcomes]
+
+
+def codes(decided: DecidedBatch) -> list[str | None]:
+    return [outcome.refused.code if outcome.refused else None for outcome in decided.outcomes]
 
 
 async def create_sleeping_session(journeys: Journeys) -> ChatSessionArtifact:
@@ -183,24 +232,11 @@ async def create_sleeping_session(journeys: Journeys) -> ChatSessionArtifact:
         return ChatSessionArtifact.model_validate(await journeys.initialize())
 
 
-def batch_of(session: ChatSessionArtifact, *requests: Json) -> WriteChanges:
-    """The batch that a journey makes of requests."""
-    after = session
-    entries: list[LedgerEntry] = []
-    keys = []
-    for request in requests:
-        message = SignalChatContext(tenant_id=session.tenant_id, **request)
-        change = Change.of(message, message.idempotency_key or "")
-        decision = decide(after, change, {entry.idempotency_key: as_known(entry) for entry in entries}, Limits(), now())
-        assert isinstance(decision, Applied)
-        after = decision.session
-        entries.append(decision.entry)
-        keys.append(change.key)
-    return WriteChanges(base_revision=session.revision, keys=tuple(keys), entries=tuple(entries), session=after)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
+async def as_stored(journeys: Journeys, session: ChatSessionArtifact) -> ChatSessionArtifact:
+    row = await journeys.row(session.chat_session_id)
+    assert row is not None
+    names = ("active_agent", "context", "context_hash", "revision", "updated_at")
+    return session.model_copy(update={name: row[name] for name in names})
 
 
 class WriterDiedError(Exception):
@@ -208,27 +244,43 @@ class WriterDiedError(Exception):
 
 
 class SurfaceNeverReached(StateSurfacePostgres):
-    """Where a writer dies after Supabase and before the State Surface."""
+    """Where a writer dies after Supabase and before the State Surface; what it loads is registered."""
 
-    async def register(self, _: SurfaceArtifact) -> int:
-        raise WriterDiedError
-
-    async def update(self, _: SurfaceArtifact) -> int | None:
-        raise WriterDiedError
-
-
-def keyed(*keys: str) -> list[Json]:
-    return [{"append": {"notes": [key]}, "idempotency_key": key} for key in keys]
+    async def update(self, artifact: SurfaceArtifact) -> int | None:
+        if artifact.revision:
+            raise WriterDiedError
+        return await super().update(artifact)
 
 
-async def test_a_batch_whose_reply_was_lost_is_written_once(journeys: Journeys) -> None:
+def keyed(*keys: str) -> list[Message]:
+    """Messages with keys of their own, that add a note each."""
+    return [(f"run/{key}", {"append": {"notes": [key]}, "idempotency_key": key}) for key in keys]
+
+
+def keyless(*names: str) -> list[Message]:
+    """Messages that only their identity tells from each other."""
+    return [(f"run/{name}", {"append": {"notes": [0]}}) for name in names]
+
+
+def on_a_base(*_: str) -> list[Message]:
+    """Messages that name the base that they change, each the one that the message before it makes."""
+    return [(f"run/{base}", {"append": {"notes": [0]}, "base_revision": base}) for base in range(3)]
+
+
+@pytest.mark.parametrize("kind", [keyed, keyless, on_a_base])
+@pytest.mark.parametrize("again_by", ["the same worker", "another worker"])
+async def test_a_batch_whose_reply_was_lost_is_written_once(journeys: Journeys, kind: Any, again_by: str) -> None:
     session = await create_sleeping_session(journeys)
-    batch = batch_of(session, *keyed("a", "b", "c"))
-    first = await write(journeys, batch)
-    before = await journeys.row(session.chat_session_id), await journeys.ledger(session.chat_session_id)
-    again = await write(journeys, batch)
-    assert (first.outcome, again.outcome) == ("written", "written")
-    assert before == (await journeys.row(session.chat_session_id), await journeys.ledger(session.chat_session_id))
+    messages = kind("a", "b", "c")
+    writer = Writer(journeys)
+    first = await writer.decide(session, *messages)
+    before = await journeys.snapshot(session.chat_session_id)
+    again = await (writer if again_by == "the same worker" else Writer(journeys)).decide(session, *messages)
+    # The journey was never told: to it these are no duplicates.
+    assert applied(first) == applied(again) == [(1, False), (2, False), (3, False)]
+    assert again.loaded
+    assert again.loaded == await as_stored(journeys, session)
+    assert await journeys.snapshot(session.chat_session_id) == before
     await assert_stored(journeys, session.chat_session_id, 3)
 
 
@@ -239,74 +291,219 @@ async def test_a_writer_that_dies_between_the_stores_is_made_up_for(journeys: Jo
         await journeys.state_surface.execute(
             "delete from state_surface.artifacts where artifact_id = $1", UUID(session.chat_session_id)
         )
-    batch = batch_of(session, *keyed("a", "b"))
+    messages = keyed("a", "b")
     with pytest.raises(WriterDiedError):
-        await write(journeys, batch, SurfaceNeverReached(journeys.state_surface))
+        await Writer(journeys, SurfaceNeverReached(journeys.state_surface)).decide(session, *messages)
     assert (await journeys.row(session.chat_session_id) or {})["revision"] == 2
     assert (await journeys.artifact(session.chat_session_id) or {"revision": 0})["revision"] == 0
-    assert (await write(journeys, batch)).outcome == "written"
+    assert applied(await Writer(journeys).decide(session, *messages)) == [(1, False), (2, False)]
     await assert_stored(journeys, session.chat_session_id, 2)
 
 
-async def test_what_another_left_between_the_stores_is_registered_before_it_is_answered(journeys: Journeys) -> None:
-    """A duplicate and a no-op are acknowledged as well: both stores hold what they answer."""
+async def test_a_worker_that_reached_one_store_only_does_not_answer_from_its_memory(journeys: Journeys) -> None:
+    """The batch before is remembered, and of the one that failed the ledger alone."""
+
+    class SurfaceAway(StateSurfacePostgres):
+        is_away = False
+
+        async def update(self, artifact: SurfaceArtifact) -> int | None:
+            if self.is_away:
+                raise WriterDiedError
+            return await super().update(artifact)
+
+    session = await create_sleeping_session(journeys)
+    surface = SurfaceAway(journeys.state_surface)
+    writer = Writer(journeys, surface)
+    assert applied(await writer.decide(session, *keyed("a"))) == [(1, False)]
+    remembered = await as_stored(journeys, session)
+    surface.is_away = True
+    with pytest.raises(WriterDiedError):
+        await writer.decide(remembered, *keyed("b"))
+    with pytest.raises(WriterDiedError):
+        await writer.decide(remembered, *keyed("b"))
+    with pytest.raises(WriterDiedError):
+        await writer.decide(remembered, ("run/again", keyed("b")[0][1]))
+    surface.is_away = False
+    assert applied(await writer.decide(remembered, *keyed("b"))) == [(2, False)]
+    await assert_stored(journeys, session.chat_session_id, 2)
+
+
+@pytest.mark.parametrize("request_", [keyed("a")[0][1], {}], ids=["duplicate", "no-op"])
+async def test_what_another_left_between_the_stores_is_registered_before_it_is_answered(
+    journeys: Journeys, request_: Json
+) -> None:
+    """A duplicate is acknowledged as well: both stores hold what is answered."""
     session = await create_sleeping_session(journeys)
     with pytest.raises(WriterDiedError):
-        await write(journeys, batch_of(session, *keyed("a")), SurfaceNeverReached(journeys.state_surface))
+        await Writer(journeys, SurfaceNeverReached(journeys.state_surface)).decide(session, *keyed("a"))
     async with journeys.worker():
-        answer = await journeys.update(session.chat_session_id, keyed("a")[0])
-        assert (answer["applied_revision"], answer["duplicate"]) == (1, True)
-        await assert_stored(journeys, session.chat_session_id, 1)
+        answer = await journeys.update(session.chat_session_id, request_)
+        told = (1, True) if request_ else (2, False)
+        assert (answer["applied_revision"], answer["duplicate"]) == told
+        await assert_stored(journeys, session.chat_session_id, told[0])
 
 
-async def test_a_stale_writer_changes_nothing_and_is_told_what_is_stored(journeys: Journeys) -> None:
+async def test_what_a_stale_journey_hands_over_is_made_to_what_is_stored(journeys: Journeys) -> None:
     session = await create_sleeping_session(journeys)
-    await write(journeys, batch_of(session, *keyed("a")))
-    before = await journeys.row(session.chat_session_id), await journeys.ledger(session.chat_session_id)
-    outcome = await write(journeys, batch_of(session, *keyed("b", "c")))
-    assert (outcome.outcome, outcome.known) == ("stopped", ())
-    assert outcome.session is not None
-    assert (outcome.session.revision, outcome.session.context) == (1, {"notes": ["a"]})
-    assert before == (await journeys.row(session.chat_session_id), await journeys.ledger(session.chat_session_id))
-    await assert_stored(journeys, session.chat_session_id, 1)
+    await Writer(journeys).decide(session, *keyed("a"))
+    decided = await Writer(journeys).decide(session, *keyed("b", "c"))
+    assert applied(decided) == [(2, False), (3, False)]
+    assert decided.loaded is not None
+    assert (decided.loaded.revision, decided.loaded.context) == (3, {"notes": ["a", "b", "c"]})
+    await assert_stored(journeys, session.chat_session_id, 3)
+
+
+async def test_a_worker_that_remembers_an_older_session_judges_by_what_is_stored(journeys: Journeys) -> None:
+    """Also where it writes nothing, so that no compare-and-set would tell."""
+    session = await create_sleeping_session(journeys)
+    stale = Writer(journeys)
+    await stale.decide(session, *keyed("a"))
+    remembered = await as_stored(journeys, session)
+    await Writer(journeys).decide(remembered, ("run/b", {"context": {"notes": "no list"}}))
+    before = await journeys.snapshot(session.chat_session_id)
+
+    on_what_is_remembered = await stale.decide(remembered, ("run/c", {"base_revision": 1, "context": {"c": 1}}))
+    assert codes(on_what_is_remembered) == ["REVISION_CONFLICT"]
+    no_array = await stale.decide(remembered, ("run/d", {"append": {"notes": [1]}}))
+    assert codes(no_array) == ["INVALID_PARAMETER"]
+    assert await journeys.snapshot(session.chat_session_id) == before
+
+    ((_, again),) = keyed("a")
+    duplicate = await stale.decide(remembered, ("run/e", again))
+    assert applied(duplicate) == [(1, True)]
+    assert duplicate.loaded
+    assert duplicate.loaded.revision == 2
+    on_what_is_stored = await stale.decide(remembered, ("run/f", {"base_revision": 2, "context": {"f": 1}}))
+    assert applied(on_what_is_stored) == [(3, False)]
+    await assert_stored(journeys, session.chat_session_id, 3)
+
+
+async def test_of_a_batch_with_a_known_key_the_rest_is_written(journeys: Journeys) -> None:
+    session = await create_sleeping_session(journeys)
+    await Writer(journeys).decide(session, *keyed("a", "b"))
+    base = await as_stored(journeys, session)
+    ((_, b),) = keyed("b")
+    decided = await Writer(journeys).decide(base, *keyed("c"), ("another run/b", b), *keyed("d"))
+    assert applied(decided) == [(3, False), (2, True), (4, False)]
+    row = await assert_stored(journeys, session.chat_session_id, 4)
+    assert row["context"] == {"notes": ["a", "b", "c", "d"]}
+    # The same keys for other changes are no lost reply either.
+    others: list[Message] = [(f"run/{key}", {"context": {"n": key}, "idempotency_key": key}) for key in ("a", "b")]
+    assert codes(await Writer(journeys).decide(session, *others)) == ["IDEMPOTENCY_CONFLICT"] * 2
+    await assert_stored(journeys, session.chat_session_id, 4)
+
+
+async def test_several_writers_at_once_make_one_ledger(journeys: Journeys) -> None:
+    session = await create_sleeping_session(journeys)
+    for attempt in range(5):
+        held = await as_stored(journeys, session)
+        decided = await asyncio.gather(
+            *(Writer(journeys).decide(held, *keyed(f"{attempt}/{number}")) for number in range(4))
+        )
+        ((first, _),), ((second, _),), ((third, _),), ((fourth, _),) = map(applied, decided)
+        revisions = [number for number in (first, second, third, fourth) if number is not None]
+        assert sorted(revisions) == list(range(4 * attempt + 1, 4 * attempt + 5))
+        row = await assert_stored(journeys, session.chat_session_id, 4 * attempt + 4)
+        notes = {revision: f"{attempt}/{number}" for number, revision in enumerate(revisions)}
+        assert row["context"]["notes"][4 * attempt :] == [notes[revision] for revision in sorted(revisions)]
+
+
+@pytest.mark.parametrize("kind", [keyed, keyless, on_a_base])
+async def test_one_batch_in_several_hands_at_once_is_written_once(journeys: Journeys, kind: Any) -> None:
+    """As where an attempt was given up for dead and lives."""
+    session = await create_sleeping_session(journeys)
+    messages = kind("a", "b", "c")
+    decided = await asyncio.gather(*(Writer(journeys).decide(session, *messages) for _ in range(4)))
+    assert [applied(each) for each in decided] == [[(1, False), (2, False), (3, False)]] * 4
+    await assert_stored(journeys, session.chat_session_id, 3)
+
+
+@pytest.mark.parametrize("info", [{"workflow_id": "another"}, {"workflow_type": "another"}, {"workflow_id": None}])
+async def test_an_activity_that_writes_runs_in_its_sessions_workflow_alone(journeys: Journeys, info: Json) -> None:
+    session = await create_sleeping_session(journeys)
+    before = await journeys.snapshot(session.chat_session_id)
+    batch = Batch(
+        first_run_id="first",
+        at=datetime.now(UTC),
+        messages=(ReceivedMessage(identity="run/a", kind="update"),),
+        revision=session.revision,
+        context_hash=session.context_hash,
+    )
+    request = {"tenant_id": journeys.tenant_id, "context": {"a": 1}}
+    own: Json = {"workflow_id": workflow_id(session.chat_session_id), "workflow_type": JOURNEY_ID}
+    for activity in Writer(journeys).writing:
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, **own | info)
+        with pytest.raises(ApplicationError) as refused:
+            await environment.run(activity, raw(batch), raw(request))
+        assert (refused.value.type, refused.value.non_retryable) == ("INVALID_PARAMETER", True)
+    assert await journeys.snapshot(session.chat_session_id) == before
+
+
+# The statement alone: what it does for a decision that was made on something else.
+
+
+async def write(
+    journeys: Journeys, session: ChatSessionArtifact, messages: Sequence[Message]
+) -> tuple[WriteOutcome, ChatSessionArtifact]:
+    """Write the changes that messages make to a session; the session after them."""
+    draft = Draft.of(session)
+    entries: list[LedgerEntry] = []
+    for identity, request in messages:
+        signal = SignalChatContext(tenant_id=session.tenant_id, **request)
+        change = Change.of(signal, key=request["idempotency_key"], identity=identity)
+        known = {entry.idempotency_key: as_known(entry) for entry in entries}
+        decision = decide(draft, change, known, Limits(), datetime.now(UTC))
+        assert isinstance(decision, Applied)
+        draft = decision.draft
+        entries.append(decision.entry)
+    outcome = await ChatSessionsSupabase(journeys.supabase).write(
+        base=session,
+        keys=tuple(entry.idempotency_key for entry in entries),
+        entries=entries,
+        after=draft.session,
+        context_text=canonical(draft.session.context).decode(),
+        refusals=None,
+    )
+    return outcome, draft.session
+
+
+async def test_a_stale_writer_changes_nothing_and_is_told_so(journeys: Journeys) -> None:
+    session = await create_sleeping_session(journeys)
+    await write(journeys, session, keyed("a"))
+    before = await journeys.snapshot(session.chat_session_id)
+    outcome, _ = await write(journeys, session, keyed("b", "c"))
+    assert (outcome.written, outcome.is_elsewhere, outcome.revision, outcome.known) == (False, True, 1, ())
+    of_another_context = session.model_copy(update={"revision": 1})
+    outcome, _ = await write(journeys, of_another_context, keyed("b", "c"))
+    assert (outcome.written, outcome.is_elsewhere, outcome.revision, outcome.known) == (False, True, 1, ())
+    outcome, _ = await write(journeys, of_another_context, [])
+    assert (outcome.written, outcome.is_elsewhere) == (False, True)
+    assert await journeys.snapshot(session.chat_session_id) == before
 
 
 async def test_a_batch_with_a_known_key_is_not_written_at_all(journeys: Journeys) -> None:
     session = await create_sleeping_session(journeys)
-    first = batch_of(session, *keyed("a", "b"))
-    await write(journeys, first)
-    outcome = await write(journeys, batch_of(first.session, *keyed("c", "b", "d")))
-    assert outcome.outcome == "stopped"
-    assert [(change.idempotency_key, change.revision) for change in outcome.known] == [("b", 2)]
-    await assert_stored(journeys, session.chat_session_id, 2)
-    # The same keys for other changes are no lost reply either.
-    other = batch_of(session, *({"context": {"n": key}, "idempotency_key": key} for key in ("a", "b")))
-    assert (await write(journeys, other)).outcome == "stopped"
-    await assert_stored(journeys, session.chat_session_id, 2)
+    _, after = await write(journeys, session, keyed("a", "b"))
+    before = await journeys.snapshot(session.chat_session_id)
+    outcome, _ = await write(journeys, after, keyed("c", "b", "d"))
+    assert not outcome.written
+    assert [(change.idempotency_key, change.revision, change.message) for change in outcome.known] == [
+        ("b", 2, "run/b")
+    ]
+    assert await journeys.snapshot(session.chat_session_id) == before
 
 
 async def test_of_writers_on_one_base_exactly_one_wins(journeys: Journeys) -> None:
     session = await create_sleeping_session(journeys)
     for attempt in range(5):
-        row = await journeys.row(session.chat_session_id)
-        assert row is not None
-        held = session.model_copy(
-            update={name: row[name] for name in ("context", "context_hash", "revision", "updated_at")}
-        )
-        outcomes = await asyncio.gather(
-            *(write(journeys, batch_of(held, *keyed(f"{attempt}/{writer}"))) for writer in range(4))
-        )
-        assert sorted(outcome.outcome for outcome in outcomes) == ["stopped", "stopped", "stopped", "written"]
-        await assert_stored(journeys, session.chat_session_id, attempt + 1)
-
-
-async def test_one_batch_in_several_hands_at_once_is_written_once(journeys: Journeys) -> None:
-    """As where an attempt was given up for dead and lives."""
-    session = await create_sleeping_session(journeys)
-    batch = batch_of(session, *keyed("a", "b"))
-    outcomes = await asyncio.gather(*(write(journeys, batch) for _ in range(4)))
-    assert {outcome.outcome for outcome in outcomes} == {"written"}
-    await assert_stored(journeys, session.chat_session_id, 2)
+        written = await asyncio.gather(*(write(journeys, session, keyed(f"{attempt}/{number}")) for number in range(4)))
+        ((_, session),) = [each for each in written if each[0].written]
+        losers = [outcome for outcome, _ in written if not outcome.written]
+        assert all(outcome.is_elsewhere and not outcome.known for outcome in losers)
+        row = await journeys.row(session.chat_session_id) or {}
+        assert (row["revision"], row["context"]) == (attempt + 1, session.context)
+        assert len(await journeys.ledger(session.chat_session_id)) == attempt + 1
 
 
 async def test_messages_reach_the_stores_in_the_order_in_which_they_were_sent(journeys: Journeys) -> None:

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from journeys import ChatSessions
+from journeys.chat_session.answers import InitializedChatSession
 from journeys.chat_session.keys import session_key
+from journeys.chat_session.names import INITIALIZE
 from tests.support.journeys import Journeys, Json, also_replayed, failed_tasks
 from tests.support.watching import count
 from worker.plugin import JourneyPlugin
@@ -37,6 +38,11 @@ async def check_one(journeys: Journeys, request: Json, artifacts: Sequence[Json]
     assert failed_tasks(events) == []
 
 
+def as_json(told: InitializedChatSession) -> Json:
+    """What a starter was told, less who created the session."""
+    return told.model_dump(mode="json", exclude={"created"})
+
+
 async def count_accepted_updates(journeys: Journeys, request: Json) -> int:
     events = await journeys.events(journeys.identity(request))
     return count(events, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED)
@@ -52,6 +58,33 @@ async def test_concurrent_starters_share_one_session(journeys: Journeys) -> None
     async with journeys.worker():
         artifacts = await asyncio.gather(*(journeys.initialize(request) for _ in range(STARTERS)))
         await check_one(journeys, request, artifacts)
+
+
+@also_replayed
+async def test_of_concurrent_starters_exactly_one_is_told_that_it_created_the_session(journeys: Journeys) -> None:
+    """Whatever the order; and a retry of that very call hears it again, a later call does not."""
+    request = journeys.request()
+    session = journeys.identity(request)
+    argument = {
+        "chat_session_id": session,
+        "tenant_id": request["tenant_id"],
+        "user_id": request["user_id"],
+        "initialize": {"requested_at": request["requested_at"]},
+    }
+
+    async def created(update_id: str) -> bool:
+        answer: Json = await journeys.client.execute_update_with_start_workflow(
+            INITIALIZE, request, start_workflow_operation=journeys.start(argument), id=update_id
+        )
+        told: bool = answer["created"]
+        return told
+
+    async with journeys.worker(rollover_messages=1):
+        told = await asyncio.gather(*(created(f"starter {number}") for number in range(STARTERS)))
+        assert told.count(True) == 1
+        assert await created("later") is False
+        await journeys.handle(session).terminate()
+        assert await created("later still") is False
 
 
 @also_replayed
@@ -82,9 +115,11 @@ async def test_concurrent_starters_in_python_share_one_session(journeys: Journey
     async with journeys.worker():
         clients = [await Client.connect(journeys.addresses.temporal_address) for _ in range(3)]
         starters = [ChatSessions(client, task_queue=journeys.task_queue) for client in clients] * (STARTERS // 3)
-        artifacts = await asyncio.gather(*(starter.initialize(**request) for starter in starters))
-        await check_one(journeys, request, [artifact.model_dump(mode="json") for artifact in artifacts])
-        assert await count_accepted_updates(journeys, request) == 1
+        told = await asyncio.gather(*(starter.initialize(**request) for starter in starters))
+        assert [each.created for each in told].count(True) == 1
+        await check_one(journeys, request, [as_json(each) for each in told])
+        # Each caller's update has an ID of its own: Temporal answers a known one without asking who asks.
+        assert await count_accepted_updates(journeys, request) == STARTERS
 
 
 @also_replayed
@@ -94,9 +129,9 @@ async def test_starters_with_several_workers_share_one_session(journeys: Journey
     async with journeys.worker(), replace(journeys, worker_client=connection).worker():
         plain = [journeys.initialize(request) for _ in range(STARTERS // 2)]
         starters = [journeys.sessions.initialize(**request) for _ in range(STARTERS // 2)]
-        artifacts: list[Any] = await asyncio.gather(*plain, *starters)
-        as_json = [each if isinstance(each, dict) else each.model_dump(mode="json") for each in artifacts]
-        await check_one(journeys, request, as_json)
+        artifacts, told = await asyncio.gather(asyncio.gather(*plain), asyncio.gather(*starters))
+        assert [each.created for each in told].count(True) <= 1
+        await check_one(journeys, request, [*artifacts, *map(as_json, told)])
 
 
 @also_replayed

@@ -1,6 +1,7 @@
 """A store that is down: what is accepted waits and is applied in order, and what waits shows."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFail
 
 from embedded import EmbeddedPostgres, EmbeddedStack
 from journeys.canonical_json import canonical_hash
-from journeys.chat_session.limits import KIB, MAX_BACKLOG_BYTES, MAX_BACKLOG_MESSAGES
+from journeys.chat_session.limits import KIB
 from journeys.chat_session.names import INITIALIZE, UPDATE
 from journeys.errors import DatabaseUnavailable
 from tests.support.databases import connection_to, create_migrated_database, with_login
@@ -25,13 +26,16 @@ from tests.support.watching import (
     assert_stored,
     count,
     refusal_code,
+    runs,
     send_update,
     unexpected_failed_tasks,
-    until_refusals,
     until_revision,
     until_status,
     until_waiting,
 )
+
+_MANY = 1500
+_LARGE = 20
 
 
 @pytest.fixture
@@ -271,65 +275,58 @@ async def test_connections_that_fall_silent_hold_up_nothing_once_the_store_answe
         await assert_stored(journeys, session, 4)
 
 
-async def test_a_full_backlog_of_messages_refuses_more_and_loses_none_of_its_own(
-    journeys: Journeys, stores: ProxiedStores
+@pytest.mark.parametrize("rollover", [500, 1500], ids=["rolling over", "one run"])
+async def test_all_signals_that_temporal_accepted_during_an_outage_are_applied(
+    journeys: Journeys, stores: ProxiedStores, rollover: int
 ) -> None:
-    async with journeys.worker(**stores.settings):
-        session = await journeys.create_session()
-    await stores.supabase.refuse()
-    handle = journeys.handle(session)
-    for number in range(MAX_BACKLOG_MESSAGES - 1):
-        await handle.signal(UPDATE, {"tenant_id": journeys.tenant_id} | note(number))
-    async with journeys.worker(**stores.settings):
-        last = await send_update(journeys, session, note(MAX_BACKLOG_MESSAGES - 1))
-        assert await refusal_code(journeys.update(session, note(-1))) == "DATABASE_UNAVAILABLE"
-        for _ in range(5):
-            await journeys.signal(session, note(-1))
-
-        shown = await until_refusals(journeys, session, 5)
-        assert {each["code"] for each in shown["last"]} == {"DATABASE_UNAVAILABLE"}
-
-        await stores.supabase.mend()
-        assert (await asyncio.wait_for(last.result(), 60))["applied_revision"] == MAX_BACKLOG_MESSAGES
-        row = await until_revision(journeys, session, MAX_BACKLOG_MESSAGES)
-        assert row["context"]["notes"] == list(range(MAX_BACKLOG_MESSAGES))
-        assert (await journeys.update(session, note(-2)))["revision"] == MAX_BACKLOG_MESSAGES + 1
-        await assert_stored(journeys, session, MAX_BACKLOG_MESSAGES + 1)
-        assert (await journeys.get(session))["refusals"]["count"] == 5
-        assert not unexpected_failed_tasks(await journeys.events(session))
-
-
-@pytest.mark.parametrize("letter", ["x", "\N{GRINNING FACE}"], ids=["ascii", "astral"])
-@pytest.mark.parametrize("rollover", [500, 1], ids=["one run", "rolling over"])
-async def test_a_backlog_is_full_at_its_limit_in_bytes_whatever_the_script(
-    journeys: Journeys, stores: ProxiedStores, letter: str, rollover: int
-) -> None:
-    """What is over the limit would not fit into an activity's or the next run's argument."""
-    text = letter * (62 * KIB // len(letter.encode()))
-    fits = MAX_BACKLOG_BYTES // (62 * KIB + 200)
+    """However many: a signal is refused for what it says, never for those before it."""
     async with journeys.worker(**stores.settings, rollover_messages=rollover):
         session = await journeys.create_session()
-        large = {"filler": "f" * 60 * KIB}
-        for part in range(3):
-            await journeys.update(session, {"context": {f"part {part}": large}})
-        stored = 3
         await stores.supabase.refuse()
-        for number in range(fits):
-            await journeys.signal(session, {"context": {"text": text}, "append": {"notes": [number]}})
-        code = await refusal_code(journeys.update(session, {"context": {"text": text + letter}}))
-        assert code == "DATABASE_UNAVAILABLE"
-        for _ in range(50):
-            await journeys.signal(session, {"context": {"text": text}, "append": {"notes": [-1]}})
+        handle = journeys.handle(session)
+        for start in range(0, _MANY, 50):
+            signals = (
+                {"tenant_id": journeys.tenant_id, "append": {"n": [number]}} for number in range(start, start + 50)
+            )
+            await asyncio.gather(*(handle.signal(UPDATE, signal) for signal in signals))
+        last = await send_update(journeys, session, {"context": {"last": True}})
         await until_waiting(journeys, session)
         await stores.supabase.mend()
 
-        row = await until_revision(journeys, session, stored + fits)
-        assert row["context"]["notes"] == list(range(fits))
-        await assert_stored(journeys, session, stored + fits)
+        assert (await asyncio.wait_for(last.result(), 120))["applied_revision"] == _MANY + 1
+        row = await until_revision(journeys, session, _MANY + 1)
+        assert sorted(row["context"]["n"]) == list(range(_MANY))
+        await assert_stored(journeys, session, _MANY + 1)
+        assert (await journeys.get(session))["refusals"]["count"] == 0
+        assert not [task for events in await runs(journeys, session) for task in unexpected_failed_tasks(events)]
+
+
+@pytest.mark.parametrize("letter", ["x", "\N{GRINNING FACE}", '"', "\x7f"], ids=["ascii", "astral", "quotes", "del"])
+@pytest.mark.parametrize("rollover", [500, 1], ids=["one run", "rolling over"])
+async def test_large_signals_that_waited_are_applied_in_order_whatever_the_script(
+    journeys: Journeys, stores: ProxiedStores, letter: str, rollover: int
+) -> None:
+    """More than fits into one activity's argument, or into the next run's."""
+    text = letter * (60 * KIB // (len(json.dumps(letter)) - 2))
+    async with journeys.worker(**stores.settings, rollover_messages=rollover):
+        session = await journeys.create_session()
+        large = {"filler": "f" * 60 * KIB}
+        for part in range(2):
+            await journeys.update(session, {"context": {f"part {part}": large}})
+        stored = 2
+        await stores.supabase.refuse()
+        for number in range(_LARGE):
+            await journeys.signal(session, {"context": {"text": text}, "append": {"notes": [number]}})
+        await until_waiting(journeys, session)
+        await stores.supabase.mend()
+
+        row = await until_revision(journeys, session, stored + _LARGE)
+        assert row["context"]["notes"] == list(range(_LARGE))
+        await assert_stored(journeys, session, stored + _LARGE)
         answer = await journeys.update(session, {"append": {"notes": ["after"]}})
-        assert answer["revision"] == stored + fits + 1
-        assert (await journeys.get(session))["refusals"]["count"] == 50
-        assert not unexpected_failed_tasks(await journeys.events(session))
+        assert answer["revision"] == stored + _LARGE + 1
+        assert (await journeys.get(session))["refusals"]["count"] == 0
+        assert not [task for events in await runs(journeys, session) for task in unexpected_failed_tasks(events)]
 
 
 @asynccontextmanager
@@ -379,8 +376,10 @@ async def test_a_missing_table_or_permission_waits_and_shows_until_somebody_mend
 async def constraint(url: str, table: str, condition: str) -> AsyncIterator[None]:
     async with connection_to(url) as connection:
         await connection.execute(f"alter table {table} add constraint unwanted check ({condition}) not valid")
-        yield
-        await connection.execute(f"alter table {table} drop constraint if exists unwanted")
+        try:
+            yield
+        finally:
+            await connection.execute(f"alter table {table} drop constraint if exists unwanted")
 
 
 @pytest.mark.parametrize(
@@ -398,6 +397,7 @@ async def test_a_data_error_refuses_the_change_that_causes_it_and_no_other(
         session = await damaged.create_session()
     mallory = {"author": "mallory", "context": {"mallory": True}}
     async with constraint(own_database, table, condition):
+        await damaged.handle(session).signal(UPDATE, "no object")
         for number in range(12):  # while no worker is up, so that they come as one batch
             await damaged.signal(session, note(number) | (mallory if number in (3, 7) else {}))
         async with damaged.worker():
@@ -407,8 +407,8 @@ async def test_a_data_error_refuses_the_change_that_causes_it_and_no_other(
             row = await assert_stored(damaged, session, 11)
             assert row["context"] == {"notes": [0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12]}
             shown = (await damaged.get(session))["refusals"]
-            assert [each["code"] for each in shown["last"]] == ["INVALID_PARAMETER"] * 2
-            assert shown["count"] == 2
+            assert [each["code"] for each in shown["last"]] == ["INVALID_PARAMETER"] * 3
+            assert shown["count"] == 3
             assert not unexpected_failed_tasks(await damaged.events(session))
 
 
@@ -423,6 +423,19 @@ async def test_a_data_error_refuses_the_change_that_woke_the_session_and_not_the
         await until_status(damaged, session, WorkflowExecutionStatus.COMPLETED)
         assert (await damaged.update(session, note(1)))["context"] == {"notes": [1]}
         await assert_stored(damaged, session, 1)
+
+
+async def test_a_data_error_refuses_the_initialization_that_causes_it_and_not_the_run(
+    damaged: Journeys, own_database: str
+) -> None:
+    request = damaged.request()
+    async with damaged.worker():
+        async with constraint(own_database, "public.chat_sessions", "not context ? 'mallory'"):
+            refused = damaged.initialize(request | {"context": {"mallory": True}})
+            assert await refusal_code(refused) == "INVALID_PARAMETER"
+            assert await damaged.row(damaged.identity(request)) is None
+            assert (await damaged.initialize(request))["context"] == {}
+        await assert_stored(damaged, damaged.identity(request), 0)
 
 
 async def test_what_supabase_holds_is_not_refused_afterwards(damaged: Journeys, own_database: str) -> None:

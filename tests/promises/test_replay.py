@@ -60,6 +60,7 @@ def event_types(file: Path) -> set[str]:
         "outage": {"ACTIVITY_TASK_COMPLETED"},
         "continue_as_new": {"WORKFLOW_EXECUTION_CONTINUED_AS_NEW"},
         "refused_signals": {"WORKFLOW_EXECUTION_SIGNALED"},
+        "burst": {"WORKFLOW_EXECUTION_SIGNALED", "MARKER_RECORDED", "ACTIVITY_TASK_COMPLETED"},
         "resume": {"WORKFLOW_EXECUTION_COMPLETED"},
         "wake": {"WORKFLOW_EXECUTION_SIGNALED", "WORKFLOW_EXECUTION_COMPLETED"},
         "cancel": {"WORKFLOW_EXECUTION_CANCEL_REQUESTED", "WORKFLOW_EXECUTION_COMPLETED"},

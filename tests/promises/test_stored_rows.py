@@ -241,7 +241,8 @@ async def test_a_ledger_entry_that_does_not_fit_is_told_by_its_column(journeys: 
     async with journeys.worker():
         session = await begun(journeys, journeys.request(), asleep=False)
         await journeys.supabase.execute(
-            f"update public.chat_context_updates set {column} where chat_session_id = $1", UUID(session)
+            f"update public.chat_context_updates set {column} where chat_session_id = $1 and revision = 1",
+            UUID(session),
         )
         with pytest.raises(InvalidParameter, match=column.split(maxsplit=1)[0]):
             await journeys.sessions.history(session, tenant_id=journeys.tenant_id)

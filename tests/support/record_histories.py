@@ -86,6 +86,17 @@ async def refused_signals(journeys: Journeys) -> str:
     return session
 
 
+async def burst(journeys: Journeys) -> str:
+    async with journeys.worker(rollover_messages=1000):
+        session = await _create_session(journeys)
+    for number in range(130):  # more than a batch, so that the second one is a regular activity
+        await journeys.signal(session, {"append": {"notes": [number]}})
+    async with journeys.worker(rollover_messages=1000):
+        await until_revision(journeys, session, 130)
+        await journeys.update(session, {"context": {"last": True}})
+    return session
+
+
 async def resume(journeys: Journeys) -> str:
     async with journeys.worker(idle_seconds=0):
         session = await _create_session(journeys)
@@ -131,6 +142,7 @@ KINDS: Mapping[str, Kind] = {
         outage,
         continue_as_new,
         refused_signals,
+        burst,
         resume,
         wake,
         cancel,

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
@@ -40,7 +39,7 @@ from journeys import (
     UpdatedChatSession,
     UpdateReceipt,
 )
-from journeys.chat_session.keys import session_key
+from journeys.chat_session.answers import InitializedChatSession
 from tests.support.journeys import Journeys, also_replayed
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.watching import has_run
@@ -118,7 +117,9 @@ async def test_a_service_initializes_changes_and_reads(journeys: Journeys) -> No
         view = await sessions.get(identity, tenant_id=tenant, user_id="ada")
         latest = await sessions.get(tenant_id=tenant, user_id="ada")
         history = await sessions.history(identity, tenant_id=tenant)
-    assert type(session) is ChatSessionArtifact
+    assert type(session) is InitializedChatSession
+    assert isinstance(session, ChatSessionArtifact)
+    assert session.created is True
     assert (session.revision, session.active_agent, session.context) == (0, "guide", {"topic": "budget"})
     assert type(updated) is UpdatedChatSession
     assert (updated.applied_revision, updated.duplicate) == (1, False)
@@ -130,7 +131,7 @@ async def test_a_service_initializes_changes_and_reads(journeys: Journeys) -> No
     assert (view.context, view.revision) == ({"b": 2}, 4)
     assert view.refusals
     assert view.refusals.count == 0
-    assert latest.model_dump(exclude={"refusals"}) == view.model_dump(exclude={"refusals"})
+    assert latest == view
     assert [(entry.revision, entry.author) for entry in history] == [
         (1, "guide"),
         (2, None),
@@ -154,6 +155,7 @@ async def test_a_second_initialize_answers_the_session_as_it_is_now(journeys: Jo
         )
         again = await journeys.sessions.initialize(**asked, context={"b": 2}, active_agent="liaison_it")
     assert again.chat_session_id == first.chat_session_id
+    assert (first.created, again.created) == (True, False)
     assert (again.context, again.active_agent, again.revision) == ({"a": 1}, "liaison_hr", 1)
 
 
@@ -182,9 +184,9 @@ async def test_any_plain_json_client_will_do(journeys: Journeys, converter: str)
         with pytest.raises(RevisionConflict):
             await sessions.update_context(identity, tenant_id=tenant, context={}, base_revision=9)
     assert updated.context == {"b": [1.5, "ü"]}
-    assert (receipt.active_agent, receipt.revision) == ("liaison_hr", 2)
-    assert live.model_dump(exclude={"refusals"}) == stored.model_dump(exclude={"refusals"})
-    assert [entry.revision for entry in history] == [1, 2]
+    assert (receipt.active_agent, receipt.revision) == ("liaison_hr", 3)
+    assert live == stored
+    assert [entry.revision for entry in history] == [1, 2, 3]
 
 
 @also_replayed
@@ -201,7 +203,9 @@ async def test_a_session_that_sleeps_is_read_without_waking_it(journeys: Journey
             await journeys.sessions.get(session.chat_session_id, tenant_id=journeys.tenant_id, user_id="bob")
         assert (await handle.describe()).run_id == run_id
     assert view == latest
-    assert view.model_dump(exclude={"refusals"}) == session.model_dump()
+    assert view.model_dump(exclude={"refusals"}) == session.model_dump(exclude={"created"})
+    assert view.refusals is not None
+    assert view.refusals.count == 0
     assert history == []
 
 
@@ -301,6 +305,16 @@ async def test_each_error_is_its_exception(journeys: Journeys) -> None:
             (InvalidParameter, "chat_session_id", partial(sessions.get, "no UUID", tenant_id=tenant)),
             (InvalidParameter, "user_id", partial(sessions.get, tenant_id=tenant)),
             (InvalidParameter, "author", partial(sessions.signal_context, identity, tenant_id=tenant, author="")),
+            (
+                InvalidParameter,
+                "author",
+                partial(sessions.update_context, identity, tenant_id=tenant, author="manual"),
+            ),
+            (
+                InvalidParameter,
+                "idempotency_key",
+                partial(sessions.update_context, identity, tenant_id=tenant, user_id="ada", idempotency_key="manual/1"),
+            ),
             (InvalidParameter, "limit", partial(sessions.history, identity, tenant_id=tenant, limit=0)),
             (
                 InvalidParameter,
@@ -320,7 +334,7 @@ async def test_each_error_is_its_exception(journeys: Journeys) -> None:
             (
                 ContextTooLarge,
                 "context",
-                partial(sessions.update_context, identity, tenant_id=tenant, context={"a": "x" * 65536}),
+                partial(sessions.update_context, identity, tenant_id=tenant, context={"a": "x" * 131072}),
             ),
             (
                 ContextTooLarge,
@@ -338,6 +352,11 @@ async def test_each_error_is_its_exception(journeys: Journeys) -> None:
                     merge_strategy="replace",
                     base_revision=0,
                 ),
+            ),
+            (
+                RevisionConflict,
+                "base_revision",
+                partial(sessions.update_context, identity, tenant_id=tenant, active_agent="guide", base_revision=0),
             ),
             (
                 IdempotencyConflict,
@@ -416,23 +435,31 @@ async def test_a_passing_refusal_is_retried_under_the_same_update_id(journeys: J
 
 
 async def test_the_starters_update_ids_are_the_contracts(journeys: Journeys) -> None:
+    """One for each call: the ledger knows a repetition, which is answered as the session is now."""
     refusing = Refusing(RPCStatusCode.UNAVAILABLE, times=0)
     client = await Client.connect(journeys.addresses.temporal_address, interceptors=[refusing])
     sessions, tenant = starter(journeys, seconds=10, client=client), journeys.tenant_id
     requested_at = datetime.now(UTC)
+    answers = []
     async with journeys.worker():
-        session = await sessions.initialize(tenant_id=tenant, user_id="ada", requested_at=requested_at)
-        identity = session.chat_session_id
         for _ in range(2):
-            await sessions.update_context(identity, tenant_id=tenant, context={"a": 1}, idempotency_key="k")
-            await sessions.update_context(identity, tenant_id=tenant, context={"a": 2}, base_revision=0)
-            await sessions.update_context(identity, tenant_id=tenant, context={"a": 3})
-    initializing, *updating = refusing.update_ids
-    assert initializing == f"initialize_chat_session/{session_key(tenant, 'ada', requested_at)}"
-    assert all(re.fullmatch(r"update_chat_context/[0-9a-f]{64}", each or "") for each in updating)
-    keyed, based, free = updating[:3]
-    assert updating[3:5] == [keyed, based]
-    assert free != updating[5]
+            session = await sessions.initialize(tenant_id=tenant, user_id="ada", requested_at=requested_at)
+            identity = session.chat_session_id
+            answers += [
+                await sessions.update_context(identity, tenant_id=tenant, context={"a": 1}, idempotency_key="k"),
+                await sessions.update_context(identity, tenant_id=tenant, context={"a": 2}, base_revision=1),
+                await sessions.update_context(identity, tenant_id=tenant, context={"a": 3}),
+            ]
+    assert (session.created, session.revision) == (False, 3)
+    assert [each.applied_revision for each in answers] == [1, 2, 3, 1, 2, 4]
+    assert [each.duplicate for each in answers] == [False, False, False, True, True, False]
+    assert [each.context for each in answers[3:]] == [{"a": 3}] * 3
+    sent = [str(update_id).partition("/") for update_id in refusing.update_ids]
+    intents = ["initialize_chat_session", *["update_chat_context"] * 3]
+    assert [intent for intent, *_ in sent] == intents * 2
+    calls = [UUID(call) for *_, call in sent]
+    assert len(set(calls)) == 8
+    assert [(str(call), call.version) for call in calls] == [(call, 4) for *_, call in sent]
 
 
 async def test_a_call_outlasts_an_outage_of_temporal_that_ends_before_its_deadline(journeys: Journeys) -> None:

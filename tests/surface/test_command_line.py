@@ -69,7 +69,7 @@ async def test_every_session_command_prints_one_json_object_of_what_is_stored(
     user = ("--user", "ada")
     created = answer(await session("initialize", *tenant, *user, "--context", '{"topic": "Miete: 賃料"}'))
     identity = created["chat_session_id"]
-    assert (created["revision"], created["active_agent"]) == (0, "guide")
+    assert (created["revision"], created["active_agent"], created["created"]) == (0, "guide", True)
 
     changed = answer(
         await session("update", identity, *tenant, *user, "--agent", "liaison_finance", "--author", "user")
@@ -100,7 +100,8 @@ async def test_every_session_command_prints_one_json_object_of_what_is_stored(
     )
     row = await journeys.row(identity)
     assert row is not None
-    assert answer(by_id) == answer(latest) | {"refusals": {"count": 0, "last": []}}
+    assert answer(by_id) == answer(latest)
+    assert answer(by_id)["refusals"] == {"count": 0, "last": []}
     assert answer(by_id)["context"] == row["context"] == {"new": True, "signalled": 1, "last": 1}
     history = answer(told)
     assert history["chat_session_id"] == identity
@@ -116,7 +117,8 @@ async def test_a_retry_with_the_same_requested_at_finds_its_session(journeys: Jo
         session(*asked, "2026-01-27T11:05:12+01:00"),
         session(*asked, "2026-01-27T10:06:12Z"),
     )
-    assert answer(first) == answer(second)
+    assert answer(first) | {"created": None} == answer(second) | {"created": None}
+    assert sorted(answer(each)["created"] for each in (first, second)) == [False, True]
     assert answer(other)["chat_session_id"] != answer(first)["chat_session_id"]
 
 
@@ -251,7 +253,11 @@ async def test_a_refusal_is_one_line_with_its_code_on_standard_error(journeys: J
         ("update", mine, *tenant, "--agent", "boss"): "INVALID_PARAMETER: active_agent",
         ("update", mine, *tenant, *context, "--strategy", "replace"): "INVALID_PARAMETER: base_revision",
         ("update", mine, *tenant, *context, "--base-revision", "9"): "REVISION_CONFLICT",
-        ("update", mine, *tenant, "--context", json.dumps({"a": "x" * 70_000})): "CONTEXT_TOO_LARGE",
+        (
+            *("update", mine, *tenant, "--context", json.dumps({"a": "x" * 70_000})),
+            *("--append", json.dumps({"b": ["x" * 70_000]})),
+        ): "CONTEXT_TOO_LARGE",
+        ("update", mine, *tenant, "--author", "journey"): "INVALID_PARAMETER: author",
         ("update", mine, *tenant, "--context", '{"a": 1e22}'): "INVALID_PARAMETER: context",
         **{
             (

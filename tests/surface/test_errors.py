@@ -1,14 +1,18 @@
 """Every error of the contract: its code, the field it names, and that it has changed nothing."""
 
 import asyncio
+import json
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
+from pydantic_core import from_json
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import (
     ActivityFailureError,
     WorkflowExecutionDescription,
@@ -16,21 +20,15 @@ from temporalio.client import (
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
 )
-from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy
+from temporalio.common import RawValue, RetryPolicy, WorkflowIDConflictPolicy
 
 from journeys.errors import DatabaseUnavailable
 from tests.support.documents import nested
 from tests.support.journeys import Journeys, Json, also_replayed, code_and_field, code_of, failed_tasks
-from tests.support.watching import refusal
+from tests.support.polling import eventually
+from tests.support.watching import count, failure_code, refusal, send_update, until_refusals
 
 Case = tuple[Json, str, str]
-
-
-def batched(cases: Iterable[Case], size: int) -> Iterator[list[Case]]:
-    remaining = list(cases)
-    while remaining:
-        yield remaining[:size]
-        remaining = remaining[size:]
 
 
 # What is refused as an update whatever the session holds: the message, the code, the field.
@@ -69,6 +67,16 @@ REFUSED: dict[str, Case] = {
     "key with a line after it": ({"idempotency_key": "k\n"}, "INVALID_PARAMETER", "idempotency_key"),
     "author empty": ({"author": ""}, "INVALID_PARAMETER", "author"),
     "author too long": ({"author": "a" * 65}, "INVALID_PARAMETER", "author"),
+    "the engine's author": ({"author": "manual"}, "INVALID_PARAMETER", "author"),
+    "the engine's other author": ({"author": "journey"}, "INVALID_PARAMETER", "author"),
+    **{
+        f"a user's key that begins with {beginning}": (
+            {"user_id": "another", "idempotency_key": beginning + "x"},
+            "INVALID_PARAMETER",
+            "idempotency_key",
+        )
+        for beginning in ("agent-turn/", "manual/", "journey/", "initialize/")
+    },
     "unknown answer": ({"returning": "everything"}, "INVALID_PARAMETER", "returning"),
     "NUL": ({"context": {"a": "\x00"}}, "INVALID_PARAMETER", "context"),
     "NUL in a key": ({"append": {"\x00": [1]}}, "INVALID_PARAMETER", "append"),
@@ -77,7 +85,9 @@ REFUSED: dict[str, Case] = {
     "another tenant": ({"tenant_id": "another"}, "SESSION_NOT_FOUND", ""),
     "another user": ({"user_id": "another"}, "SESSION_NOT_FOUND", ""),
     "another user's known key": ({"user_id": "another", "idempotency_key": "used"}, "SESSION_NOT_FOUND", ""),
-    "change too large": ({"context": {"a": "x" * 65536}}, "CONTEXT_TOO_LARGE", "context"),
+    "request too large": ({"context": {"a": "x" * 131072}}, "CONTEXT_TOO_LARGE", "context"),
+    "request too large for its escapes": ({"context": {"a": "\u00e9" * 22000}}, "CONTEXT_TOO_LARGE", "context"),
+    "request too large, unknown field and all": ({"contxt": "x" * 131072}, "CONTEXT_TOO_LARGE", "context"),
     "known key for another change": ({"idempotency_key": "used"}, "IDEMPOTENCY_CONFLICT", "idempotency_key"),
     "known key before a bad base": (
         {"idempotency_key": "used", "base_revision": 9},
@@ -85,6 +95,13 @@ REFUSED: dict[str, Case] = {
         "idempotency_key",
     ),
     "base ahead": ({"context": {"a": 1}, "base_revision": 2}, "REVISION_CONFLICT", "base_revision"),
+    "base behind": ({"context": {"a": 1}, "base_revision": 0}, "REVISION_CONFLICT", "base_revision"),
+    "base behind for an agent": (
+        {"active_agent": "liaison_hr", "base_revision": 0},
+        "REVISION_CONFLICT",
+        "base_revision",
+    ),
+    "base behind for nothing": ({"base_revision": 0}, "REVISION_CONFLICT", "base_revision"),
     "base ahead before a bad append": (
         {"append": {"text": [1]}, "base_revision": 2},
         "REVISION_CONFLICT",
@@ -113,6 +130,23 @@ async def query_error(query: Any) -> str:
     with pytest.raises(WorkflowQueryFailedError) as caught:
         await query
     return str(caught.value)
+
+
+def is_foreign(request: Json) -> bool:
+    """Whether a request names another tenant than the session's own."""
+    return isinstance(request.get("tenant_id"), str)
+
+
+def plain_json(text: str) -> RawValue:
+    """JSON as it is sent, with what no encoder would write."""
+    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=text.encode()))
+
+
+async def all_but_refusals(journeys: Journeys, chat_session_id: str) -> Json:
+    """All that both stores hold of a session, but the refused signals."""
+    row, stored = await journeys.row(chat_session_id), await journeys.snapshot(chat_session_id)
+    assert row
+    return {"row": row | {"refusals": None}, "ledger": stored["ledger"], "artifact": stored["artifact"]}
 
 
 async def create_used_session(journeys: Journeys) -> str:
@@ -148,23 +182,102 @@ async def test_a_refused_update_says_why_and_changes_nothing(journeys: Journeys)
 
 @also_replayed
 async def test_a_refused_signal_is_counted_and_changes_nothing(journeys: Journeys) -> None:
-    signals = {name: case for name, case in REFUSED.items() if "returning" not in case[0]}
+    signals = [case for case in REFUSED.values() if "returning" not in case[0]]
+    own = [case for case in signals if not is_foreign(case[0])]
+    async with journeys.worker():
+        chat_session_id = await create_used_session(journeys)
+        kept = await all_but_refusals(journeys, chat_session_id)
+        for count, (request, code, field) in enumerate(own, start=1):
+            await journeys.signal(chat_session_id, request)
+            last = (await until_refusals(journeys, chat_session_id, count))["last"][-1]
+            assert (last["code"], last["field"]) == (code, field), request
+        refusals = (await journeys.get(chat_session_id))["refusals"]
+        read = await journeys.read(chat_session_id=chat_session_id)
+        row = await journeys.row(chat_session_id)
+        assert row
+        assert read["refusals"] == from_json(row["refusals"]) == refusals
+        assert refusals["count"] == len(own)
+        assert [(each["code"], each["field"]) for each in refusals["last"]] == [case[1:] for case in own[-10:]]
+        assert [set(each) for each in refusals["last"]] == [{"at", "code", "field"}] * 10
+        assert await all_but_refusals(journeys, chat_session_id) == kept
+        assert failed_tasks(await journeys.events(chat_session_id)) == []
+
+
+@also_replayed
+async def test_strangers_refused_signals_are_counted_nowhere_that_the_tenant_sees(journeys: Journeys) -> None:
+    signals = [request for request, *_ in REFUSED.values() if is_foreign(request)]
+    assert len(signals) > 2
+    async with journeys.worker():
+        request = journeys.request()
+        chat_session_id = (await journeys.initialize(request))["chat_session_id"]
+        kept = await journeys.snapshot(chat_session_id)
+        for foreign in signals:
+            await journeys.signal(chat_session_id, foreign)
+        await journeys.initialize(request)  # by now the signals are decided on
+        assert (await journeys.get(chat_session_id))["refusals"] == {"count": 0, "last": []}
+        assert await journeys.snapshot(chat_session_id) == kept
+
+
+@also_replayed
+async def test_a_signal_in_which_no_tenant_can_be_read_counts_as_the_sessions_own(journeys: Journeys) -> None:
+    name_twice = f'{{"tenant_id":"{journeys.tenant_id}","context":{{"a":1,"a":2}}}}'
+    unreadable: list[tuple[Any, str]] = [
+        ([], ""),
+        ("text", ""),
+        (None, ""),
+        ({}, "tenant_id"),
+        ({"tenant_id": 7}, "tenant_id"),
+        (plain_json("{nonsense"), ""),
+        (plain_json(name_twice), ""),
+        (RawValue(Payload(metadata={"encoding": b"binary/encrypted"}, data=b"{}")), ""),
+    ]
+    async with journeys.worker():
+        chat_session_id = await journeys.create_session()
+        kept = await all_but_refusals(journeys, chat_session_id)
+        for count, (sent, field) in enumerate(unreadable, start=1):
+            await journeys.handle(chat_session_id).signal("update_chat_context", sent)
+            last = (await until_refusals(journeys, chat_session_id, count))["last"][-1]
+            assert (last["code"], last["field"]) == ("INVALID_PARAMETER", field), sent
+        large: Json = {"tenant_id": "another", "context": {"a": "x" * 131072}}
+        await journeys.handle(chat_session_id).signal("update_chat_context", large)
+        last = (await until_refusals(journeys, chat_session_id, len(unreadable) + 1))["last"][-1]
+        assert (last["code"], last["field"]) == ("CONTEXT_TOO_LARGE", "context")
+        assert await all_but_refusals(journeys, chat_session_id) == kept
+        assert failed_tasks(await journeys.events(chat_session_id)) == []
+
+
+@also_replayed
+async def test_refusals_outlive_the_run(journeys: Journeys) -> None:
+    async with journeys.worker():
+        request = journeys.request()
+        chat_session_id = (await journeys.initialize(request))["chat_session_id"]
+        await journeys.signal(chat_session_id, {"active_agent": "boss"})
+        await journeys.handle(chat_session_id).signal("update_chat_context", [])
+        before = await until_refusals(journeys, chat_session_id, 2)
+        # A refusal by form is stored too, before anybody asks.
+        await eventually(
+            lambda: journeys.read(chat_session_id=chat_session_id), lambda found: found["refusals"] == before
+        )
+        await journeys.handle(chat_session_id).terminate()
+        asleep = await journeys.read(chat_session_id=chat_session_id)
+        await journeys.initialize(request)
+        resumed = (await journeys.get(chat_session_id))["refusals"]
+        await journeys.signal(chat_session_id, {"author": "manual"})
+        after = await until_refusals(journeys, chat_session_id, 3)
+    assert asleep["refusals"] == resumed == before
+    assert after["last"][:2] == before["last"]
+    assert (after["last"][2]["code"], after["last"][2]["field"]) == ("INVALID_PARAMETER", "author")
+
+
+async def test_an_update_with_a_member_name_twice_is_refused(journeys: Journeys) -> None:
     async with journeys.worker():
         chat_session_id = await create_used_session(journeys)
         kept = await journeys.snapshot(chat_session_id)
-        for ten in batched(signals.values(), 10):
-            for request, *_ in ten:
-                await journeys.signal(chat_session_id, request)
-            await journeys.update(chat_session_id, {})  # by now the signals are decided on, the misshapen ones first
-            last = (await journeys.get(chat_session_id))["refusals"]["last"][-len(ten) :]
-            assert sorted((each["code"], each["field"]) for each in last) == sorted(
-                (code, field) for _, code, field in ten
-            )
-        refusals = (await journeys.get(chat_session_id))["refusals"]
-        assert refusals["count"] == len(signals)
-        assert len(refusals["last"]) == 10
+        tenant = f'"tenant_id":"{journeys.tenant_id}"'
+        for request in (f"{{{tenant},{tenant}}}", f'{{{tenant},"context":{{"a":1,"b":{{"c":1,"c":2}}}}}}'):
+            update = journeys.handle(chat_session_id).execute_update("update_chat_context", plain_json(request))
+            assert await refusal(update) == ("INVALID_PARAMETER", "")
         assert await journeys.snapshot(chat_session_id) == kept
-        assert failed_tasks(await journeys.events(chat_session_id)) == []
 
 
 @also_replayed
@@ -180,7 +293,7 @@ async def test_a_refused_change_leaves_no_trace_for_those_after_it(journeys: Jou
 
 @also_replayed
 async def test_a_context_that_would_grow_too_large_is_refused(journeys: Journeys) -> None:
-    async with journeys.worker(max_context_bytes=1000, max_change_bytes=800):
+    async with journeys.worker(max_context_bytes=1000, max_change_bytes=900):
         chat_session_id = await journeys.create_session()
         await journeys.update(chat_session_id, {"context": {"a": "x" * 700}})
         kept = await journeys.snapshot(chat_session_id)
@@ -191,7 +304,7 @@ async def test_a_context_that_would_grow_too_large_is_refused(journeys: Journeys
             "CONTEXT_TOO_LARGE",
             "context",
         )
-        assert await refusal(journeys.update(chat_session_id, {"context": {"b": "x" * 800}})) == (
+        assert await refusal(journeys.update(chat_session_id, {"context": {"b": "x" * 900}})) == (
             "CONTEXT_TOO_LARGE",
             "context",
         )
@@ -200,18 +313,25 @@ async def test_a_context_that_would_grow_too_large_is_refused(journeys: Journeys
 
 
 async def test_the_limits_themselves_are_allowed(journeys: Journeys) -> None:
-    change = {"context": {"a": ""}, "append": None, "active_agent": None, "merge_strategy": "merge"}
-    frame = len(str(change).replace("None", "null").replace(" ", ""))
+    def filled(character: str, size: int) -> Json:
+        """A request that has this size as it is sent, escapes included."""
+        request: Json = {"tenant_id": journeys.tenant_id, "context": {"a": ""}}
+        frame = len(json.dumps(request, separators=(",", ":")))
+        escaped = len(json.dumps(character)) - 2
+        fill, rest = divmod(size - frame, escaped)
+        request["context"]["a"] = character * fill + "x" * rest
+        assert len(json.dumps(request, separators=(",", ":"))) == size
+        return request
+
     async with journeys.worker():
         user = "u" * 255
         artifact = await journeys.initialize(journeys.request(user, context=nested(32)))
         chat_session_id = artifact["chat_session_id"]
-        # As long as the change's own canonical form is 64 KiB, and nested as deeply as a context may be.
-        await journeys.update(chat_session_id, {"context": {"a": "x" * (65536 - frame)}})
-        assert await refusal(journeys.update(chat_session_id, {"context": {"a": "y" * (65537 - frame)}})) == (
-            "CONTEXT_TOO_LARGE",
-            "context",
-        )
+        for revision, character in enumerate(["x", "\u00e9", '"', "\U0001f600"], start=1):
+            too_large = journeys.update(chat_session_id, filled(character, 131073))
+            assert await refusal(too_large) == ("CONTEXT_TOO_LARGE", "context")
+            answer = await journeys.update(chat_session_id, filled(character, 131072))
+            assert answer["applied_revision"] == revision
         answer = await journeys.update(
             chat_session_id,
             {
@@ -223,7 +343,7 @@ async def test_the_limits_themselves_are_allowed(journeys: Journeys) -> None:
                 "author": "ä" * 64,
             },
         )
-    assert answer["applied_revision"] == 2
+    assert answer["applied_revision"] == 5
     assert answer["context"] == {
         "in": nested(31),
         "max": 2**53 - 1,
@@ -247,6 +367,7 @@ INITIALIZE_REFUSED: dict[str, Case] = {
     "unknown agent": ({"active_agent": "boss"}, "INVALID_PARAMETER", "active_agent"),
     "context no object": ({"context": "text"}, "INVALID_PARAMETER", "context"),
     "context too deep": ({"context": nested(33)}, "INVALID_PARAMETER", "context"),
+    "request too large": ({"context": {"a": "x" * 131072}}, "CONTEXT_TOO_LARGE", "context"),
     "context too large": ({"context": {"a": "x" * 262144}}, "CONTEXT_TOO_LARGE", "context"),
 }
 
@@ -266,16 +387,15 @@ async def test_a_refused_initialize_says_why_and_changes_nothing(journeys: Journ
         assert failed_tasks(await journeys.events(chat_session_id)) == []
 
 
-@pytest.mark.parametrize("name", ["unknown agent", "context too deep", "context too large"])
+@pytest.mark.parametrize("name", ["unknown agent", "context too deep", "request too large", "context too large"])
 async def test_a_refused_initialize_creates_nothing(journeys: Journeys, name: str) -> None:
     change, code, field = INITIALIZE_REFUSED[name]
     request = journeys.request()
     chat_session_id = journeys.identity(request)
     async with journeys.worker():
         assert await refusal(journeys.initialize(request | change)) == (code, field)
-        with pytest.raises(WorkflowFailureError) as failed:
-            await journeys.handle(chat_session_id).result()
-        assert code_of(failed.value) == code
+        assert await journeys.row(chat_session_id) is None
+        assert await failure_code(journeys, chat_session_id) == "INVALID_PARAMETER"  # the argument does not fit either
         assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
         assert failed_tasks(await journeys.events(chat_session_id)) == []
         assert (await journeys.initialize(request))["revision"] == 0
@@ -379,8 +499,8 @@ async def test_a_wrong_workflow_id_fails_the_run(journeys: Journeys, workflow_id
         update = journeys.client.execute_update_with_start_workflow(
             "update_chat_context", {"tenant_id": request["tenant_id"]}, start_workflow_operation=start
         )
-        with pytest.raises(WorkflowUpdateFailedError):
-            await update
+        told = "SESSION_NOT_FOUND" if wrong.startswith("chat-session/") and wrong.islower() else "INVALID_PARAMETER"
+        assert (await refusal(update))[0] == told
         handle = journeys.client.get_workflow_handle(wrong)
         with pytest.raises(WorkflowFailureError) as caught:
             await handle.result()
@@ -444,12 +564,15 @@ async def test_anothers_session_is_not_found_by_any_message(journeys: Journeys, 
         with pytest.raises(ActivityFailureError) as caught:
             await journeys.read(**foreign, chat_session_id=chat_session_id)
         assert code_and_field(caught.value) == ("SESSION_NOT_FOUND", "")
-        await handle.signal("update_chat_context", foreign | {"context": {"a": 1}})
-        await handle.execute_update("update_chat_context", owner)
-        refusals = (await journeys.get(chat_session_id))["refusals"]
-        assert [(each["code"], each["field"]) for each in refusals["last"]] == [("SESSION_NOT_FOUND", "")]
-
         assert await journeys.snapshot(chat_session_id) == kept
+
+        quiet = await all_but_refusals(journeys, chat_session_id)
+        await handle.signal("update_chat_context", foreign | {"context": {"a": 1}})
+        await journeys.initialize(request)  # by now the signal is decided on
+        refusals = (await journeys.get(chat_session_id))["refusals"]
+        seen = [("SESSION_NOT_FOUND", "")] if foreign["tenant_id"] == journeys.tenant_id else []
+        assert [(each["code"], each["field"]) for each in refusals["last"]] == seen
+        assert await all_but_refusals(journeys, chat_session_id) == quiet
         assert await read_history(journeys, chat_session_id) == []
 
 
@@ -540,12 +663,65 @@ async def test_an_unknown_field_is_named(journeys: Journeys) -> None:
 async def test_an_update_id_runs_normally_after_a_validators_refusal(journeys: Journeys) -> None:
     async with journeys.worker():
         chat_session_id = await journeys.create_session()
-        refused: list[Json] = [{"active_agent": "boss"}, {"context": {"a": "x" * 65536}}, {"contxt": {}}]
+        refused: list[Any] = [[], "text", {"tenant_id": journeys.tenant_id, "context": {"a": "x" * 131072}}]
+        handle = journeys.handle(chat_session_id)
         for bad in refused:
             with pytest.raises(WorkflowUpdateFailedError):
-                await journeys.update(chat_session_id, bad, id="one ID")
+                await handle.execute_update("update_chat_context", bad, id="one ID")
         answer = await journeys.update(chat_session_id, {"context": {"a": 1}}, id="one ID")
     assert answer["applied_revision"] == 1
+
+
+@also_replayed
+async def test_an_update_that_was_accepted_and_refused_keeps_its_refusal(journeys: Journeys) -> None:
+    """What is not refused by its size or form is accepted, and judged in its turn."""
+    async with journeys.worker():
+        chat_session_id = await journeys.create_session(context={"text": "t"})
+        refused: dict[str, Json] = {
+            "shape": {"active_agent": "boss"},
+            "unknown field": {"contxt": {}},
+            "append": {"append": {"text": [1]}},
+        }
+        for update_id, bad in refused.items():
+            told = await refusal(journeys.update(chat_session_id, bad, id=update_id))
+            assert told[0] == "INVALID_PARAMETER"
+            good = journeys.update(chat_session_id, {"context": {"a": 1}}, id=update_id)
+            assert await refusal(good) == told
+        answer = await journeys.update(chat_session_id, {"context": {"a": 1}}, id="another ID")
+        accepted = await count_accepted(journeys, chat_session_id)
+    assert answer["applied_revision"] == 1
+    assert accepted == 5  # the initialization too
+
+
+async def count_accepted(journeys: Journeys, chat_session_id: str) -> int:
+    kind = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
+    return count(await journeys.events(chat_session_id), kind)
+
+
+@pytest.mark.parametrize("name", ["initialize_chat_session", "load_chat_session", "update_chat_context"])
+async def test_an_activity_that_writes_refuses_to_run_by_itself(journeys: Journeys, name: str) -> None:
+    """It could be pointed at any session."""
+    async with journeys.worker():
+        request = journeys.request()
+        chat_session_id = (await journeys.initialize(request))["chat_session_id"]
+        kept = await journeys.snapshot(chat_session_id)
+        batch = {
+            "first_run_id": "a run",
+            "at": datetime.now(UTC).isoformat(),
+            "messages": [{"identity": "a run/an update", "kind": "update"}],
+        }
+        change = {"tenant_id": journeys.tenant_id, "context": {"a": 1}}
+        for activity_id in (f"chat-session/{chat_session_id}", str(uuid4())):
+            with pytest.raises(ActivityFailureError) as caught:
+                await journeys.client.execute_activity(
+                    name,
+                    args=[batch, change],
+                    id=activity_id,
+                    task_queue=journeys.task_queue,
+                    start_to_close_timeout=timedelta(seconds=5),
+                )
+            assert code_and_field(caught.value) == ("INVALID_PARAMETER", "")
+        assert await journeys.snapshot(chat_session_id) == kept
 
 
 @pytest.fixture
@@ -575,11 +751,15 @@ async def test_with_its_store_away_a_journey_says_database_unavailable(journeys:
                 retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=10)),
             )
         assert code_and_field(caught.value) == ("DATABASE_UNAVAILABLE", "")
-        # The backlog holds 1 MiB of messages; what comes after that is told so.
-        large = {"tenant_id": journeys.tenant_id, "context": {"large": "x" * 60_000}}
-        await asyncio.gather(*(handle.signal("update_chat_context", large) for _ in range(18)))
-        async with asyncio.timeout(10):  # else it has been accepted, and waits for the store
-            update = handle.execute_update("update_chat_context", large)
-            assert await refusal(update) == ("DATABASE_UNAVAILABLE", "")
+        # Whatever comes is accepted, and waits for the store.
+        large: Json = {"tenant_id": journeys.tenant_id, "context": {"large": "x" * 60_000}}
+        for _ in range(18):
+            await handle.signal("update_chat_context", large)
+        waiting = await send_update(journeys, chat_session_id, {"context": {"small": 1}})
         assert failed_tasks(await journeys.events(chat_session_id)) == []
-    assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
+        assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
+    async with journeys.worker():
+        answer: Json = await asyncio.wait_for(waiting.result(), 60)
+        assert (answer["applied_revision"], answer["context"]) == (19, large["context"] | {"small": 1})
+        assert (await journeys.get(chat_session_id))["refusals"]["count"] == 0
+        assert failed_tasks(await journeys.events(chat_session_id)) == []

@@ -1,5 +1,6 @@
 """What other systems rely on: names, payloads and what is stored, through nothing but a plain client and JSON."""
 
+import asyncio
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from temporalio.client import ActivityFailureError, WithStartWorkflowOperation, 
 from temporalio.common import SearchAttributeKey, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from tests.support.journeys import Journeys, Json, also_replayed, code_of, failed_tasks
+from tests.support.watching import until_refusals
 
 ARTIFACT = {
     "artifact_type",
@@ -124,10 +126,43 @@ async def test_initialize_creates_the_row(journeys: Journeys) -> None:
         "revision": 0,
         "lifecycle_state": "ACTIVE",
         "idempotency_key": key_of(request),
+        "refusals": None,
         "created_at": created_at,
         "updated_at": created_at,
     }
-    assert await journeys.ledger(artifact["chat_session_id"]) == []
+
+
+@also_replayed
+async def test_the_creation_has_an_entry_in_the_ledger_that_names_the_run(journeys: Journeys) -> None:
+    request = journeys.request(active_agent="liaison_finance", context={"topic": "budget", "gone": None})
+    async with journeys.worker():
+        artifact = await journeys.initialize(request)
+        chat_session_id = artifact["chat_session_id"]
+        first_run_id = (await journeys.handle(chat_session_id).describe()).run_id
+        await resume(journeys, chat_session_id)
+        await journeys.initialize(request)
+    entries = await journeys.supabase.fetch(
+        "select * from public.chat_context_updates where chat_session_id = $1", UUID(chat_session_id)
+    )
+    (entry,) = ({**entry, "change": from_json(entry["change"])} for entry in entries)
+    change = {
+        "context": {"topic": "budget"},
+        "append": None,
+        "active_agent": "liaison_finance",
+        "merge_strategy": "merge",
+    }
+    assert entry == {
+        "chat_session_id": UUID(chat_session_id),
+        "revision": 0,
+        "idempotency_key": f"initialize/{first_run_id}",
+        "change": change,
+        "change_hash": hashed(change),
+        "author": None,
+        "active_agent": "liaison_finance",
+        "context_hash": hashed({"topic": "budget"}),
+        "applied_at": datetime.fromisoformat(artifact["created_at"]),
+        "message": None,
+    }
 
 
 async def test_initialize_registers_the_artifact(journeys: Journeys) -> None:
@@ -204,7 +239,7 @@ async def test_an_initialize_brings_up_an_artifact_that_lags_and_leaves_who_prod
     assert await journeys.artifact(chat_session_id) == registered
 
 
-async def test_initialize_answers_the_artifact_and_nothing_else(journeys: Journeys) -> None:
+async def test_initialize_answers_the_artifact(journeys: Journeys) -> None:
     request = journeys.request()
     before = datetime.now(UTC)
     async with journeys.worker():
@@ -238,8 +273,7 @@ async def test_each_answer_has_exactly_its_fields(journeys: Journeys) -> None:
     assert set(updated) == ARTIFACT | {"applied_revision", "duplicate"}
     assert set(receipt) == (ARTIFACT - {"context"}) | {"applied_revision", "duplicate"}
     assert set(queried) == ARTIFACT | {"refusals"}
-    assert set(read) == ARTIFACT
-    assert {name: queried[name] for name in ARTIFACT} == read
+    assert queried == read
     assert all(TIME.fullmatch(answer["updated_at"]) for answer in (updated, receipt, queried, read))
     assert updated["created_at"] == receipt["created_at"] == read["created_at"]
     assert updated["created_at"] < updated["updated_at"] < receipt["updated_at"] == read["updated_at"]
@@ -284,7 +318,8 @@ async def test_an_append_adds_and_replaces_by_id(journeys: Journeys) -> None:
         "messages": [{"id": "m1", "text": "new"}, "no id", {"id": "m2", "text": "last"}, {"id": 2}],
         "created": ["x"],
     }
-    assert again["revision"] == answer["revision"]
+    assert again["context"] == answer["context"]
+    assert again["revision"] == answer["revision"] + 1
 
 
 async def test_an_append_meets_the_patched_context(journeys: Journeys) -> None:
@@ -325,14 +360,25 @@ async def test_a_replacement_leaves_nothing_of_the_context(journeys: Journeys) -
 async def test_the_ledger_keeps_each_change_and_its_author(journeys: Journeys) -> None:
     async with journeys.worker():
         chat_session_id = await journeys.create_session()
-        await journeys.update(chat_session_id, {"context": {"a": 1}, "author": "guide", "idempotency_key": "first"})
-        answer = await journeys.update(
-            chat_session_id, {"append": {"list": [2]}, "active_agent": "liaison_hr", "base_revision": 1}
+        await journeys.update(
+            chat_session_id, {"context": {"a": 1}, "author": "guide", "idempotency_key": "first"}, id="an update"
         )
+        answer = await journeys.update(
+            chat_session_id, {"append": {"list": [2]}, "active_agent": "liaison_hr", "base_revision": 1}, id="another"
+        )
+        signalled = {"context": {"b": 3}, "author": "liaison_hr", "base_revision": 2}
+        await journeys.signal(chat_session_id, signalled)
+        last = await journeys.update(chat_session_id, {}, id="the last")
+        run_id = (await journeys.handle(chat_session_id).describe()).run_id
     merged = {"context": {"a": 1}, "append": None, "active_agent": None, "merge_strategy": "merge"}
     appended = {"context": None, "append": {"list": [2]}, "active_agent": "liaison_hr", "merge_strategy": "merge"}
-    key = hashed({"chat_session_id": chat_session_id, "context_hash": hashed({"change": appended, "base_revision": 1})})
-    first, second = await journeys.ledger(chat_session_id)
+    by_signal = {"context": {"b": 3}, "append": None, "active_agent": None, "merge_strategy": "merge"}
+    nothing = by_signal | {"context": None}
+
+    def key(state: Json) -> str:
+        return hashed({"chat_session_id": chat_session_id, "context_hash": hashed(state)})
+
+    first, second, third, fourth = await journeys.ledger(chat_session_id)
     assert first == {
         "chat_session_id": UUID(chat_session_id),
         "revision": 1,
@@ -343,17 +389,28 @@ async def test_the_ledger_keeps_each_change_and_its_author(journeys: Journeys) -
         "active_agent": "guide",
         "context_hash": hashed({"a": 1}),
         "applied_at": first["applied_at"],
+        "message": f"{run_id}/an update",
     }
     assert second == {
         "chat_session_id": UUID(chat_session_id),
         "revision": 2,
-        "idempotency_key": key,
+        "idempotency_key": key({"author": None, "base_revision": 1, "change": appended}),
         "change": appended,
         "change_hash": hashed(appended),
         "author": None,
         "active_agent": "liaison_hr",
         "context_hash": hashed({"a": 1, "list": [2]}),
         "applied_at": datetime.fromisoformat(answer["updated_at"]),
+        "message": f"{run_id}/another",
+    }
+    assert third["idempotency_key"] == key({"author": "liaison_hr", "base_revision": 2, "change": by_signal})
+    assert (third["author"], third["message"]) == ("liaison_hr", f"{run_id}/1")
+    assert fourth == fourth | {
+        "revision": 4,
+        "idempotency_key": key({"change": nothing, "message": "the last"}),
+        "change": nothing,
+        "context_hash": last["context_hash"],
+        "message": f"{run_id}/the last",
     }
 
 
@@ -378,20 +435,51 @@ async def test_without_a_key_the_base_makes_a_change_the_same(journeys: Journeys
         based = [await journeys.update(chat_session_id, {"context": {"a": 1}, "base_revision": 0}) for _ in range(2)]
         toggled = [await journeys.update(chat_session_id, {"context": {"a": each}}) for each in (2, 1, 2)]
     assert [each["duplicate"] for each in based] == [False, True]
+    assert not any(each["duplicate"] for each in toggled)
     assert [each["applied_revision"] for each in based + toggled] == [1, 1, 2, 3, 4]
 
 
 @also_replayed
-async def test_no_change_at_all_makes_no_revision_but_with_a_key(journeys: Journeys) -> None:
+async def test_a_change_that_changes_nothing_is_a_revision_all_the_same(journeys: Journeys) -> None:
     async with journeys.worker():
         chat_session_id = await journeys.create_session(context={"flag": True})
         same = await journeys.update(chat_session_id, {"context": {"flag": True}, "active_agent": "guide"})
         nothing = await journeys.update(chat_session_id, {})
+        based = await journeys.update(chat_session_id, {"base_revision": 2})
         other = await journeys.update(chat_session_id, {"context": {"flag": 1}})
         keyed = await journeys.update(chat_session_id, {"context": {"flag": 1}, "idempotency_key": "k"})
-    assert [each["revision"] for each in (same, nothing, other, keyed)] == [0, 0, 1, 2]
-    assert not any(each["duplicate"] for each in (same, nothing, other, keyed))
+        again = await journeys.update(chat_session_id, {"context": {"flag": 1}, "idempotency_key": "k"})
+    answers = [same, nothing, based, other, keyed]
+    assert [each["revision"] for each in answers] == [each["applied_revision"] for each in answers] == [1, 2, 3, 4, 5]
+    assert not any(each["duplicate"] for each in answers)
+    assert again == keyed | {"duplicate": True}
+    assert same["context_hash"] == nothing["context_hash"] == based["context_hash"] == hashed({"flag": True})
     assert other["context"]["flag"] is not True
+    assert [entry["revision"] for entry in await journeys.ledger(chat_session_id)] == [1, 2, 3, 4, 5]
+
+
+@also_replayed
+async def test_a_change_is_answered_with_the_session_as_it_is_after_its_batch(journeys: Journeys) -> None:
+    async with journeys.worker():
+        chat_session_id = await journeys.create_session()
+    waiting = [
+        asyncio.create_task(
+            journeys.update(chat_session_id, {"append": {"list": [each]}, "returning": returning, "author": returning})
+        )
+        for each, returning in enumerate(["artifact", "receipt", "artifact", "receipt", "artifact"])
+    ]
+    async with journeys.worker():
+        answers = [await update for update in waiting]
+    assert sorted(each["applied_revision"] for each in answers) == [1, 2, 3, 4, 5]
+    hashes = {entry["revision"]: entry["context_hash"] for entry in await journeys.ledger(chat_session_id)}
+    for each, answer in enumerate(answers):
+        assert answer["revision"] >= answer["applied_revision"]
+        assert answer["context_hash"] == hashes[answer["revision"]]
+        assert not answer["duplicate"]
+        if "context" in answer:
+            assert answer["context_hash"] == hashed(answer["context"])
+            assert len(answer["context"]["list"]) == answer["revision"]
+            assert each in answer["context"]["list"]
 
 
 @also_replayed
@@ -404,26 +492,34 @@ async def test_a_signal_changes_the_session(journeys: Journeys) -> None:
         await journeys.signal(chat_session_id, {"append": {"list": [1]}})
         answer = await journeys.update(chat_session_id, {})
     assert answer["context"] == {"list": [1, 1]}
-    assert (answer["active_agent"], answer["revision"]) == ("liaison_hr", 2)
-    assert [entry["author"] for entry in await journeys.ledger(chat_session_id)] == ["liaison_hr", None]
+    assert (answer["active_agent"], answer["revision"]) == ("liaison_hr", 3)
+    assert [entry["author"] for entry in await journeys.ledger(chat_session_id)] == ["liaison_hr", None, None]
 
 
 @also_replayed
-async def test_the_query_shows_the_session_and_the_refusals(journeys: Journeys) -> None:
+async def test_query_and_activity_show_the_session_and_the_refusals(journeys: Journeys) -> None:
     async with journeys.worker():
         request = journeys.request(context={"a": 1})
         artifact = await journeys.initialize(request)
         chat_session_id = artifact["chat_session_id"]
         anyone = await journeys.get(chat_session_id)
         owner = await journeys.get(chat_session_id, user_id=request["user_id"])
+        read = await journeys.read(chat_session_id=chat_session_id)
         await journeys.signal(chat_session_id, {"active_agent": "boss"})
+        await until_refusals(journeys, chat_session_id, 1)
         refused = await journeys.get(chat_session_id)
-    assert anyone == owner == artifact | {"refusals": {"count": 0, "last": []}}
+        read_then = await journeys.read(chat_session_id=chat_session_id)
+        latest = await journeys.read(user_id=request["user_id"])
+    assert anyone == owner == read == artifact | {"refusals": {"count": 0, "last": []}}
     at = refused["refusals"]["last"][0]["at"]
     assert TIME.fullmatch(at)
     assert refused == artifact | {
         "refusals": {"count": 1, "last": [{"at": at, "code": "INVALID_PARAMETER", "field": "active_agent"}]}
     }
+    assert read_then == latest == refused
+    row = await journeys.row(chat_session_id)
+    assert row
+    assert from_json(row["refusals"]) == refused["refusals"]
 
 
 async def test_the_activity_reads_a_session_that_has_no_run(journeys: Journeys) -> None:
@@ -436,7 +532,7 @@ async def test_the_activity_reads_a_session_that_has_no_run(journeys: Journeys) 
         by_id = await journeys.read(chat_session_id=chat_session_id)
         as_user = await journeys.read(chat_session_id=chat_session_id, user_id=request["user_id"])
         latest = await journeys.read(user_id=request["user_id"])
-    assert by_id == as_user == latest == artifact
+    assert by_id == as_user == latest == artifact | {"refusals": {"count": 0, "last": []}}
     assert await journeys.snapshot(chat_session_id) == before
 
 
@@ -513,7 +609,7 @@ async def test_the_web_ui_is_told_how_the_session_stands(journeys: Journeys) -> 
     details = metadata.current_details.replace("*", "").lower()
     assert "liaison_finance" in details
     assert "revision 1" in details
-    assert "refused signals: 1; last: invalid_parameter active_agent" in details
+    assert "refused signals: 1, lastly invalid_parameter active_agent" in details
     assert "s3cret" not in details
     assert "boss" not in details
     assert metadata.definition.type == "journey_coexistence_chat_session"
@@ -565,6 +661,7 @@ async def test_an_initialize_update_creates_the_session_in_a_run_that_only_resum
             "initialize_chat_session", request, start_workflow_operation=start
         )
         queried = await journeys.get(chat_session_id, user_id=request["user_id"])
+    assert artifact.pop("created") is True
     assert queried == artifact | {"refusals": {"count": 0, "last": []}}
     assert artifact["context"] == {"a": 1}
     assert await journeys.row(chat_session_id)
@@ -574,14 +671,17 @@ async def test_an_initialize_update_creates_the_session_in_a_run_that_only_resum
 @also_replayed
 async def test_a_plain_start_resumes_a_stored_session(journeys: Journeys) -> None:
     async with journeys.worker():
-        chat_session_id = await journeys.create_session(context={"a": 1})
-        before = await journeys.update(chat_session_id, {"active_agent": "liaison_hr"})
+        request = journeys.request(context={"a": 1})
+        chat_session_id = (await journeys.initialize(request))["chat_session_id"]
+        await journeys.update(chat_session_id, {"active_agent": "liaison_hr"})
+        before = await journeys.get(chat_session_id)
         kept = await journeys.snapshot(chat_session_id)
         await resume(journeys, chat_session_id)
-        resumed = await journeys.update(chat_session_id, {})
+        resumed = await journeys.initialize(request)
+        shown = await journeys.get(chat_session_id)
         same = await journeys.snapshot(chat_session_id)
         after = await journeys.update(chat_session_id, {"context": {"b": 2}})
-    assert resumed == before
+    assert resumed | {"refusals": {"count": 0, "last": []}} == shown == before
     assert same == kept
     assert after["context"] == {"a": 1, "b": 2}
     assert after["applied_revision"] == 2
@@ -598,7 +698,7 @@ async def test_a_second_initialize_answers_the_session_as_it_is_now(journeys: Jo
         live = await journeys.initialize(request | {"context": {"c": 3}, "active_agent": "liaison_it"})
         await journeys.handle(chat_session_id).terminate()
         asleep = await journeys.initialize(request | {"context": {"c": 3}, "active_agent": "liaison_it"})
-    assert live == asleep == now
+    assert live == asleep == {name: now[name] for name in ARTIFACT}
     assert now["context"] == {"a": 1, "b": 2}
     assert await journeys.snapshot(chat_session_id) == kept
 

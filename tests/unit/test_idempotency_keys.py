@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any, cast
-from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pytest
 import rfc8785
@@ -27,8 +27,6 @@ VECTORS: dict[str, Any] = json.loads(files("journeys.chat_session").joinpath("id
 SESSIONS: list[dict[str, Any]] = VECTORS["session_keys"]["cases"]
 UPDATES: list[dict[str, Any]] = VECTORS["update_keys"]["cases"]
 CALLERS: list[dict[str, Any]] = VECTORS["caller_keys"]["cases"]
-INITIALIZE_IDS: list[dict[str, Any]] = VECTORS["initialize_update_ids"]["cases"]
-UPDATE_IDS: list[dict[str, Any]] = VECTORS["update_update_ids"]["cases"]
 
 SESSION = "31dca87f-efb8-5ac5-b6df-13a4bc321dfd"
 OTHER_SESSION = "31dca87f-efb8-5ac5-b6df-13a4bc321dfe"
@@ -52,7 +50,8 @@ def initialization(case: dict[str, Any]) -> InitializeChatSession:
 
 def request(case: dict[str, Any]) -> UpdateChatContext:
     """The request whose change a vector shows."""
-    return parse(UpdateChatContext, {"tenant_id": "acme", "base_revision": case["base_revision"], **case["change"]})
+    told = {name: case[name] for name in ("author", "base_revision")}
+    return parse(UpdateChatContext, {"tenant_id": "acme", **told, **case["change"]})
 
 
 # The published vectors.
@@ -93,7 +92,8 @@ def test_published_sessions_are_the_same_exactly_where_tenant_user_and_minute_ar
 
 @pytest.mark.parametrize("case", UPDATES, ids=named)
 def test_a_published_update_key_holds_in_itself(case: dict[str, Any]) -> None:
-    state = {"message": case["message"]} if case["base_revision"] is None else {"base_revision": case["base_revision"]}
+    told = ("message",) if case["base_revision"] is None else ("author", "base_revision")
+    state = {name: case[name] for name in told}
     assert sorted(case["change"]) == ["active_agent", "append", "context", "merge_strategy"]
     assert rfc8785.dumps(case["change"]).decode() == case["canonical_change"]
     assert rfc8785.dumps({"change": case["change"], **state}).decode() == case["canonical_state"]
@@ -110,9 +110,10 @@ def test_the_contract_derives_a_published_update_key(case: dict[str, Any]) -> No
     message = case["message"] or "a message that does not count"
     assert canonical(asked.change).decode() == case["canonical_change"]
     assert asked.key(case["chat_session_id"], message) == case["idempotency_key"]
-    assert Change.of(asked, case["idempotency_key"]).content_hash == case["change_hash"]
-    derived = update_key(case["chat_session_id"], case["change"], base_revision=case["base_revision"], message=message)
-    assert derived == case["idempotency_key"]
+    change = Change.of(asked, key=case["idempotency_key"], identity="a run/an update")
+    assert change.content_hash == case["change_hash"]
+    told = {name: case[name] for name in ("author", "base_revision")}
+    assert update_key(case["chat_session_id"], case["change"], message=message, **told) == case["idempotency_key"]
 
 
 def test_published_update_keys_are_the_same_exactly_where_session_change_and_state_are() -> None:
@@ -127,7 +128,8 @@ def test_the_contract_takes_a_published_key_of_a_caller(case: dict[str, Any]) ->
     asked = parse(UpdateChatContext, fields | case["change"])
     assert asked.key(case["chat_session_id"], "a message") == case["idempotency_key"] == case["caller_key"]
     assert canonical(asked.change).decode() == case["canonical_change"]
-    assert Change.of(asked, case["caller_key"]).content_hash == case["change_hash"] == hashed(case["canonical_change"])
+    change = Change.of(asked, key=case["caller_key"], identity="a run/an update")
+    assert change.content_hash == case["change_hash"] == hashed(case["canonical_change"])
 
 
 def test_the_vectors_explain_themselves() -> None:
@@ -135,7 +137,7 @@ def test_the_vectors_explain_themselves() -> None:
         lines = part if name == "about" else part["about"]
         assert lines
         assert all(isinstance(line, str) and line for line in lines)
-    for part in (SESSIONS, UPDATES, UPDATE_IDS):
+    for part in (SESSIONS, UPDATES, CALLERS):
         assert len({case["name"] for case in part}) == len(part)
 
 
@@ -181,52 +183,24 @@ class _Recorder:
             "updated_at": now,
             "applied_revision": 1,
             "duplicate": False,
+            "created": False,
         }
 
 
-async def sent_ids(asked: dict[str, Any]) -> list[str]:
-    """The update IDs of two calls that ask for the same."""
+async def test_every_call_of_the_starter_has_an_update_id_of_its_own() -> None:
+    """Temporal answers a known update ID from its first result, whoever asks: the ledger knows a repetition."""
     recorder = _Recorder()
     starter = ChatSessions(cast("Client", recorder))
     for _ in range(2):
-        await starter.update_context(SESSION, **asked)
-    return recorder.update_ids
-
-
-@pytest.mark.parametrize("case", UPDATE_IDS, ids=named)
-async def test_the_starter_sends_a_published_update_id(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = iter([UUID(case["call"]) if "call" in case else uuid4(), uuid4()])
-    monkeypatch.setattr("journeys.client.chat_sessions.uuid4", lambda: next(calls))
-    assert rfc8785.dumps(json.loads(case["canonical_text"])).decode() == case["canonical_text"]
-    first, second = await sent_ids(case["request"])
-    assert first == case["update_id"] == f"update_chat_context/{hashed(case['canonical_text'])}"
-    assert (second == first) is ("call" not in case), "without a key and a base each call is a change of its own"
-
-
-@pytest.mark.parametrize("case", INITIALIZE_IDS, ids=named)
-async def test_the_starter_sends_a_published_update_id_to_initialize(case: dict[str, Any]) -> None:
-    recorder = _Recorder()
-    await ChatSessions(cast("Client", recorder)).initialize(
-        tenant_id=case["tenant_id"], user_id=case["user_id"], requested_at=case["requested_at"]
-    )
-    assert recorder.update_ids == [case["update_id"]] == [f"initialize_chat_session/{initialization(case).key}"]
-
-
-async def test_an_update_id_tells_whoever_asks_for_something_else() -> None:
-    asked = {"tenant_id": "acme", "user_id": "ada", "active_agent": "guide", "idempotency_key": "k"}
-    others: list[dict[str, Any]] = [
-        {"tenant_id": "globex"},
-        {"user_id": "eve"},
-        {"user_id": None},
-        {"active_agent": "liaison_health"},
-        {"idempotency_key": "K"},
-        {"base_revision": 0},
-        {"author": "ada"},
-        {"returning": "receipt"},
-    ]
-    seen = [(await sent_ids(asked | other))[0] for other in [{}, *others]]
-    assert len(set(seen)) == len(seen)
-    assert all("/k" not in update_id for update_id in seen)
+        await starter.initialize(tenant_id="acme", user_id="ada", requested_at="2026-01-27T10:05:12Z")
+        await starter.update_context(SESSION, tenant_id="acme", active_agent="guide", idempotency_key="k")
+        await starter.update_context(SESSION, tenant_id="acme", active_agent="guide", base_revision=0)
+        await starter.update_context(SESSION, tenant_id="acme", active_agent="guide")
+    assert len(set(recorder.update_ids)) == 8
+    for number, update_id in enumerate(recorder.update_ids):
+        intent, _, call = update_id.partition("/")
+        assert intent == ("update_chat_context" if number % 4 else "initialize_chat_session")
+        assert (str(UUID(call)), UUID(call).version) == (call, 4)
 
 
 async def test_nulls_in_a_patch_reach_the_journey() -> None:
@@ -319,12 +293,14 @@ def test_a_session_id_is_a_uuid_in_its_canonical_form(text: str, *, is_one: bool
 
 
 @thoroughly()
-@given(objects | st.none(), st.integers(0, 2**53 - 1) | st.none(), st.text(min_size=1, max_size=8))
-def test_an_update_key_is_the_hash_of_session_change_and_state(context: Any, base: int | None, message: str) -> None:
+@given(objects | st.none(), st.integers(0, 2**53 - 1) | st.none(), st.none() | ids, st.text(min_size=1, max_size=8))
+def test_an_update_key_is_the_hash_of_session_change_and_state(
+    context: Any, base: int | None, author: str | None, message: str
+) -> None:
     assume(not any("\ud800" <= character <= "\udfff" for character in message))
-    asked = SignalChatContext(tenant_id="acme", context=context, base_revision=base)
+    asked = SignalChatContext(tenant_id="acme", context=context, base_revision=base, author=author)
     change = {"active_agent": None, "append": None, "context": context, "merge_strategy": "merge"}
-    state = {"message": message} if base is None else {"base_revision": base}
+    state: dict[str, Any] = {"message": message} if base is None else {"author": author, "base_revision": base}
     inner = sha256(rfc8785.dumps({"change": change, **state})).hexdigest()
     outer = rfc8785.dumps({"chat_session_id": SESSION, "context_hash": inner})
     assert asked.key(SESSION, message) == sha256(outer).hexdigest()
@@ -344,7 +320,6 @@ def test_who_sends_a_change_and_how_it_is_answered_do_not_count() -> None:
     for more in (
         {"user_id": "ada"},
         {"tenant_id": "globex"},
-        {"author": "ada"},
         {"returning": "receipt"},
         {"merge_strategy": "merge"},
     ):
@@ -352,6 +327,18 @@ def test_who_sends_a_change_and_how_it_is_answered_do_not_count() -> None:
         assert parse(UpdateChatContext, fields).key(SESSION, "m") == plain.key(SESSION, "m")
     signalled = parse(SignalChatContext, {"tenant_id": "acme", "active_agent": "guide", "base_revision": 4})
     assert signalled.key(SESSION, "another message") == plain.key(SESSION, "m")
+
+
+def test_two_authors_who_say_the_same_on_one_base_make_two_changes() -> None:
+    based, free = (
+        [
+            parse(SignalChatContext, {"tenant_id": "acme", "active_agent": "guide", "author": author} | base)
+            for author in (None, "guide", "liaison_health", "null")
+        ]
+        for base in ({"base_revision": 4}, dict[str, Any]())
+    )
+    assert len({asked.key(SESSION, "m") for asked in based}) == len(based)
+    assert len({asked.key(SESSION, "m") for asked in free}) == 1
 
 
 def test_every_part_of_a_change_counts() -> None:

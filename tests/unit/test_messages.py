@@ -1,5 +1,6 @@
 """A message fits the contract, or it is refused with the field that is at fault, at every entrance the same way."""
 
+import json
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,13 +8,23 @@ from hashlib import sha256
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from journeys.canonical_json import canonical
-from journeys.chat_session.answers import ChatSessionView, Refusal, Refusals, UpdatedChatSession, UpdateReceipt
+from journeys.chat_session.activities import KnownChange, Outcome
+from journeys.chat_session.answers import (
+    ChatSessionView,
+    InitializedChatSession,
+    UpdatedChatSession,
+    UpdateReceipt,
+    answer_initialize,
+    answer_update,
+)
 from journeys.chat_session.keys import session_id
 from journeys.chat_session.messages import (
     GetChatSession,
@@ -23,12 +34,12 @@ from journeys.chat_session.messages import (
     SignalChatContext,
     UpdateChatContext,
 )
-from journeys.chat_session.session import ChatSessionArtifact
+from journeys.chat_session.refusals import Refusal, Refusals
+from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt
 from journeys.errors import ERRORS, DatabaseUnavailable, InvalidParameter, JourneyError
 from journeys.failures import as_failure, from_failure, from_query_failure
-from journeys.i_json import Unreadable
 from journeys.identifiers import timestamp
-from journeys.messages import Request, parse, parse_only
+from journeys.messages import Request, check_form, parse, parse_only, read
 from tests.support.documents import documents, nested, texts, thoroughly
 
 # A message's type, what is wrong with it, and the field that it is refused for.
@@ -94,6 +105,11 @@ HOSTILE_NAMES = [
 ]
 
 
+def raw_value(data: bytes, encoding: bytes | None = b"json/plain") -> RawValue:
+    """An argument as a worker hands it on."""
+    return RawValue(Payload(metadata={} if encoding is None else {"encoding": encoding}, data=data))
+
+
 def refused(model: type[Request], raw: object) -> InvalidParameter:
     """The error of a message that does not fit, which keeps to what every such error keeps to."""
     with pytest.raises(InvalidParameter) as raised:
@@ -147,7 +163,6 @@ def test_a_message_that_is_written_and_read_again_is_the_same(
 def test_a_message_that_was_read_before_is_taken_as_it_is(model: type[Request]) -> None:
     message = parse(model, MOST[model])
     assert parse(model, message) is message
-    assert parse_only(model, [message]) is message
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -203,6 +218,13 @@ def test_nulls_inside_documents_are_kept() -> None:
     assert parse(InitializeChatSession, MOST[InitializeChatSession]).context == {"topic": None}
 
 
+def test_a_new_sessions_context_is_a_patch_of_nothing() -> None:
+    asked = parse(InitializeChatSession, INITIALIZE | {"context": {"a": None, "b": {"c": None, "d": [None]}}})
+    session = asked.session(datetime(2026, 1, 27, tzinfo=UTC))
+    assert session.context == {"b": {"d": [None]}}
+    assert session.context_hash == sha256(b'{"b":{"d":[null]}}').hexdigest()
+
+
 # What does not fit, and the field it is refused for.
 
 
@@ -219,6 +241,7 @@ _ODD_IDS = (
     *("", "x", SESSION.upper(), SESSION.replace("-", ""), "{" + SESSION + "}", "urn:uuid:" + SESSION),
     *(SESSION + "\n", " " + SESSION, "chat-session/" + SESSION, 1),
 )
+_ENGINE_KEYS = ("agent-turn/x", "agent-turn/", "manual/1/x", "journey/1/x", "initialize/x")
 _ODD_AGENTS = (
     *("", "Guide", "guide ", " guide", "guide\n", "guides", "guide|liaison_a", 1, True, ["guide"]),
     *("liaison", "liaison_", "liaison_Health", "liaison__health", "liaison_1", "liaison_h-h", "liaison_h h"),
@@ -244,6 +267,12 @@ WRONG: list[Wrong] = [
     *_with(UpdateChatContext, "returning", "", "Artifact", "all", 1, False),
     *_with(_CHANGE, "idempotency_key", "", "x" * 129, "k\n", "\tk", "k\x7f", "k\x00", "\u00e9", "\U0001f600", 1, True),
     *_with(_CHANGE, "author", "", "x" * 65, "a\n", "\x00", "\x7f", "\x85", "\ud800", 1, True),
+    # The engine's own names.
+    *_with([_CHANGE, UpdateChatContext], "author", "manual", "journey"),
+    *[
+        (model, wrong | {"user_id": "ada"}, name)
+        for model, wrong, name in _with([_CHANGE, UpdateChatContext], "idempotency_key", *_ENGINE_KEYS)
+    ],
     *_with(_NAMING_A_SESSION, "chat_session_id", *_ODD_IDS),
     # What needs something else.
     (SignalChatContext, {"merge_strategy": "replace"}, "context"),
@@ -274,7 +303,7 @@ def test_what_does_not_fit_is_refused_for_its_field(model: type[Request], wrong:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
     "raw",
-    [None, "x", "{}", 1, 1.5, True, [], [{}], b"{}", (), Unreadable("it is torn"), object()],
+    [None, "x", "{}", 1, 1.5, True, [], [{}], b"{}", (), raw_value(b"{}"), object()],
     ids=lambda raw: type(raw).__name__,
 )
 def test_a_message_is_one_json_object(model: type[Request], raw: object) -> None:
@@ -284,15 +313,178 @@ def test_a_message_is_one_json_object(model: type[Request], raw: object) -> None
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("count", [0, 2, 3])
 def test_a_call_takes_exactly_one_message(model: type[Request], count: int) -> None:
-    assert parse_only(model, [LEAST[model]]) == parse(model, LEAST[model])
+    argument = raw_value(json.dumps(LEAST[model]).encode())
+    assert parse_only(model, [argument]) == parse(model, LEAST[model])
+    for function in (check_form, lambda arguments: parse_only(model, arguments)):
+        with pytest.raises(InvalidParameter) as raised:
+            function([argument] * count)
+        check_error(model, raised.value, "")
+        assert str(count) in raised.value.message
+
+
+# How a payload is read.
+
+
+@pytest.mark.parametrize("data", [b"{}", b" {}", b"\r\n\t {}", b" " * 1000 + b"{", b"{nonsense", b"{\xff"], ids=ascii)
+def test_a_form_that_may_be_an_object_is_handed_on_as_it_came(data: bytes) -> None:
+    """A workflow looks no further: what takes long to read must not make one of its tasks slow."""
+    assert check_form([raw_value(data)]) == data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b" ",
+        b" " * 1000,
+        b"[]",
+        b"[{}]",
+        b"null",
+        b"1",
+        b'"{}"',
+        b"\xef\xbb\xbf{}",
+        b"\x0b{}",
+        b"\xa0{}",
+        b"\x00{}",
+    ],
+    ids=lambda data: ascii(data)[:30],
+)
+def test_a_form_that_can_be_no_object_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidParameter, match="one JSON object") as raised:
+        check_form([raw_value(data)])
+    check_error(GetChatSession, raised.value, "")
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        None,
+        b"",
+        b"binary/null",
+        b"binary/plain",
+        b"binary/encrypted",
+        b"json/protobuf",
+        b"JSON/PLAIN",
+        b"json/plain ",
+        b"\xff\xfe\x00",
+        b"\n\x1b[31m" * 20,
+        b"x" * 10_000,
+        "\U000e0001".encode() * 1_000,
+    ],
+    ids=lambda encoding: ascii(encoding)[:30],
+)
+def test_what_is_encoded_in_another_way_is_refused_by_its_form(encoding: bytes | None) -> None:
+    for data in (b'{"tenant_id":"acme"}', b"", b"\xff"):
+        with pytest.raises(InvalidParameter, match="json/plain") as raised:
+            check_form([raw_value(data, encoding)])
+        check_error(GetChatSession, raised.value, "")
+        assert raised.value.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"{",
+        b'{"tenant_id":"acme"',
+        b'{"tenant_id":"acme"}x',
+        b"{tenant_id:1}",
+        b"{'tenant_id':'acme'}",
+        b'{"a":1,}',
+        b'{"a":01}',
+        b'{"a":+1}',
+        b'{"a":"\xff"}',
+        b'{"a":"\xc3"}',
+        b'{"a":"\n"}',
+        b'{"a":NaN}',
+        b'{"a":Infinity}',
+        b'{"a":-Infinity}',
+        b'{"a":inf}',
+        b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+        b'{"a":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+        b'{"a":' + b"9" * 10_000 + b"}",
+    ],
+    ids=lambda data: ascii(data)[:30],
+)
+def test_what_is_no_json_is_refused_when_it_is_read(data: bytes) -> None:
+    with pytest.raises(InvalidParameter, match=r"JSON|nested") as raised:
+        read(data)
+    check_error(GetChatSession, raised.value, "")
+    assert raised.value.message.isprintable()
+    with pytest.raises(InvalidParameter) as parsed:
+        parse_only(GetChatSession, [raw_value(data)])
+    assert str(parsed.value) == str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"tenant_id":"acme","tenant_id":"acme"}',
+        b'{"tenant_id":"acme","tenant\\u005fid":"globex"}',
+        b'{"tenant_id":"acme","context":{"a":1,"b":2,"a":1}}',
+        b'{"tenant_id":"acme","append":{"a":[{"id":"m1","id":"m2"}]}}',
+    ],
+)
+def test_a_member_name_that_stands_twice_is_refused(data: bytes) -> None:
+    """One peer takes the first, another the last: who checked the message may have read another one."""
+    with pytest.raises(InvalidParameter, match="twice") as raised:
+        parse_only(SignalChatContext, [raw_value(data)])
+    check_error(SignalChatContext, raised.value, "")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b'{"a":"\\ud800"}', b'{"\\udfff":1}', b'{"a":"\\ude00\\ud83d"}', b'{"a":"\xed\xa0\x80"}', b'{"a":"\\u0000"}'],
+)
+def test_a_text_that_no_peer_carries_is_refused(data: bytes) -> None:
+    request = b'{"tenant_id":"acme","context":' + data + b"}"
     with pytest.raises(InvalidParameter) as raised:
-        parse_only(model, [LEAST[model]] * count)
-    assert raised.value.field == ""
-    assert str(count) in raised.value.message
+        parse_only(SignalChatContext, [raw_value(request)])
+    check_error(SignalChatContext, raised.value, "context")
 
 
-def test_why_a_message_could_not_be_read_is_told() -> None:
-    assert "it is torn" in refused(GetChatSession, Unreadable("it is torn")).message
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(b"1e400", b"-1e400", b"1e22", b"9007199254740992", b"123456789012345678901234567890"),
+        *(b"1e-101", b"-1e-323", b"1e-324", b"1e-400", b"-0.1e-400", b"0." + b"0" * 400 + b"1"),
+    ],
+    ids=lambda number: ascii(number)[:30],
+)
+def test_a_number_that_no_peer_carries_is_refused(number: bytes) -> None:
+    request = b'{"tenant_id":"acme","context":{"n":' + number + b"}}"
+    with pytest.raises(InvalidParameter) as raised:
+        parse_only(SignalChatContext, [raw_value(request)])
+    check_error(SignalChatContext, raised.value, "context")
+
+
+@thoroughly(200)
+@given(st.binary(max_size=30), st.sampled_from([b"json/plain", b"", b"binary/null"]) | st.binary(max_size=60))
+@example(b"{\xff", b"json/plain")
+@example(b"{", "\U000e0001".encode() * 100)
+def test_bytes_of_any_kind_and_any_encoding_fit_or_are_refused(data: bytes, encoding: bytes) -> None:
+    with pytest.raises(InvalidParameter) as raised:
+        parse_only(GetChatSession, [raw_value(data, encoding)])
+    check_error(GetChatSession, raised.value)
+    assert raised.value.message.isprintable()
+
+
+@thoroughly(200)
+@given(st.text(st.sampled_from('{}[]":,\\ud8dc0123456789eE+-.truefalsn \x00\xff'), max_size=12))
+def test_what_nearly_is_json_is_read_as_json_or_refused(text: str) -> None:
+    try:
+        value = read(text.encode())
+    except InvalidParameter as error:
+        check_error(GetChatSession, error, "")
+    else:
+        assert json.loads(text) == value
+
+
+@thoroughly(150)
+@given(documents)
+def test_json_is_read_as_it_was_written(document: Any) -> None:
+    for ascii_only in (True, False):
+        written = json.dumps(document, ensure_ascii=ascii_only)
+        assert json.dumps(read(written)) == json.dumps(read(written.encode())) == json.dumps(document)
 
 
 # Unknown and hostile names.
@@ -349,11 +541,12 @@ def test_an_error_is_one_line_that_a_terminal_can_print(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["tenant_id", "user_id"])
 @pytest.mark.parametrize("character", ["x", " ", "\u00e9", "\U0001f600", "\u2028", "\ue000", '"', "\u0301"])
-def test_an_id_has_up_to_255_characters_of_any_script(name: str, character: str) -> None:
+def test_an_id_has_up_to_255_bytes_of_any_script(name: str, character: str) -> None:
+    most = 255 // len(character.encode())  # a search attribute has no room for more
     for model in (InitializeChatSession, JourneyArgument, SignalChatContext, GetChatSession):
-        for length in (1, 255):
+        for length in (1, most):
             assert getattr(parse(model, LEAST[model] | {name: character * length}), name) == character * length
-        assert refuses(model, LEAST[model] | {name: character * 256}) == name
+        assert refuses(model, LEAST[model] | {name: character * (most + 1)}) == name
 
 
 @pytest.mark.parametrize("name", ["tenant_id", "user_id"])
@@ -367,6 +560,23 @@ def test_an_id_has_no_control_characters(name: str, character: str) -> None:
 @pytest.mark.parametrize("key", ["x", " ", "~", "k" * 128, "".join(map(chr, range(0x20, 0x7F)))])
 def test_a_key_is_any_printable_ascii(key: str) -> None:
     assert parse(SignalChatContext, CHANGE | {"idempotency_key": key}).idempotency_key == key
+
+
+@pytest.mark.parametrize("key", _ENGINE_KEYS)
+@pytest.mark.parametrize("model", [SignalChatContext, UpdateChatContext])
+def test_only_a_service_may_use_the_engines_keys(model: type[SignalChatContext], key: str) -> None:
+    assert parse(model, CHANGE | {"idempotency_key": key}).idempotency_key == key
+    assert refuses(model, CHANGE | {"idempotency_key": key, "user_id": "ada"}) == "idempotency_key"
+
+
+@pytest.mark.parametrize("key", ["agent-turn", "Manual/1", " manual/", "a/manual/", "initialized/"])
+def test_a_user_may_use_what_only_looks_like_an_engines_key(key: str) -> None:
+    assert parse(SignalChatContext, CHANGE | {"idempotency_key": key, "user_id": "ada"}).idempotency_key == key
+
+
+@pytest.mark.parametrize("author", ["manuals", "Manual", "journey ", "the journey"])
+def test_an_author_may_be_called_almost_as_the_engine_is(author: str) -> None:
+    assert parse(SignalChatContext, CHANGE | {"author": author}).author == author
 
 
 @pytest.mark.parametrize("author", ["x", "x" * 64, "\U0001f600" * 64, "liaison_health", "a service (nightly)"])
@@ -395,8 +605,8 @@ FAITHFUL: list[Any] = [
     -(2**53) + 1,
     float(2**53 - 1),
     0.1,
-    5e-324,
-    1e-300,
+    1e-100,
+    -1.5e-100,
     4503599627370495.5,
     1e15,
     True,
@@ -421,6 +631,10 @@ UNFAITHFUL: list[Any] = [
     -1e22,
     1e23,
     1e308,
+    9.9e-101,
+    -1e-101,
+    1e-300,
+    5e-324,
     10**400,
     "\x00",
     "a\x00b",
@@ -470,7 +684,14 @@ def test_what_some_peer_would_mangle_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(math.nan, "NaN"), (-math.inf, "infinities"), (1e22, "as a string"), ("\x00", "NUL"), ("\ud800", "surrogates")],
+    [
+        (math.nan, "NaN"),
+        (-math.inf, "infinities"),
+        (1e22, "as a string"),
+        (1e-101, "1e-100"),
+        ("\x00", "NUL"),
+        ("\ud800", "surrogates"),
+    ],
     ids=ascii,
 )
 def test_what_is_wrong_with_a_value_is_said(value: Any, said: str) -> None:
@@ -492,6 +713,19 @@ def test_a_reader_takes_what_a_parser_takes_since_nesting_has_a_setting(levels: 
     context = {"in": nested(levels - 1, container)}
     assert parse(SignalChatContext, CHANGE | {"context": context}).context == context
     assert parse(InitializeChatSession, INITIALIZE | {"context": context}).context == context
+
+
+@pytest.mark.parametrize("container", [dict, list])
+def test_a_change_is_nested_no_deeper_than_a_deployment_allows(container: type) -> None:
+    for depth in (2, 32, 33):
+        for name, fits, too_deep in (
+            ("context", {"in": nested(depth - 1, container)}, {"in": nested(depth, container)}),
+            ("append", {"in": [nested(depth - 2, container)] * (depth > 2)}, {"in": [nested(depth - 1, container)]}),
+        ):
+            assert getattr(parse(SignalChatContext, CHANGE | {name: fits}, depth=depth), name) == fits
+            with pytest.raises(InvalidParameter, match="nested") as raised:
+                parse(SignalChatContext, CHANGE | {name: too_deep}, depth=depth)
+            check_error(SignalChatContext, raised.value, name)
 
 
 @pytest.mark.parametrize("container", [dict, list])
@@ -631,7 +865,7 @@ def test_a_session_is_only_created_under_the_id_that_is_derived(other: dict[str,
 
 def test_a_new_session_is_as_it_was_asked_for() -> None:
     now = datetime(2026, 1, 27, 10, 5, 13, 42, tzinfo=UTC)
-    asked = parse(InitializeChatSession, INITIALIZE | {"context": {"b": 1.0, "a": None}})
+    asked = parse(InitializeChatSession, INITIALIZE | {"context": {"b": 1.0, "a": None, "c": [None]}})
     written = asked.session(now).model_dump(mode="json")
     assert written == {
         "artifact_type": "chat_session",
@@ -639,10 +873,10 @@ def test_a_new_session_is_as_it_was_asked_for() -> None:
         "tenant_id": "acme",
         "user_id": "ada",
         "active_agent": "guide",
-        "context": {"b": 1.0, "a": None},
+        "context": {"b": 1.0, "c": [None]},
         "lifecycle_state": "ACTIVE",
         "revision": 0,
-        "context_hash": sha256(b'{"a":null,"b":1}').hexdigest(),
+        "context_hash": sha256(b'{"b":1,"c":[null]}').hexdigest(),
         "created_at": "2026-01-27T10:05:13.000042Z",
         "updated_at": "2026-01-27T10:05:13.000042Z",
     }
@@ -664,6 +898,7 @@ def test_artifact_and_receipt_have_the_fields_that_are_promised() -> None:
     artifact = receipt | {"context"}
     assert set(ChatSessionArtifact.model_fields) == artifact
     assert set(ChatSessionView.model_fields) == artifact | {"refusals"}
+    assert set(InitializedChatSession.model_fields) == artifact | {"created"}
     assert set(UpdateReceipt.model_fields) == receipt | {"applied_revision", "duplicate"}
     assert set(UpdatedChatSession.model_fields) == artifact | {"applied_revision", "duplicate"}
     assert set(Refusal.model_fields) == {"at", "code", "field"}
@@ -730,8 +965,8 @@ def test_a_document_comes_through_unchanged_or_not_at_all(context: dict[str, Any
         check_error(SignalChatContext, error, "context")
     else:
         assert canonical(change.context) == canonical(context)
-        read = SignalChatContext.model_validate_json(change.model_dump_json())
-        assert canonical(read.context) == canonical(context)
+        again = SignalChatContext.model_validate_json(change.model_dump_json())
+        assert canonical(again.context) == canonical(context)
 
 
 # How errors travel.
@@ -768,11 +1003,82 @@ def test_what_is_no_error_of_the_contract_is_not_taken_for_one() -> None:
 def test_refused_signals_are_counted_and_the_last_ten_are_shown() -> None:
     refusals = Refusals()
     for number in range(25):
-        refusals = refusals.with_one_more(
-            Refusal(at=datetime(2026, 1, 27, 10, 5, number, tzinfo=UTC), code="INVALID_PARAMETER", field="context")
-        )
+        at = datetime(2026, 1, 27, 10, 5, number, tzinfo=UTC)
+        refusal = Refusal(at=at, code="INVALID_PARAMETER", field="context")
+        refusals = refusals.plus(Refusals(count=1, last=(refusal,)))
         assert refusals.count == number + 1
         assert [each.at.second for each in refusals.last] == list(range(max(0, number - 9), number + 1))
     shown = refusals.model_dump(mode="json")
     assert set(shown) == {"count", "last"}
     assert shown["last"][-1] == {"at": "2026-01-27T10:05:24.000000Z", "code": "INVALID_PARAMETER", "field": "context"}
+
+
+def test_refusals_of_two_sources_are_counted_together() -> None:
+    def so_many(count: int, hour: int) -> Refusals:
+        last = [Refusal(at=datetime(2026, 1, 27, hour, n, tzinfo=UTC), code="C", field="") for n in range(count)]
+        return Refusals(count=count, last=tuple(last[-10:]))
+
+    both = so_many(7, 10).plus(so_many(6, 11))
+    assert both.count == 13
+    assert [(each.at.hour, each.at.minute) for each in both.last] == [
+        *((10, minute) for minute in range(3, 7)),
+        *((11, minute) for minute in range(6)),
+    ]
+    assert so_many(12, 10).plus(so_many(25, 11)).last == so_many(25, 11).last
+    assert so_many(3, 10).plus(Refusals()) == Refusals().plus(so_many(3, 10)) == so_many(3, 10)
+
+
+# What an update is answered.
+
+
+_NOW = ChatSessionReceipt(
+    chat_session_id=SESSION,
+    tenant_id="acme",
+    user_id="ada",
+    active_agent="guide",
+    revision=9,
+    context_hash="9" * 64,
+    created_at=datetime(2026, 1, 27, 8, tzinfo=UTC),
+    updated_at=datetime(2026, 1, 27, 10, tzinfo=UTC),
+)
+_CONTEXT: dict[str, Any] = {"a": [1]}
+
+
+def test_a_change_that_was_just_made_is_answered_with_the_session_as_it_is_now() -> None:
+    """Other changes of its batch are in both stores by then."""
+    receipt = answer_update(Outcome(revision=7), _NOW, None)
+    assert type(receipt) is UpdateReceipt
+    assert dict(receipt) == {**_NOW.model_dump(), "applied_revision": 7, "duplicate": False}
+    artifact = answer_update(Outcome(revision=7), _NOW, _CONTEXT)
+    assert type(artifact) is UpdatedChatSession
+    assert dict(artifact) == {**_NOW.model_dump(), "context": _CONTEXT, "applied_revision": 7, "duplicate": False}
+
+
+@pytest.mark.parametrize("duplicate", [False, True])
+def test_a_change_that_was_there_before_has_a_receipt_of_then_and_an_artifact_of_now(*, duplicate: bool) -> None:
+    then = KnownChange(
+        revision=7,
+        idempotency_key="k",
+        change_hash="c" * 64,
+        active_agent="liaison_health",
+        context_hash="a" * 64,
+        applied_at=datetime(2026, 1, 27, 9, tzinfo=UTC),
+        message="run/update",
+    )
+    outcome = Outcome(revision=7, known=then, duplicate=duplicate)
+    told = {"applied_revision": 7, "duplicate": duplicate}
+    assert dict(answer_update(outcome, _NOW, None)) == {
+        **_NOW.model_dump(),
+        **told,
+        "revision": 7,
+        "active_agent": "liaison_health",
+        "context_hash": "a" * 64,
+        "updated_at": then.applied_at,
+    }
+    assert dict(answer_update(outcome, _NOW, _CONTEXT)) == {**_NOW.model_dump(), "context": _CONTEXT, **told}
+
+
+@pytest.mark.parametrize("created", [False, True])
+def test_an_initialization_is_answered_with_the_session_and_whether_it_created_it(*, created: bool) -> None:
+    answer = answer_initialize(_NOW, _CONTEXT, created=created)
+    assert answer.model_dump() == {**_NOW.model_dump(), "context": _CONTEXT, "created": created}

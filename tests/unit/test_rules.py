@@ -8,22 +8,23 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.activities import KnownChange
 from journeys.chat_session.errors import ContextTooLarge
-from journeys.chat_session.limits import KIB, Limits
+from journeys.chat_session.limits import KIB, UPPER_BOUNDS, Limits
 from journeys.chat_session.messages import InitializeChatSession, UpdateChatContext
 from journeys.chat_session.rules import (
     Applied,
     Change,
     Decision,
-    Duplicate,
-    Refused,
-    Unchanged,
+    Draft,
+    Known,
     as_known,
     check_context,
     check_context_size,
+    check_request_size,
     decide,
 )
 from journeys.chat_session.session import ChatSessionArtifact
@@ -54,21 +55,23 @@ class Story:
     now: datetime = NOW
     messages: int = 0
 
-    def tell(self, *, message: str = "", **asked: Any) -> Decision:
+    def tell(self, *, message: str = "", run: str = "run", **asked: Any) -> Decision:
         """Send a message, and go on from what becomes of it. Every message is another unless it is named."""
         self.messages += 1
+        message = message or f"message {self.messages}"
         request = parse(UpdateChatContext, {"tenant_id": "acme", "user_id": "ada"} | asked)
-        key = request.key(self.session.chat_session_id, message or f"message {self.messages}")
-        decision = decide(self.session, Change.of(request, key), self.known, self.limits, self.now)
+        key = request.key(self.session.chat_session_id, message)
+        change = Change.of(request, key=key, identity=f"{run}/{message}")
+        decision = decide(Draft.of(self.session), change, self.known, self.limits, self.now)
         if isinstance(decision, Applied):
-            self.session = decision.session
+            self.session = decision.draft.session
             self.known[key] = as_known(decision.entry)
         return decision
 
 
 def refusal(decision: Decision) -> JourneyError:
-    assert isinstance(decision, Refused), decision
-    return decision.error
+    assert isinstance(decision, JourneyError), decision
+    return decision
 
 
 def code_and_field(decision: Decision) -> tuple[str, str]:
@@ -79,6 +82,13 @@ def code_and_field(decision: Decision) -> tuple[str, str]:
 def applied(decision: Decision) -> Applied:
     assert isinstance(decision, Applied), decision
     return decision
+
+
+def duplicate(decision: Decision) -> KnownChange:
+    """The change that another message has made."""
+    assert isinstance(decision, Known), decision
+    assert decision.duplicate
+    return decision.known
 
 
 # The order of the rules.
@@ -139,14 +149,13 @@ def test_a_duplicate_is_one_whatever_could_be_said_against_it_now() -> None:
     applied(story.tell(context={"events": "no array any more"}))
     story.limits = Limits(context_bytes=20, change_bytes=20)
     for base in (None, 0, 1, 99):
-        decision = story.tell(**change, base_revision=base)
-        assert isinstance(decision, Duplicate)
-        assert decision.known == as_known(first.entry)
-        assert decision.known.revision == 1
+        known = duplicate(story.tell(**change, base_revision=base))
+        assert known == as_known(first.entry)
+        assert known.revision == 1
     replacing: dict[str, Any] = {"context": {"b": 1}, "merge_strategy": "replace"}
     story.limits = LIMITS
     applied(story.tell(**replacing, base_revision=2, idempotency_key="r"))
-    assert isinstance(story.tell(**replacing, base_revision=2, idempotency_key="r"), Duplicate)
+    duplicate(story.tell(**replacing, base_revision=2, idempotency_key="r"))
 
 
 def test_the_base_is_checked_before_the_change_is_tried() -> None:
@@ -154,10 +163,10 @@ def test_the_base_is_checked_before_the_change_is_tried() -> None:
     assert code_and_field(story.tell(append={"topic": [1]}, base_revision=1))[0] == "REVISION_CONFLICT"
 
 
-def test_no_change_is_found_before_size_is_checked() -> None:
+def test_a_change_that_changes_nothing_is_no_larger_than_what_is_there() -> None:
     story = Story(session=a_session({"large": "x" * 200}), limits=Limits(context_bytes=100))
-    assert isinstance(story.tell(context={"large": "x" * 200}), Unchanged)
-    assert isinstance(story.tell(), Unchanged)
+    applied(story.tell(context={"large": "x" * 200}))
+    applied(story.tell())
 
 
 # The key.
@@ -166,11 +175,12 @@ def test_no_change_is_found_before_size_is_checked() -> None:
 def test_the_same_key_with_the_same_change_is_a_duplicate() -> None:
     story = Story()
     first = applied(story.tell(context={"a": 1}, idempotency_key="k"))
-    again = story.tell(context={"a": 1}, idempotency_key="k")
-    assert isinstance(again, Duplicate)
-    assert again.known.revision == first.entry.revision == 1
-    assert again.known.idempotency_key == "k"
-    assert again.known.context_hash == canonical_hash({"a": 1})
+    again = duplicate(story.tell(context={"a": 1}, idempotency_key="k"))
+    assert again == as_known(first.entry)
+    assert again.revision == first.entry.revision == 1
+    assert again.idempotency_key == "k"
+    assert again.context_hash == canonical_hash({"a": 1})
+    assert again.message == "run/message 1"
     assert story.session.revision == 1
 
 
@@ -209,23 +219,46 @@ def test_base_author_and_returning_do_not_count(other: dict[str, Any]) -> None:
     story = Story()
     applied(story.tell(context={"a": 1}, idempotency_key="k", author="ada"))
     asked = {"context": {"a": 1}, "idempotency_key": "k", "author": "ada"} | other
-    assert isinstance(story.tell(**asked), Duplicate)
+    duplicate(story.tell(**asked))
 
 
-def test_the_same_content_on_the_same_base_is_one_change() -> None:
+def test_the_same_content_by_the_same_author_on_the_same_base_is_one_change() -> None:
     story = Story()
-    applied(story.tell(append={"messages": ["Hello"]}, base_revision=0))
-    assert isinstance(story.tell(append={"messages": ["Hello"]}, base_revision=0, author="again"), Duplicate)
+    applied(story.tell(append={"messages": ["Hello"]}, base_revision=0, author="ada"))
+    duplicate(story.tell(append={"messages": ["Hello"]}, base_revision=0, author="ada"))
+    for author in ("guide", None):
+        other = story.tell(append={"messages": ["Hello"]}, base_revision=0, author=author)
+        assert code_and_field(other) == ("REVISION_CONFLICT", "base_revision")
     applied(story.tell(append={"messages": ["Hello"]}, base_revision=1))
     assert story.session.context == {"messages": ["Hello", "Hello"]}
 
 
 def test_the_same_message_delivered_twice_is_one_change() -> None:
     story = Story()
-    applied(story.tell(append={"messages": ["Hello"]}, message="update 1"))
+    first = applied(story.tell(append={"messages": ["Hello"]}, message="update 1"))
     applied(story.tell(context={"topic": "sleep"}))
-    assert isinstance(story.tell(append={"messages": ["Hello"]}, message="update 1"), Duplicate)
+    again = story.tell(append={"messages": ["Hello"]}, message="update 1", run="the next run")
+    assert duplicate(again) == as_known(first.entry)
     applied(story.tell(append={"messages": ["Hello"]}, message="update 2"))
+
+
+@pytest.mark.parametrize("keyed", [{}, {"idempotency_key": "k"}, {"base_revision": 0}], ids="-".join)
+def test_the_message_that_made_a_change_is_told_so_again_and_is_no_duplicate(keyed: dict[str, Any]) -> None:
+    """A worker may die after it has stored a change and before it could say so."""
+    story = Story()
+    first = applied(story.tell(context={"a": 1}, message="update 1", **keyed))
+    assert first.entry.message == "run/update 1"
+    applied(story.tell(context={"a": 2}))
+    told = story.tell(context={"a": 1}, message="update 1", **keyed)
+    assert told == Known(as_known(first.entry), duplicate=False)
+    assert story.session.context == {"a": 2}
+
+
+def test_a_change_that_no_message_made_is_a_duplicate_for_all() -> None:
+    story = Story()
+    first = applied(story.tell(context={"a": 1}, idempotency_key="k"))
+    story.known["k"] = as_known(first.entry.model_copy(update={"message": None}))
+    assert duplicate(story.tell(context={"a": 1}, idempotency_key="k")).message is None
 
 
 def test_toggling_there_and_back_and_there_again_is_three_changes() -> None:
@@ -233,47 +266,53 @@ def test_toggling_there_and_back_and_there_again_is_three_changes() -> None:
         story = Story()
         for revision, agent in enumerate(["liaison_health", "guide", "liaison_health"]):
             base: dict[str, Any] = {"base_revision": revision} if based else {}
-            assert applied(story.tell(active_agent=agent, **base)).session.active_agent == agent
+            assert applied(story.tell(active_agent=agent, **base)).draft.session.active_agent == agent
         assert story.session.revision == 3
         assert len(story.known) == 3
-
-
-def test_toggling_again_without_any_news_changes_nothing() -> None:
-    story = Story()
-    applied(story.tell(active_agent="liaison_health"))
-    assert isinstance(story.tell(active_agent="liaison_health"), Unchanged)
 
 
 # The base.
 
 
-def test_a_merge_against_an_older_base_stands() -> None:
+KINDS: list[dict[str, Any]] = [
+    {"context": {"b": 1}},
+    {"context": {"b": 1}, "merge_strategy": "replace"},
+    {"append": {"list": [1]}},
+    {"active_agent": "liaison_health"},
+    {},
+]
+
+
+@pytest.mark.parametrize("asked", KINDS, ids="-".join)
+@pytest.mark.parametrize("base", [0, 1, 2, 4, 5, 2**53 - 1])
+def test_a_base_that_is_not_the_current_revision_conflicts_whatever_the_change(
+    asked: dict[str, Any], base: int
+) -> None:
     story = Story()
     for revision in range(3):
         applied(story.tell(context={f"key {revision}": revision}))
-    applied(story.tell(context={"late": True}, base_revision=0))
-    assert story.session.context == {"key 0": 0, "key 1": 1, "key 2": 2, "late": True}
+    conflict = refusal(story.tell(**asked, base_revision=base))
+    assert (conflict.code, conflict.field) == ("REVISION_CONFLICT", "base_revision")
+    assert " 3" in conflict.message, "it names the current revision"
+    assert story.session.revision == 3
+    assert applied(story.tell(**asked, base_revision=3)).entry.revision == 4
 
 
-@pytest.mark.parametrize("strategy", ["merge", "replace"])
-@pytest.mark.parametrize("ahead", [1, 2, 2**53 - 2])
-def test_a_base_in_the_future_conflicts(strategy: str, ahead: int) -> None:
+def test_a_known_key_is_judged_before_the_base() -> None:
     story = Story()
-    applied(story.tell(context={"a": 1}))
-    asked: dict[str, Any] = {"context": {"b": 1}, "merge_strategy": strategy}
-    assert code_and_field(story.tell(**asked, base_revision=ahead + 1)) == ("REVISION_CONFLICT", "base_revision")
-    applied(story.tell(**asked, base_revision=1))
+    applied(story.tell(context={"a": 1}, base_revision=0, idempotency_key="k"))
+    duplicate(story.tell(context={"a": 1}, base_revision=0, idempotency_key="k"))
+    conflict = story.tell(context={"a": 2}, base_revision=0, idempotency_key="k")
+    assert code_and_field(conflict) == ("IDEMPOTENCY_CONFLICT", "idempotency_key")
 
 
-def test_replacing_needs_the_current_base() -> None:
-    story = Story()
-    applied(story.tell(context={"a": 1}))
+def test_replacing_needs_a_base() -> None:
+    story = Story(session=a_session({"a": 1}))
     asked: dict[str, Any] = {"context": {"b": 1}, "merge_strategy": "replace"}
-    assert code_and_field(story.tell(**asked, base_revision=0)) == ("REVISION_CONFLICT", "base_revision")
-    assert applied(story.tell(**asked, base_revision=1)).session.context == {"b": 1}
     with pytest.raises(InvalidParameter) as refused:
         story.tell(**asked)
     assert refused.value.field == "base_revision"
+    assert applied(story.tell(**asked, base_revision=0)).draft.session.context == {"b": 1}
 
 
 # Replace or merge, then append, then agent.
@@ -310,8 +349,9 @@ def test_two_writers_lose_nothing_of_each_other() -> None:
     for base, writer in enumerate(["liaison_health", "liaison_work"]):
         for number in range(3):
             item = {"id": f"{writer}-{number}", "text": "Hello"}
-            applied(story.tell(append={"messages": [item]}, base_revision=0, author=writer))
-            assert isinstance(story.tell(append={"messages": [item]}, base_revision=0, author=writer), Duplicate)
+            sent: dict[str, Any] = {"append": {"messages": [item]}, "author": writer, "message": item["id"]}
+            applied(story.tell(**sent))
+            duplicate(story.tell(**sent, run="the next run"))
         messages: Any = story.session.context["messages"]
         assert len(messages) == 3 * (base + 1)
 
@@ -324,10 +364,12 @@ def test_everything_at_once_is_one_revision() -> None:
             active_agent="liaison_health",
             author="guide",
             idempotency_key="k",
+            message="update 1",
         )
     )
     context = {"topic": "sleep", "messages": [{"id": "m1"}]}
-    assert decision.session == a_session(context, active_agent="liaison_health", revision=1)
+    assert decision.draft.session == a_session(context, active_agent="liaison_health", revision=1)
+    assert decision.draft.canonical.encode() == canonical(context)
     entry = decision.entry
     assert entry.change == {
         "context": {"topic": "sleep"},
@@ -338,10 +380,11 @@ def test_everything_at_once_is_one_revision() -> None:
     assert entry.change_hash == canonical_hash(entry.change)
     assert (entry.revision, entry.idempotency_key, entry.author) == (1, "k", "guide")
     assert (entry.active_agent, entry.context_hash) == ("liaison_health", canonical_hash(context))
-    assert entry.applied_at == decision.session.updated_at == NOW
+    assert entry.applied_at == decision.draft.session.updated_at == NOW
+    assert entry.message == "run/update 1"
 
 
-# No change at all.
+# What changes nothing.
 
 
 @pytest.mark.parametrize(
@@ -360,32 +403,33 @@ def test_everything_at_once_is_one_revision() -> None:
         {"returning": "receipt"},
     ],
 )
-def test_what_changes_nothing_makes_no_revision_unless_it_carries_a_key_or_a_base(asked: dict[str, Any]) -> None:
+def test_what_changes_nothing_is_a_revision_all_the_same(asked: dict[str, Any]) -> None:
+    """Without a row in the ledger nobody could find it again after a crash, and it would be applied late."""
     stored = a_session({"a": 1, "list": [{"id": "m1"}]})
     story = Story(session=stored)
-    decision = story.tell(**asked)
-    assert isinstance(decision, Unchanged)
-    assert decision.session is stored
-    assert not story.known
-    counting: list[dict[str, Any]] = [{"idempotency_key": "k"}, {"base_revision": 0}, {"base_revision": 1}]
-    for count, counts in enumerate(counting, start=1):
-        after = applied(story.tell(**asked, **counts)).session
-        assert after.revision == count
-        assert after.context_hash == stored.context_hash
+    telling: list[dict[str, Any]] = [{}, {"idempotency_key": "k"}, {"base_revision": 2}]
+    for revision, told in enumerate(telling, start=1):
+        decision = applied(story.tell(**asked, **told, message=f"update {revision}"))
+        after = decision.draft.session
+        assert after.revision == decision.entry.revision == revision
+        assert after.context_hash == decision.entry.context_hash == stored.context_hash
+        assert after.active_agent == stored.active_agent
         assert canonical(after.context) == canonical(stored.context)
+        duplicate(story.tell(**asked, **told, message=f"update {revision}", run="the next run"))
+    assert len(story.known) == 3
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, True), (True, 1), (0, False), (1.0, True), ([0], [False]), ("1", 1)])
 def test_values_that_only_python_holds_for_equal_are_a_change(before: Any, after: Any) -> None:
     story = Story(session=a_session({"a": before}))
     decision = applied(story.tell(context={"a": after}))
-    assert canonical(decision.session.context) == canonical({"a": after})
+    assert canonical(decision.draft.session.context) == canonical({"a": after})
 
 
 def test_a_key_of_a_change_that_changed_nothing_is_still_used() -> None:
     story = Story()
     applied(story.tell(active_agent="guide", idempotency_key="k"))
-    assert isinstance(story.tell(active_agent="guide", idempotency_key="k"), Duplicate)
+    duplicate(story.tell(active_agent="guide", idempotency_key="k"))
     conflict = story.tell(active_agent="liaison_health", idempotency_key="k")
     assert code_and_field(conflict) == ("IDEMPOTENCY_CONFLICT", "idempotency_key")
 
@@ -407,53 +451,57 @@ def test_a_context_fits_to_the_exact_byte(fill: str) -> None:
     assert code_and_field(Story(limits=too_small).tell(context=context)) == ("CONTEXT_TOO_LARGE", "context")
     grown = Story(session=a_session({"a": [fill]}), limits=Limits(context_bytes=14 + len(canonical(fill))))
     assert code_and_field(grown.tell(append={"a": ["1234"]}))[0] == "CONTEXT_TOO_LARGE"
-    assert len(canonical(applied(grown.tell(append={"a": ["123"]})).session.context)) == grown.limits.context_bytes
+    assert (
+        len(canonical(applied(grown.tell(append={"a": ["123"]})).draft.session.context)) == grown.limits.context_bytes
+    )
 
 
-@pytest.mark.parametrize("part", ["context", "append"])
-@pytest.mark.parametrize("fill", ["x", "\u00e9", "\U0001f600"])
-def test_a_change_fits_to_the_exact_byte(part: str, fill: str) -> None:
-    asked: dict[str, Any] = {part: {"a": [fill * 40]}}
-    change = {"context": None, "append": None, "active_agent": None, "merge_strategy": "merge"} | asked
-    size = len(canonical(change))
-    applied(Story(limits=Limits(change_bytes=size)).tell(**asked))
-    assert code_and_field(Story(limits=Limits(change_bytes=size - 1)).tell(**asked))[0] == "CONTEXT_TOO_LARGE"
+@pytest.mark.parametrize("size", [1, 500, 128 * KIB, 256 * KIB])
+def test_a_request_fits_to_the_exact_byte(size: int) -> None:
+    check_request_size(size, Limits(change_bytes=size))
+    with pytest.raises(ContextTooLarge) as refused:
+        check_request_size(size + 1, Limits(change_bytes=size))
+    assert refused.value.field == "context"
+    assert str(size) in refused.value.message
+    assert str(size + 1) in refused.value.message
 
 
 def test_the_limits_are_those_of_the_contract_by_default() -> None:
-    assert (LIMITS.context_bytes, LIMITS.change_bytes, LIMITS.nesting) == (256 * KIB, 64 * KIB, 32)
-    frame = len(canonical({"context": {"a": ""}, "append": None, "active_agent": None, "merge_strategy": "merge"}))
-    applied(Story().tell(context={"a": "x" * (64 * KIB - frame)}))
-    assert code_and_field(Story().tell(context={"a": "x" * (64 * KIB - frame + 1)}))[0] == "CONTEXT_TOO_LARGE"
+    assert (LIMITS.context_bytes, LIMITS.change_bytes, LIMITS.nesting) == (256 * KIB, 128 * KIB, 32)
+    check_request_size(128 * KIB, LIMITS)
+    with pytest.raises(ContextTooLarge):
+        check_request_size(128 * KIB + 1, LIMITS)
     almost = {"a": "x" * (256 * KIB - len(b'{"a":"","b":1}'))}
     applied(Story(session=a_session(almost)).tell(context={"b": 1}))
     assert code_and_field(Story(session=a_session(almost)).tell(context={"b": 10}))[0] == "CONTEXT_TOO_LARGE"
 
 
+def test_a_deployment_sets_limits_no_higher_than_a_journey_can_hold() -> None:
+    assert Limits(context_bytes=256 * KIB, change_bytes=256 * KIB, nesting=100) == UPPER_BOUNDS
+    for name, bound in UPPER_BOUNDS.model_dump().items():
+        with pytest.raises(ValidationError):
+            Limits(**{name: bound + 1})
+
+
 @pytest.mark.parametrize("container", [dict, list])
-def test_a_change_is_nested_no_deeper_than_allowed(container: type) -> None:
-    inside = nested(31, container)
-    applied(Story().tell(context={"in": inside}))
-    applied(Story().tell(append={"in": [nested(30, container)]}))
-    check_context({"in": inside}, LIMITS)
-    too_deep = nested(32, container)
-    assert code_and_field(Story().tell(context={"in": too_deep})) == ("INVALID_PARAMETER", "context")
-    assert code_and_field(Story().tell(append={"in": [inside]})) == ("INVALID_PARAMETER", "append")
+def test_a_new_sessions_context_is_nested_no_deeper_than_allowed(container: type) -> None:
+    check_context({"in": nested(31, container)}, LIMITS)
+    too_deep = {"in": nested(32, container)}
     with pytest.raises(InvalidParameter) as refused:
-        check_context({"in": too_deep}, LIMITS)
+        check_context(too_deep, LIMITS)
     assert refused.value.field == "context"
-    applied(Story(limits=Limits(nesting=33)).tell(context={"in": too_deep}))
+    check_context(too_deep, Limits(nesting=33))
 
 
 def test_a_stored_context_over_the_limit_can_still_be_handed_over_and_shrunk() -> None:
     story = Story(session=a_session({"large": "x" * 500, "b": 1}), limits=Limits(context_bytes=100))
-    assert applied(story.tell(active_agent="liaison_health")).session.active_agent == "liaison_health"
+    assert applied(story.tell(active_agent="liaison_health")).draft.session.active_agent == "liaison_health"
     applied(story.tell(active_agent="guide", idempotency_key="k"))
     applied(story.tell(context={"b": 1}, base_revision=2))
     assert code_and_field(story.tell(context={"b": 2}))[0] == "CONTEXT_TOO_LARGE"
     assert code_and_field(story.tell(active_agent="liaison_work", append={"c": []}))[0] == "CONTEXT_TOO_LARGE"
     assert story.session.active_agent == "guide"
-    assert applied(story.tell(context={"large": None})).session.context == {"b": 1}
+    assert applied(story.tell(context={"large": None})).draft.session.context == {"b": 1}
 
 
 def test_a_stored_context_nested_too_deeply_can_still_be_changed_elsewhere() -> None:
@@ -472,7 +520,6 @@ REFUSED: list[dict[str, Any]] = [
     {"context": {}, "merge_strategy": "replace", "base_revision": 0, "idempotency_key": "new"},
     {"append": {"a": [1]}, "active_agent": "liaison_work", "idempotency_key": "new"},
     {"context": {"b": "x" * 500}, "active_agent": "liaison_work", "idempotency_key": "new"},
-    {"context": {"b": nested(40)}, "idempotency_key": "new"},
 ]
 
 
@@ -484,8 +531,9 @@ def test_a_refused_change_leaves_no_trace_for_those_after_it(asked: dict[str, An
     refusal(story.tell(**asked))
     assert story.session == untouched.session
     assert story.known == untouched.known
-    after: dict[str, Any] = {"context": {"a": 3}, "base_revision": 1, "idempotency_key": "new"}
-    assert applied(story.tell(**after)) == applied(untouched.tell(**after))
+    after: dict[str, Any] = {"context": {"a": 3}, "base_revision": 1, "idempotency_key": "new", "message": "after"}
+    one, other = (applied(each.tell(**after)) for each in (story, untouched))
+    assert (one.entry, one.draft.session) == (other.entry, other.draft.session)
 
 
 def test_a_revision_is_one_more_and_time_never_goes_back() -> None:
@@ -495,10 +543,11 @@ def test_a_revision_is_one_more_and_time_never_goes_back() -> None:
     for number, now in enumerate(times):
         story.now = now
         decision = applied(story.tell(context={"a": number}))
-        assert decision.entry.revision == decision.session.revision == 42 + number
-        assert decision.entry.applied_at == decision.session.updated_at
-        assert decision.session.created_at == NOW
-        seen.append(decision.session.updated_at)
+        after = decision.draft.session
+        assert decision.entry.revision == after.revision == 42 + number
+        assert decision.entry.applied_at == after.updated_at
+        assert after.created_at == NOW
+        seen.append(after.updated_at)
     assert seen == [times[0], times[1], times[1], times[3]]
 
 
@@ -539,6 +588,11 @@ def test_whatever_is_sent_the_ledger_tells_what_the_session_is(sent: list[dict[s
     for entry in ledger[-1:]:
         assert entry.active_agent == story.session.active_agent
         assert entry.context_hash == story.session.context_hash
-    for number, asked in enumerate(sent):  # all of it is delivered again
-        decision = story.tell(**asked, message=str(number))
-        assert isinstance(decision, Duplicate) or number not in stood
+    after = story.session
+    for number, asked in enumerate(sent):  # all of it is delivered again, to this run and to the next
+        if number in stood:
+            decision = story.tell(**asked, message=str(number))
+            assert isinstance(decision, Known)
+            assert not decision.duplicate
+            duplicate(story.tell(**asked, message=str(number), run="the next run"))
+    assert story.session is after

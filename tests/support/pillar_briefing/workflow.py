@@ -25,7 +25,7 @@ class PillarBriefingJourney:
         await workflow.wait_condition(lambda: self._reader_is_known or idle_timer.has_expired)
         due_at = self._postponed[1] if self._postponed else briefing.due_at
         wanted = briefing.model_copy(update={"reader": self._reader, "due_at": due_at})
-        return await run_activity(PREPARE, wanted, Prepared, summary="prepare the briefing")
+        return (await run_activity(PREPARE, [wanted], Prepared, summary="prepare the briefing")).value
 
     @workflow.signal
     def name_reader(self, reader: str | None) -> None:

@@ -1,0 +1,374 @@
+"""Decides a batch of messages and stores it in both stores.
+
+Supabase is written first, then the State Surface; no transaction spans both. The activity may die at any point and run
+again: a message whose change is in the ledger already is answered as applied. Nothing is answered before both stores
+hold it, and a decision that writes nothing holds only once the store has confirmed the revision that it was made on.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from pydantic import JsonValue
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.chat_session_cache import SessionCache
+from journeys.chat_session.activities import (
+    Batch,
+    DecidedBatch,
+    KnownChange,
+    Outcome,
+    ReceivedMessage,
+    Refused,
+    SessionSettings,
+    SessionState,
+)
+from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.messages import (
+    InitializeChatSession,
+    JourneyArgument,
+    SignalChatContext,
+    UpdateChatContext,
+)
+from journeys.chat_session.names import ARTIFACT_TYPE, INITIALIZE
+from journeys.chat_session.refusals import Refusal, Refusals
+from journeys.chat_session.rules import (
+    Applied,
+    Change,
+    Decision,
+    Draft,
+    as_known,
+    check_context,
+    check_request_size,
+    decide,
+)
+from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
+from journeys.failures import from_failure
+from journeys.messages import parse, read
+from journeys.state_surface import ProducedBy, StateSurface, SurfaceArtifact
+from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
+
+_ROUNDS: Final = 10
+# The key of revision 0, before the first run ID.
+_CREATION: Final = "initialize/"
+# To decide on a large context takes a while, so other activities get their turn in between.
+_LARGE_CONTEXT_BYTES: Final = 16 * 1024
+_DESCRIPTOR: Final[dict[str, JsonValue]] = {
+    "title": "Chat session",
+    "content": "active agent and shared conversation context",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A message that was parsed: a change, an initialization, or the error that refuses it."""
+
+    received: ReceivedMessage
+    content: Change | InitializeChatSession | JourneyError
+    claimed_tenant: str | None  # None if none can be read
+
+    @property
+    def change(self) -> Change | None:
+        return self.content if isinstance(self.content, Change) else None
+
+
+@dataclass(slots=True)
+class BatchDecider:
+    """Decides one batch for one session."""
+
+    sessions: ChatSessionsSupabase
+    surface: StateSurface
+    cache: SessionCache
+    settings: SessionSettings
+    chat_session_id: str
+    batch: Batch
+    _creation_key: str | None = field(init=False, default=None)
+    _is_known_to_workflow: bool = field(init=False, default=False)
+    _stored_refusals: Refusals = field(init=False, default=Refusals())
+    _refused: Refusals = field(init=False, default=Refusals())  # those that the workflow has refused, until stored
+    _advanced_from: int | None = field(init=False, default=None)
+    _argument_error: JourneyError | None = field(init=False, default=None)
+
+    async def decide(self, payloads: Sequence[bytes]) -> DecidedBatch:
+        """Decide the batch.
+
+        Args:
+            payloads: The workflow's argument if the batch has it, then the data of each message.
+
+        Raises:
+            JourneyError: The stored session cannot be held.
+            ApplicationError: A store is away.
+        """
+        argument = payloads[0] if self.batch.has_argument else None
+        data = payloads[1:] if self.batch.has_argument else payloads
+        messages = [self._parse(*each) for each in zip(self.batch.messages, data, strict=True)]
+        self._stored_refusals = self.batch.refusals
+        self._refused = self.batch.refused
+        draft = await self._find(argument, messages)
+        if draft is None:
+            return self._nothing_there(messages)
+        try:
+            draft, outcomes = await self._settle(draft, messages)
+        except SessionNotFound:
+            self.cache.forget(self.chat_session_id)
+            return self._nothing_there(messages)
+        self.cache.put(draft)
+        return self._report(draft, outcomes)
+
+    # Messages are parsed.
+
+    def _parse(self, received: ReceivedMessage, data: bytes) -> _Message:
+        claimed: str | None = None
+        try:
+            check_request_size(len(data), self.settings.limits)
+            raw = read(data)
+            if isinstance(raw, dict) and isinstance(raw.get("tenant_id"), str):
+                claimed = raw["tenant_id"]
+            if received.kind == "initialize":
+                initialization = parse(InitializeChatSession, raw)
+                self._check_initialization(initialization)
+                return _Message(received, initialization, claimed)
+            model = UpdateChatContext if received.kind == "update" else SignalChatContext
+            request = parse(model, raw, depth=self.settings.limits.nesting)
+        except JourneyError as error:
+            return _Message(received, error, claimed)
+        # Another run may get a retry of an update, so its key does not depend on the run.
+        name = received.identity.partition("/")[2] if received.kind == "update" else received.identity
+        change = Change.of(request, key=request.key(self.chat_session_id, name), identity=received.identity)
+        return _Message(received, change, claimed)
+
+    def _check_initialization(self, request: InitializeChatSession) -> None:
+        request.check(self.chat_session_id, self.batch.at)
+        check_context(request.context, self.settings.limits)
+
+    def _argument_initialization(self, data: bytes) -> InitializeChatSession | None:
+        try:
+            check_request_size(len(data), self.settings.limits)
+            argument = parse(JourneyArgument, read(data))
+            if argument.chat_session_id != self.chat_session_id:
+                raise InvalidParameter("chat_session_id: is not the session of this workflow", field="chat_session_id")
+            if argument.initialization:
+                self._check_initialization(argument.initialization)
+        except JourneyError as error:
+            self._argument_error = InvalidParameter(error.message, field=error.field)
+            return None
+        return argument.initialization
+
+    # The session is found.
+
+    async def _find(self, argument: bytes | None, messages: Sequence[_Message]) -> Draft | None:
+        """The session as stored, created if need be, with the State Surface brought up to it; None if there is none."""
+        initializations = [each.content for each in messages if isinstance(each.content, InitializeChatSession)]
+        if not initializations:  # only the row says who created it
+            draft = self.cache.get(self.chat_session_id, self.batch.revision, self.batch.context_hash)
+            if draft:
+                self._is_known_to_workflow = True
+                return draft
+        stored = await self.sessions.load(self.chat_session_id)
+        if stored is None and self.batch.may_create:
+            first = self._argument_initialization(argument) if argument is not None else None
+            for each in (first, *initializations):
+                if each and stored is None:
+                    stored = await self._create(each)
+        return await self._load(stored) if stored else None
+
+    async def _create(self, request: InitializeChatSession) -> StoredSession:
+        session = request.session(self.batch.at)
+        stored = await self.sessions.create(
+            session, key=request.key, creation_key=f"{_CREATION}{self.batch.first_run_id}"
+        )
+        if stored is None:
+            raise InvalidParameter("the session's idempotency key belongs to another session")
+        await self.surface.register(_as_artifact(stored.session))
+        return stored
+
+    async def _load(self, stored: StoredSession) -> Draft:
+        draft = Draft.of(stored.session)
+        self._creation_key = stored.creation_key
+        known = (stored.session.revision, stored.session.context_hash)
+        self._is_known_to_workflow = known == (self.batch.revision, self.batch.context_hash)
+        if self.batch.revision is None:
+            self._stored_refusals = stored.refusals
+        return await self._sync_state_surface(draft)
+
+    # The messages are decided and stored.
+
+    async def _settle(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
+        try:
+            return await self._decide_and_store(draft, messages)
+        except ApplicationError as failure:
+            error = from_failure(failure)
+            if not failure.non_retryable or error is None:
+                raise
+            if len(messages) == 1:
+                refusal = replace(messages[0], content=error)
+                return await self._decide_and_store(draft, [refusal])
+        # One of them holds what the database refuses: find out which.
+        outcomes: list[Outcome] = []
+        for message in messages:
+            draft, decided = await self._settle(draft, [message])
+            outcomes += decided
+        return draft, outcomes
+
+    async def _decide_and_store(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
+        """Decide messages and store them, again and again if the ledger or the revision says otherwise."""
+        known: dict[str, KnownChange] = {}
+        keys = tuple({each.change.key: None for each in messages if each.change})
+        for _ in range(_ROUNDS):
+            after, decisions, entries = await self._decide_all(draft, messages, known)
+            refusals = self._new_refusals(draft, messages, decisions)
+            found = await self.sessions.write(
+                base=draft.session,
+                keys=tuple(key for key in keys if key not in known),
+                entries=entries,
+                after=after.session,
+                context_text=after.canonical.encode().decode(),
+                refusals=refusals if refusals != self._stored_refusals else None,
+            )
+            if found.revision is None:
+                raise SessionNotFound("the session is gone from the store")
+            if found.written:
+                self._stored_refusals = refusals
+                self._refused = Refusals()
+                if entries:
+                    after = await self._sync_state_surface(after)
+                return after, [self._outcome(*each) for each in zip(messages, decisions, strict=True)]
+            known |= {change.idempotency_key: change for change in found.known}
+            if found.is_elsewhere:
+                self.cache.forget(self.chat_session_id)
+                stored = await self.sessions.load(self.chat_session_id)
+                if stored is None:
+                    raise SessionNotFound("the session is gone from the store")
+                draft = await self._load(stored)
+        raise DatabaseUnavailable("other writers keep changing the session")
+
+    async def _decide_all(
+        self, draft: Draft, messages: Sequence[_Message], known: dict[str, KnownChange]
+    ) -> tuple[Draft, list[Decision | InitializeChatSession], list[LedgerEntry]]:
+        so_far = dict(known)
+        decisions: list[Decision | InitializeChatSession] = []
+        entries: list[LedgerEntry] = []
+        for message in messages:
+            content = message.content
+            if isinstance(content, InitializeChatSession):
+                is_owner = draft.session.is_for(content.tenant_id, content.user_id)
+                decisions.append(content if is_owner else SessionNotFound())
+                continue
+            if isinstance(content, JourneyError):
+                decisions.append(content)
+                continue
+            decision = decide(draft, content, so_far, self.settings.limits, self.batch.at)
+            if isinstance(decision, Applied):
+                draft = decision.draft
+                entries.append(decision.entry)
+                so_far[content.key] = as_known(decision.entry)
+            decisions.append(decision)
+            if draft.canonical.size > _LARGE_CONTEXT_BYTES:
+                await asyncio.sleep(0)
+        return draft, decisions, entries
+
+    def _new_refusals(
+        self, draft: Draft, messages: Sequence[_Message], decisions: Sequence[Decision | InitializeChatSession]
+    ) -> Refusals:
+        """The refusals to store: those of signals of the session's own tenant, or of none that can be read."""
+        refusals = self._stored_refusals.plus(self._refused)
+        for message, decision in zip(messages, decisions, strict=True):
+            own = message.claimed_tenant in (None, draft.session.tenant_id)
+            if own and message.received.kind == "signal" and isinstance(decision, JourneyError):
+                refusal = Refusal(at=self.batch.at, code=decision.code, field=decision.field)
+                refusals = refusals.plus(Refusals(count=1, last=(refusal,)))
+        return refusals
+
+    def _outcome(self, message: _Message, decision: Decision | InitializeChatSession) -> Outcome:
+        if isinstance(decision, JourneyError):
+            return Outcome(refused=_as_refused(decision))
+        if isinstance(decision, InitializeChatSession):
+            created = self._creation_key == f"{_CREATION}{self.batch.first_run_id}"
+            return Outcome(created=created)
+        request = message.change.request if message.change else None
+        returning = request.returning if isinstance(request, UpdateChatContext) else "receipt"
+        if isinstance(decision, Applied):
+            return Outcome(revision=decision.entry.revision, returning=returning)
+        known = decision.known
+        return Outcome(revision=known.revision, known=known, duplicate=decision.duplicate, returning=returning)
+
+    # The State Surface follows.
+
+    async def _sync_state_surface(self, draft: Draft) -> Draft:
+        """Bring the State Surface up to a stored session. If it is ahead, advance the session past it."""
+        while True:
+            artifact = _as_artifact(draft.session)
+            held = await self.surface.update(artifact)
+            if held is None:
+                held = await self.surface.register(artifact)
+            if held <= draft.session.revision:
+                return draft
+            advanced = await self.sessions.advance_past(draft.session, held)
+            if advanced:
+                self._advanced_from = draft.session.revision
+                activity.logger.warning(
+                    "the State Surface was ahead of Supabase: advanced the session past it",
+                    extra={"supabase_revision": draft.session.revision, "state_surface_revision": held},
+                )
+            reread = advanced or await self.sessions.load(self.chat_session_id)
+            if reread is None:
+                raise SessionNotFound("the session is gone from the store")
+            self._is_known_to_workflow = False
+            draft = Draft.of(reread.session)
+
+    # The workflow is told.
+
+    def _nothing_there(self, messages: Sequence[_Message]) -> DecidedBatch:
+        def refusal(message: _Message) -> JourneyError:
+            return message.content if isinstance(message.content, JourneyError) else SessionNotFound()
+
+        return DecidedBatch(
+            outcomes=tuple(Outcome(refused=_as_refused(refusal(message))) for message in messages),
+            settings=self.settings,
+            failure=_as_refused(self._argument_error or SessionNotFound()),
+        )
+
+    def _report(self, draft: Draft, outcomes: Sequence[Outcome]) -> DecidedBatch:
+        session = draft.session
+        expected = self.batch.refusals.plus(self.batch.refused)
+        return DecidedBatch(
+            outcomes=tuple(outcomes),
+            state=SessionState(
+                revision=session.revision,
+                context_hash=session.context_hash,
+                active_agent=session.active_agent,
+                updated_at=session.updated_at,
+            )
+            if self._is_known_to_workflow
+            else None,
+            loaded=None if self._is_known_to_workflow else session,
+            context_bytes=draft.canonical.size,
+            settings=self.settings if self.batch.revision is None else None,
+            refusals=self._stored_refusals if self._stored_refusals != expected else None,
+            advanced_from=self._advanced_from,
+        )
+
+
+def _as_refused(error: JourneyError) -> Refused:
+    return Refused(code=error.code, text=error.message, field=error.field)
+
+
+def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:
+    return SurfaceArtifact.model_construct(
+        artifact_id=session.chat_session_id,
+        tenant_id=session.tenant_id,
+        artifact_type=ARTIFACT_TYPE,
+        lifecycle_state=session.lifecycle_state,
+        produced_by=ProducedBy(intent=INITIALIZE, execution_id=activity.info().workflow_run_id or ""),
+        semantic_descriptor=_DESCRIPTOR,
+        semantic_payload={"active_agent": session.active_agent, "context": session.context},
+        materializations=(
+            {"store": "supabase", "table": "public.chat_sessions", "chat_session_id": session.chat_session_id},
+        ),
+        revision=session.revision,
+        created_at=session.created_at,
+        updated_at=session.updated_at,
+    )

@@ -1,0 +1,23 @@
+"""What became of signals that were refused: their senders cannot be answered."""
+
+from journeys.identifiers import Timestamp
+from journeys.messages import Record
+
+
+class Refusal(Record):
+    """A signal that was refused. Never its text, values or IDs."""
+
+    at: Timestamp
+    code: str
+    field: str
+
+
+class Refusals(Record):
+    """How many signals of the session's tenant were refused, and the last ten."""
+
+    count: int = 0
+    last: tuple[Refusal, ...] = ()
+
+    def plus(self, other: "Refusals") -> "Refusals":
+        """These and later ones."""
+        return Refusals(count=self.count + other.count, last=(*self.last, *other.last)[-10:])

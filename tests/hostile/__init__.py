@@ -1,0 +1,1 @@
+"""Messages that are meant to stop a session, from its owner and from strangers: `make hostile` sends all of them."""
