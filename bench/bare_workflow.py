@@ -17,9 +17,8 @@ class BareChatSession:
     """Answers with the context that it was started with."""
 
     @workflow.init
-    def __init__(self, *arguments: Json) -> None:
+    def __init__(self, argument: Json) -> None:
         """Prepare an answer of the same size as the journey's."""
-        (argument,) = arguments
         self._answer: Json = {
             "artifact_type": "chat_session",
             "chat_session_id": argument["chat_session_id"],
@@ -36,7 +35,7 @@ class BareChatSession:
         self._receipt = {name: value for name, value in self._answer.items() if name != "context"}
 
     @workflow.run
-    async def run(self, *_: Json) -> None:
+    async def run(self, _: Json) -> None:
         await workflow.wait_condition(lambda: False)
 
     @workflow.update

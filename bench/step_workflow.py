@@ -25,12 +25,12 @@ class StepChatSession(BareChatSession):
     """As `bare`, but runs a local activity before it answers."""
 
     @workflow.init
-    def __init__(self, *arguments: Json) -> None:
+    def __init__(self, argument: Json) -> None:
         # The SDK demands this and `run` in the class itself.
-        super().__init__(*arguments)
+        super().__init__(argument)
 
     @workflow.run
-    async def run(self, *_: Json) -> None:
+    async def run(self, _: Json) -> None:
         await workflow.wait_condition(lambda: False)
 
     async def _work(self, message: Json) -> None:

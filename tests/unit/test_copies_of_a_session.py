@@ -75,7 +75,7 @@ def test_a_session_is_cached_once_and_can_be_forgotten() -> None:
 
 def test_the_cache_is_bounded_and_drops_what_was_not_used_for_longest() -> None:
     cache = SessionCache()
-    drafts = [a_draft({"a": "x" * (MIB - 100), "n": number}, session=str(number)) for number in range(20)]
+    drafts = [a_draft({"a": "x" * (MIB // 8 - 100), "n": number}, session=str(number)) for number in range(20)]
 
     def held(draft: Draft) -> bool:
         session = draft.session

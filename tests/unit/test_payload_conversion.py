@@ -151,7 +151,7 @@ def test_a_stored_context_outside_the_limits_still_passes_between_activity_and_j
             session=session,
             context_bytes=7,
             settings=settings,
-            signals=(CarriedMessage(identity="run/1", kind="signal", data=b"{\xff\x00}".decode("latin-1")),),
+            signals=(CarriedMessage(identity="run/1", kind="signal", data=b"{\xff\x00}"),),
             signals_seen=1,
             refusals=refusals,
             created_for=None,
