@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final, TypedDict, TypeVar
 from uuid import uuid4
 
 from pydantic import JsonValue
@@ -36,6 +36,16 @@ Json = dict[str, JsonValue]
 _DIAGNOSIS: Final = timedelta(seconds=1)
 
 
+class _StartOptions(TypedDict):
+    """How a message starts a workflow if no run is open."""
+
+    task_queue: str
+    id_conflict_policy: WorkflowIDConflictPolicy
+    id_reuse_policy: WorkflowIDReusePolicy
+    task_timeout: timedelta
+    static_summary: str
+
+
 class Transport:
     """Sends the messages of one journey. A deadline bounds each call and all its retries."""
 
@@ -53,8 +63,14 @@ class Transport:
         """
         self._client = client
         self._workflow_type = workflow_type
-        self._summary = summary
         self._task_queue = task_queue
+        self._start_options = _StartOptions(
+            task_queue=task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
+            static_summary=summary,
+        )
         self._deadline = deadline
 
     async def call(self, call: Callable[[Deadline], Awaitable[Answer]], *, workflow_id: str | None) -> Answer:
@@ -98,11 +114,7 @@ class Transport:
             self._workflow_type,
             as_json(argument),
             id=workflow_id,
-            task_queue=self._task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            task_timeout=WORKFLOW_TASK_TIMEOUT,
-            static_summary=self._summary,
+            **self._start_options,
         )
         # The SDK also sets a failure on this future, and asyncio logs every exception that nobody has retrieved.
         started = asyncio.ensure_future(start.workflow_handle())
@@ -130,11 +142,7 @@ class Transport:
             self._workflow_type,
             as_json(argument),
             id=workflow_id,
-            task_queue=self._task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            task_timeout=WORKFLOW_TASK_TIMEOUT,
-            static_summary=self._summary,
+            **self._start_options,
             start_signal=name,
             start_signal_args=[as_json(request)],
             rpc_timeout=deadline.left,

@@ -6,22 +6,9 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHandle
 
+from tests.support.artifact import ARTIFACT
 from tests.support.journeys import Journeys, Json, also_replayed
 from tests.support.watching import refusal, runs
-
-ARTIFACT = {
-    "artifact_type",
-    "chat_session_id",
-    "tenant_id",
-    "user_id",
-    "active_agent",
-    "context",
-    "lifecycle_state",
-    "revision",
-    "context_hash",
-    "created_at",
-    "updated_at",
-}
 
 
 def argument_of(journeys: Journeys, request: Json) -> Json:

@@ -13,22 +13,10 @@ from pydantic_core import from_json
 from temporalio.client import ActivityFailureError, WithStartWorkflowOperation, WorkflowExecutionDescription
 from temporalio.common import SearchAttributeKey, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
+from tests.support.artifact import ARTIFACT
 from tests.support.journeys import Journeys, Json, also_replayed, code_of, failed_tasks
 from tests.support.watching import until_refusals
 
-ARTIFACT = {
-    "artifact_type",
-    "chat_session_id",
-    "tenant_id",
-    "user_id",
-    "active_agent",
-    "context",
-    "lifecycle_state",
-    "revision",
-    "context_hash",
-    "created_at",
-    "updated_at",
-}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
