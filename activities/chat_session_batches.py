@@ -284,7 +284,7 @@ class BatchDecider:
 
     def _outcome(self, message: _Message, decision: Decision | InitializeChatSession) -> Outcome:
         if isinstance(decision, JourneyError):
-            return Outcome(refused=_as_refused(decision))
+            return Outcome(refused=Refused.by(decision))
         if isinstance(decision, InitializeChatSession):
             created = self._creation_key == f"{_CREATION}{self.batch.first_run_id}"
             return Outcome(created=created)
@@ -326,9 +326,9 @@ class BatchDecider:
             return message.content if isinstance(message.content, JourneyError) else SessionNotFound()
 
         return DecidedBatch(
-            outcomes=tuple(Outcome(refused=_as_refused(refusal(message))) for message in messages),
+            outcomes=tuple(Outcome(refused=Refused.by(refusal(message))) for message in messages),
             settings=self.settings,
-            failure=_as_refused(self._argument_error or SessionNotFound()),
+            failure=Refused.by(self._argument_error or SessionNotFound()),
         )
 
     def _report(self, draft: Draft, outcomes: Sequence[Outcome]) -> DecidedBatch:
@@ -350,10 +350,6 @@ class BatchDecider:
             refusals=self._stored_refusals if self._stored_refusals != expected else None,
             advanced_from=self._advanced_from,
         )
-
-
-def _as_refused(error: JourneyError) -> Refused:
-    return Refused(code=error.code, text=error.message, field=error.field)
 
 
 def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:

@@ -42,11 +42,6 @@ ERRORS: Final[dict[str, type[JourneyError]]] = {}
 """The error classes by code."""
 
 
-def error_of(code: str, message: str, *, field: str = "") -> JourneyError:
-    """The error with this code."""
-    return ERRORS[code](message, field=field)
-
-
 class InvalidParameter(JourneyError):  # noqa: N818 - named as the contract's code
     """The request does not fit the contract."""
 

@@ -53,7 +53,7 @@ from journeys.chat_session.names import GET, INITIALIZE, JOURNEY_ID, LOAD, UPDAT
 from journeys.chat_session.refusals import Refusal, Refusals
 from journeys.chat_session.rules import check_request_size
 from journeys.chat_session.session import ChatSessionReceipt, Context
-from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError, error_of
+from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
 from journeys.failures import as_failure, from_failure
 from journeys.identifiers import timestamp
 from journeys.messages import JSON_ENCODING, check_form, parse_only
@@ -143,7 +143,7 @@ class ChatSessionJourney:
             self._is_cancelled = True
             await serving
         if self._failure:
-            raise as_failure(error_of(self._failure.code, self._failure.text, field=self._failure.field))
+            raise as_failure(self._failure.error)
         if not self._has_ended:
             workflow.continue_as_new(args=self._state_to_carry())
 
@@ -250,7 +250,7 @@ class ChatSessionJourney:
         assert message.outcome is not None
         outcome = await message.outcome
         if refused := outcome.refused:
-            raise as_failure(error_of(refused.code, refused.text, field=refused.field))
+            raise as_failure(refused.error)
         return outcome
 
     def _put(self, message: _Message) -> None:
@@ -268,8 +268,7 @@ class ChatSessionJourney:
 
     async def _serve(self) -> None:
         if not is_session_id(self._chat_session_id) or workflow.info().workflow_id == self._chat_session_id:
-            error = _wrong_workflow_id()
-            self._failure = Refused(code=error.code, text=error.message, field=error.field)
+            self._failure = Refused.by(_wrong_workflow_id())
             await self._refuse_all(self._failure)
             return
         if self._session is None:
@@ -313,7 +312,7 @@ class ChatSessionJourney:
             self._budget.begin_task()
         self._adopt(messages, result.value)
         if self._failure:
-            await self._refuse_all(Refused(code=SessionNotFound.code, text=SessionNotFound().message))
+            await self._refuse_all(Refused.by(SessionNotFound()))
             return
         self._answer()
         self._more_waits = not result.ended_task and self._has_work
@@ -381,7 +380,7 @@ class ChatSessionJourney:
                 }
             )
         else:
-            self._failure = decided.failure or Refused(code=SessionNotFound.code, text=SessionNotFound().message)
+            self._failure = decided.failure or Refused.by(SessionNotFound())
         self._context_bytes = decided.context_bytes
 
     def _answer(self) -> None:
@@ -451,7 +450,7 @@ class ChatSessionJourney:
     async def _refuse_batch(self, messages: Sequence[_Message], failure: ApplicationError) -> None:
         """Refuse messages that the stores cannot take now; without a session, the run is over."""
         error = from_failure(failure) or InvalidParameter("the stores cannot take the message")
-        refused = Refused(code=error.code, text=error.message, field=error.field)
+        refused = Refused.by(error)
         for message in messages:
             if message.outcome:
                 self._decided.append((message, Outcome(refused=refused)))

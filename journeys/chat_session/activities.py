@@ -1,13 +1,14 @@
 """What the chat session's workflow and its activities send each other."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import ChatSessionArtifact, Revision
+from journeys.errors import ERRORS, JourneyError
 from journeys.identifiers import Timestamp
 from journeys.messages import Record
 
@@ -88,6 +89,16 @@ class Refused(Record):
     code: str
     text: str
     field: str = ""
+
+    @classmethod
+    def by(cls, error: JourneyError) -> Self:
+        """The refusal with this error."""
+        return cls(code=error.code, text=error.message, field=error.field)
+
+    @property
+    def error(self) -> JourneyError:
+        """The error that a caller gets."""
+        return ERRORS[self.code](self.text, field=self.field)
 
 
 # Every acknowledged update has an outcome in its history, so a field with its usual value is left out.
