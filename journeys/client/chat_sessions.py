@@ -151,29 +151,18 @@ class ChatSessions:
         update_id = f"{INITIALIZE}/{uuid4()}"
 
         to = workflow_id(chat_session_id)
-        is_retry = is_crowded = False
+        is_retry = False
 
         async def send(deadline: Deadline) -> Json:
-            nonlocal is_retry, is_crowded
-            # Ten updates of a session may be under way. If more callers initialize it at once, the others read what the
-            # ten have made of it: an update-with-start that the server refuses disturbs those under way.
-            if is_crowded and (found := await self._read_initialized(request, chat_session_id, deadline)):
+            nonlocal is_retry
+            # Ten updates of a session may wait. If more callers initialize it at once, the server turns the others
+            # away, and each time it aborts some of the ten. So a retry first reads what the ten have made of it.
+            if is_retry and (found := await self._read_initialized(request, chat_session_id, update_id, deadline)):
                 return found
-            try:
-                answer = None
-                if is_retry:
-                    answer = await self._transport.update(
-                        INITIALIZE, request, workflow_id=to, update_id=update_id, deadline=deadline
-                    )
-                is_retry = True
-                if answer is None:
-                    answer = await self._transport.update_with_start(
-                        INITIALIZE, request, workflow_id=to, argument=argument, update_id=update_id, deadline=deadline
-                    )
-            except RPCError as failure:
-                is_crowded = is_crowded or failure.status is RPCStatusCode.RESOURCE_EXHAUSTED
-                raise
-            return answer
+            is_retry = True
+            return await self._transport.update_with_start(
+                INITIALIZE, request, workflow_id=to, argument=argument, update_id=update_id, deadline=deadline
+            )
 
         answer = await self._transport.call(send, workflow_id=to)
         return InitializedChatSession.model_validate(answer)
@@ -317,17 +306,27 @@ class ChatSessions:
                 return entries
 
     async def _read_initialized(
-        self, request: InitializeChatSession, chat_session_id: str, deadline: Deadline
+        self, request: InitializeChatSession, chat_session_id: str, update_id: str, deadline: Deadline
     ) -> Json | None:
-        """The session as its journey shows it, which both stores hold; None if the journey does not show it yet."""
+        """The session as its journey shows it, which both stores hold; None if it is not loaded, or no run is open.
+
+        Raises:
+            WorkflowUpdateFailedError: The journey has refused this update.
+            RPCError: Too many queries wait.
+            TimeoutError: There was no answer in time.
+        """
+        to = workflow_id(chat_session_id)
         wanted = GetChatSession(tenant_id=request.tenant_id, user_id=request.user_id)
         try:
-            seen = await self._transport.query(
-                GET, wanted, workflow_id=workflow_id(chat_session_id), timeout=min(deadline.left, QUERY_ATTEMPT)
-            )
-        except (WorkflowQueryFailedError, WorkflowQueryRejectedError, RPCError, TimeoutError):
+            seen = await self._transport.query(GET, wanted, workflow_id=to, timeout=min(deadline.left, QUERY_ATTEMPT))
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
             return None
-        return seen | {"created": False}
+        except RPCError as failure:
+            if failure.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+        # The run may have taken this update although its sender was turned away: then the answer is the update's.
+        return await self._transport.poll_update(to, update_id, deadline) or seen | {"created": False}
 
     async def _check_stored(self, argument: JourneyArgument, deadline: Deadline) -> None:
         """Check that there is a session to resume, so that a made-up ID starts no run.

@@ -31,6 +31,9 @@ _TRANSIENT: Final = frozenset(
 )
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
+# If too many updates of a session wait, the server turns the next one away, and aborts some of those (UNAVAILABLE). So
+# senders that come back at once would abort each other for ever.
+_LEAST_PAUSE: Final = {RPCStatusCode.RESOURCE_EXHAUSTED: 1.0, RPCStatusCode.UNAVAILABLE: 0.25}
 
 
 class DeadlinePassed(Exception):  # noqa: N818 - callers replace it with an error that says why
@@ -83,7 +86,8 @@ class Deadline:
                     raise EngineUnavailable(
                         f"Temporal refuses the call: {error.status.name}: {error.message}"
                     ) from None
+                pause = max(pause, _LEAST_PAUSE.get(error.status, 0))
             if self.left.total_seconds() <= pause:
                 raise DeadlinePassed
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads retries
+            await asyncio.sleep(pause * random.uniform(0.25, 1))  # noqa: S311 - spreads retries
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -25,6 +25,7 @@ from temporalio.common import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.client.deadline import Deadline, DeadlinePassed
+from journeys.client.single_attempts import with_single_attempts
 from journeys.errors import DatabaseUnavailable, EngineUnavailable, JourneyError
 from journeys.failures import from_failure
 from journeys.messages import Request
@@ -61,7 +62,7 @@ class Transport:
             task_queue: The task queue that the journey's workers poll.
             deadline: The deadline of each call.
         """
-        self._client = client
+        self._client = with_single_attempts(client)
         self._workflow_type = workflow_type
         self._task_queue = task_queue
         self._start_options = _StartOptions(
@@ -122,6 +123,18 @@ class Transport:
         answer: Json = await self._client.execute_update_with_start_workflow(
             name, as_json(request), start_workflow_operation=start, id=update_id, rpc_timeout=deadline.left
         )
+        return answer
+
+    async def poll_update(self, workflow_id: str, update_id: str, deadline: Deadline) -> Json | None:
+        """The answer of an update that the workflow's first run has taken; None if it has not taken it."""
+        described = await self._handle(workflow_id).describe(rpc_timeout=deadline.left)
+        update = self._handle(workflow_id).get_update_handle(update_id, workflow_run_id=described.raw_info.first_run_id)
+        try:
+            answer: Json = await update.result(rpc_timeout=deadline.left)
+        except RPCError as failure:
+            if failure.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
         return answer
 
     async def signal(self, name: str, request: Request, *, workflow_id: str, deadline: Deadline) -> bool:

@@ -12,9 +12,9 @@ from tests.support.worker_processes import worker_environment, worker_process
 CONTEXT_BYTES = 64 * 1024
 SESSIONS = 64
 
-# 13 are what such a context takes as Python's objects, and the SDK's core as the start, the update and the activity.
-# The arguments would be three more, and the activation that brought them eight.
-COPIES = 14.5
+# Seven are what the SDK's core keeps of the start, the update and the activity, and the journey of the context. The
+# arguments would be three more, the context as Python's objects seven, and the activation that brought them eight.
+COPIES = 9
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is read from /proc")

@@ -14,7 +14,7 @@ Fix: in case 1, leave the query unanswered; the server asks again after the work
 Upstream: no public issue about queries found. sdk-python issues 1578 and 1881 report other cases in which a replay
     delivers a local activity's result in another order.
 Delete it when: the test passes without it.
-Test: `tests/promises/test_replay_safe_queries.py`.
+Test: `tests/promises/test_replay_safe_queries.py`; for an old state in memory, `tests/promises/test_many_processes.py`.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ class _ReplaySafeQueries(BridgeWorker):
         # Runs that were replayed and perhaps have had no workflow task since. The value is the length of the history
         # after the first new events, and 0 before them.
         self._replayed: Final[dict[str, int]] = {}
+        self._lengths: Final[dict[str, int]] = {}  # of the history that each run in memory has been told of
         self._postponing: Final[set[asyncio.Task[None]]] = set()
 
     async def poll_workflow_activation(self) -> WorkflowActivation:
@@ -48,7 +49,9 @@ class _ReplaySafeQueries(BridgeWorker):
                 self._observe(activation)
                 return activation
             if any(map(_is_lone_query, activation.jobs)):
-                if self._replayed.pop(run_id, 0):
+                # It may also bring the beginning of a workflow task without any event that concerns the workflow.
+                is_ahead = activation.history_length > self._lengths.get(run_id, 0)
+                if self._replayed.pop(run_id, 0) or is_ahead:
                     self.request_workflow_eviction(run_id)  # the core evicts the run after the answer
                 return activation
             if self._running[run_id] <= 0:
@@ -65,8 +68,10 @@ class _ReplaySafeQueries(BridgeWorker):
                 self._running[run_id] -= 1
             elif job.HasField("remove_from_cache"):
                 del self._running[run_id]
+                self._lengths.pop(run_id, None)
                 self._replayed.pop(run_id, None)
                 return
+        self._lengths[run_id] = activation.history_length
         if activation.is_replaying:
             self._replayed[run_id] = 0
         elif run_id in self._replayed:
