@@ -119,7 +119,8 @@ async def test_concurrent_starters_in_python_share_one_session(journeys: Journey
         assert [each.created for each in told].count(True) == 1
         await check_one(journeys, request, [as_json(each) for each in told])
         # Each caller's update has an ID of its own: Temporal answers a known one without asking who asks.
-        assert await count_accepted_updates(journeys, request) == STARTERS
+        # Those that are turned away, because ten wait, read the session instead.
+        assert 1 < await count_accepted_updates(journeys, request) <= STARTERS
 
 
 @also_replayed

@@ -4,16 +4,14 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any, cast
-from uuid import NAMESPACE_URL, UUID, uuid5
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 import rfc8785
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from temporalio.client import Client
 
-from journeys import ChatSessions
 from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.keys import is_session_id, session_id, session_key, update_key
 from journeys.chat_session.messages import InitializeChatSession, SignalChatContext, UpdateChatContext
@@ -139,79 +137,6 @@ def test_the_vectors_explain_themselves() -> None:
         assert all(isinstance(line, str) and line for line in lines)
     for part in (SESSIONS, UPDATES, CALLERS):
         assert len({case["name"] for case in part}) == len(part)
-
-
-# What the starter sends.
-
-
-class _Recorder:
-    """Stands for a Temporal client, and remembers under which ID an update would have been sent."""
-
-    def __init__(self) -> None:
-        self.update_ids: list[str] = []
-        self.sent: list[Any] = []
-
-    def get_workflow_handle(self, _workflow_id: str) -> "_Recorder":
-        return self
-
-    async def execute_update(self, _name: str, sent: Any, *, id: str, **_options: Any) -> dict[str, Any]:  # noqa: A002
-        return self._answer(sent, id)
-
-    async def execute_update_with_start_workflow(
-        self,
-        _name: str,
-        sent: Any,
-        *,
-        id: str,  # noqa: A002
-        **_options: Any,
-    ) -> dict[str, Any]:
-        return self._answer(sent, id)
-
-    def _answer(self, sent: Any, update_id: str) -> dict[str, Any]:
-        self.update_ids.append(update_id)
-        self.sent.append(sent)
-        now = datetime.now(UTC).isoformat()
-        return {
-            "chat_session_id": SESSION,
-            "tenant_id": "acme",
-            "user_id": "ada",
-            "active_agent": "guide",
-            "context": {},
-            "revision": 1,
-            "context_hash": hashed("{}"),
-            "created_at": now,
-            "updated_at": now,
-            "applied_revision": 1,
-            "duplicate": False,
-            "created": False,
-        }
-
-
-async def test_every_call_of_the_starter_has_an_update_id_of_its_own() -> None:
-    """Temporal answers a known update ID from its first result, whoever asks: the ledger knows a repetition."""
-    recorder = _Recorder()
-    starter = ChatSessions(cast("Client", recorder))
-    for _ in range(2):
-        await starter.initialize(tenant_id="acme", user_id="ada", requested_at="2026-01-27T10:05:12Z")
-        await starter.update_context(SESSION, tenant_id="acme", active_agent="guide", idempotency_key="k")
-        await starter.update_context(SESSION, tenant_id="acme", active_agent="guide", base_revision=0)
-        await starter.update_context(SESSION, tenant_id="acme", active_agent="guide")
-    assert len(set(recorder.update_ids)) == 8
-    for number, update_id in enumerate(recorder.update_ids):
-        intent, _, call = update_id.partition("/")
-        assert intent == ("update_chat_context" if number % 4 else "initialize_chat_session")
-        assert (str(UUID(call)), UUID(call).version) == (call, 4)
-
-
-async def test_nulls_in_a_patch_reach_the_journey() -> None:
-    recorder = _Recorder()
-    patch: dict[str, Any] = {"draft": None, "mood": {"since": None}}
-    await ChatSessions(cast("Client", recorder)).update_context(
-        SESSION, tenant_id="acme", context=patch, append={"messages": [None]}, author=None
-    )
-    assert recorder.sent[0]["context"] == patch
-    assert recorder.sent[0]["append"] == {"messages": [None]}
-    assert "author" not in recorder.sent[0]
 
 
 # Session keys.
