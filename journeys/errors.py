@@ -9,14 +9,17 @@
   * SessionNotFound, ContextTooLarge: `journeys.chat_session.errors`
 
 A request that fails with one of these errors has changed nothing. There is one exception: after `DatabaseUnavailable`
-or `EngineUnavailable`, a change that was accepted may still be applied.
+or `EngineUnavailable`, a change that was accepted may still be applied. Their attribute `outcome` says whether it was.
 
 The `code` of an error is the type of Temporal's application error. Its `field` names the field of the request that is
 at fault, or is "" if no single field is. To define an error of its own, a journey subclasses `JourneyError` with a
 `code`; Temporal then carries it like the others.
 """
 
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
+
+Acceptance = Literal["accepted", "not accepted", "unknown"]
+"""Whether a change was accepted: it will be judged; it was not taken; or nobody can tell."""
 
 
 class JourneyError(Exception):
@@ -60,13 +63,26 @@ class IdempotencyConflict(JourneyError):  # noqa: N818
     code = "IDEMPOTENCY_CONFLICT"
 
 
-class DatabaseUnavailable(JourneyError):  # noqa: N818
+class _Unavailable(JourneyError):  # noqa: N818
+    """Something that the call needs is away.
+
+    Attributes:
+        outcome: Whether the change that was sent is accepted. If it is, do not send it again without its
+            `idempotency_key`; if that is unknown, send it again under the same key.
+    """
+
+    def __init__(self, message: str, *, field: str = "", outcome: Acceptance = "unknown") -> None:
+        super().__init__(message, field=field)
+        self.outcome: Acceptance = outcome
+
+
+class DatabaseUnavailable(_Unavailable):
     """A store cannot be reached now. An accepted change waits for it; any other request can be sent again."""
 
     code = "DATABASE_UNAVAILABLE"
 
 
-class EngineUnavailable(JourneyError):  # noqa: N818
+class EngineUnavailable(_Unavailable):
     """Temporal or a worker cannot be reached now. The same request can be sent again."""
 
     code = "ENGINE_UNAVAILABLE"

@@ -24,12 +24,14 @@ REGULAR_RETRIES: Final = RetryPolicy(
 )
 """There is no maximum of attempts: a write waits for the end of an outage."""
 
-QUERY_ATTEMPT: Final = timedelta(seconds=2)
+QUERY_HEAD_START: Final = timedelta(milliseconds=30)
 """How long a caller waits for a journey's answer before it reads the store.
 
-A journey that is changed without a pause has no time for queries. The store holds every acknowledged change. This is
-longer than an attempt of a local activity, so that a read does not overtake a write.
+A journey that is changed without a pause has no time for queries. The store holds every acknowledged change.
 """
+
+QUERY_ATTEMPT: Final = timedelta(seconds=2)
+"""How long a caller waits for a journey's answer that only the journey can give."""
 
 READ_ATTEMPT: Final = timedelta(seconds=5)
 READ_ATTEMPTS: Final = 3

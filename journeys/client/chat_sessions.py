@@ -31,12 +31,13 @@ from journeys.chat_session.names import GET, HISTORY, INITIALIZE, JOURNEY_ID, UP
 from journeys.chat_session.session import LedgerEntry
 from journeys.client.connection import connect
 from journeys.client.deadline import Deadline
+from journeys.client.read_revisions import ReadRevisions
 from journeys.client.settings import ClientSettings, read_settings
 from journeys.client.transport import Json, Transport
 from journeys.errors import DatabaseUnavailable, EngineUnavailable
 from journeys.failures import from_query_failure
 from journeys.messages import RequestType, parse
-from journeys.retry_policies import QUERY_ATTEMPT
+from journeys.retry_policies import QUERY_ATTEMPT, QUERY_HEAD_START
 from journeys.search_attributes import TENANT_ID, USER_ID
 
 _SUMMARY: Final = "Chat session"
@@ -92,6 +93,7 @@ class ChatSessions:
             task_queue=task_queue or settings.task_queue,
             deadline=deadline or timedelta(seconds=settings.deadline_seconds),
         )
+        self._read_revisions = ReadRevisions()
 
     @classmethod
     async def connect(cls, *, task_queue: str | None = None, deadline: timedelta | None = None) -> Self:
@@ -164,7 +166,7 @@ class ChatSessions:
                 INITIALIZE, request, workflow_id=to, argument=argument, update_id=update_id, deadline=deadline
             )
 
-        answer = await self._transport.call(send, workflow_id=to)
+        answer = await self._transport.call(send, workflow_id=to, update_id=update_id)
         return InitializedChatSession.model_validate(answer)
 
     async def get(
@@ -183,22 +185,34 @@ class ChatSessions:
         request = _build_request(GetChatSession, tenant_id=tenant_id, user_id=user_id, chat_session_id=chat_session_id)
 
         async def ask(deadline: Deadline) -> Json:
-            if chat_session_id is None:
-                return await self._transport.read(GET, request, deadline)
-            try:
-                return await self._transport.query(
-                    GET, request, workflow_id=workflow_id(chat_session_id), timeout=min(deadline.left, QUERY_ATTEMPT)
-                )
-            except (WorkflowQueryRejectedError, RPCError, TimeoutError):
-                return await self._transport.read(GET, request, deadline)
-            except WorkflowQueryFailedError as failure:
-                error = from_query_failure(str(failure))
-                if isinstance(error, DatabaseUnavailable):  # the session is not loaded yet: ask the store
-                    return await self._transport.read(GET, request, deadline)
-                raise error or EngineUnavailable("the journey cannot be queried") from None
+            live = await self._read_live(request, deadline)
+            return live or await self._transport.read(GET, request, chat_session_id, deadline)
 
-        asked = chat_session_id and workflow_id(chat_session_id)
-        return ChatSessionView.model_validate(await self._transport.call(ask, workflow_id=asked))
+        view = ChatSessionView.model_validate(await self._transport.call(ask))
+        self._read_revisions.add(view.chat_session_id, view.revision)
+        return view
+
+    async def _read_live(self, request: GetChatSession, deadline: Deadline) -> Json | None:
+        """The session as its journey shows it; None if no run is open, or if the store is to be asked instead."""
+        if request.chat_session_id is None:
+            return None
+        try:
+            live = await self._transport.query(
+                GET,
+                request,
+                workflow_id=workflow_id(request.chat_session_id),
+                timeout=min(deadline.left, QUERY_HEAD_START),
+            )
+        except (WorkflowQueryRejectedError, RPCError, TimeoutError):
+            return None
+        except WorkflowQueryFailedError as failure:
+            error = from_query_failure(str(failure))
+            if isinstance(error, DatabaseUnavailable):  # the session is not loaded yet
+                return None
+            raise error or EngineUnavailable("the journey cannot be queried") from None
+        revision = live["revision"]
+        assert isinstance(revision, int)
+        return live if self._read_revisions.is_current(request.chat_session_id, revision) else None
 
     @overload
     async def update_context(
@@ -246,7 +260,7 @@ class ChatSessions:
                 )
             return answer
 
-        answer = await self._transport.call(send, workflow_id=to)
+        answer = await self._transport.call(send, workflow_id=to, update_id=update_id)
         return (UpdatedChatSession if returning == "artifact" else UpdateReceipt).model_validate(answer)
 
     async def signal_context(self, chat_session_id: str, **change: Unpack[ContextChange]) -> None:
@@ -299,8 +313,8 @@ class ChatSessions:
                 after_revision=entries[-1].revision if entries else after_revision,
                 limit=limit - len(entries),
             )
-            read = partial(self._transport.read, HISTORY, request)
-            page = ChatSessionHistory.model_validate(await self._transport.call(read, workflow_id=None))
+            read = partial(self._transport.read, HISTORY, request, chat_session_id)
+            page = ChatSessionHistory.model_validate(await self._transport.call(read))
             entries += page.entries
             if page.complete or len(entries) >= limit:
                 return entries
@@ -339,7 +353,7 @@ class ChatSessions:
         request = GetChatSession(
             tenant_id=argument.tenant_id, user_id=argument.user_id, chat_session_id=argument.chat_session_id
         )
-        await self._transport.read(GET, request, deadline)
+        await self._transport.read(GET, request, argument.chat_session_id, deadline)
 
     async def _last_run_served(self, argument: JourneyArgument, deadline: Deadline) -> bool:
         """Whether the last run served this tenant and user until it completed. This costs much less than a read."""

@@ -84,7 +84,8 @@ class Deadline:
             except RPCError as error:
                 if error.status not in _TRANSIENT:
                     raise EngineUnavailable(
-                        f"Temporal refuses the call: {error.status.name}: {error.message}"
+                        f"Temporal refuses the call: {error.status.name}: {error.message}",
+                        outcome="not accepted" if pause == _FIRST_PAUSE else "unknown",
                     ) from None
                 pause = max(pause, _LEAST_PAUSE.get(error.status, 0))
             if self.left.total_seconds() <= pause:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import Final, TypedDict, TypeVar
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TypedDict, TypeVar
 from uuid import uuid4
 
 from pydantic import JsonValue
+from temporalio.api.workflowservice.v1 import DeleteActivityExecutionRequest
 from temporalio.client import (
     ActivityFailureError,
     Client,
@@ -25,16 +27,15 @@ from temporalio.common import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.client.deadline import Deadline, DeadlinePassed
+from journeys.client.delays import DelayedCall
 from journeys.client.single_attempts import with_single_attempts
-from journeys.errors import DatabaseUnavailable, EngineUnavailable, JourneyError
+from journeys.errors import DatabaseUnavailable, EngineUnavailable
 from journeys.failures import from_failure
 from journeys.messages import Request
 from journeys.retry_policies import READ_ATTEMPT, READ_RETRIES, WORKFLOW_TASK_TIMEOUT
 
 Answer = TypeVar("Answer")
 Json = dict[str, JsonValue]
-
-_DIAGNOSIS: Final = timedelta(seconds=1)
 
 
 class _StartOptions(TypedDict):
@@ -74,24 +75,44 @@ class Transport:
         )
         self._deadline = deadline
 
-    async def call(self, call: Callable[[Deadline], Awaitable[Answer]], *, workflow_id: str | None) -> Answer:
+    async def call(
+        self,
+        call: Callable[[Deadline], Awaitable[Answer]],
+        *,
+        workflow_id: str | None = None,
+        update_id: str | None = None,
+    ) -> Answer:
         """Make a call within the deadline, and repeat it as long as its errors are transient.
 
         Args:
             call: Makes the call, with the same IDs at every attempt.
-            workflow_id: The workflow that the call waits for, if any. If the deadline passes, the error says whether
-                this workflow waits for a store.
+            workflow_id: The workflow that the call waits for; None for a read.
+            update_id: The ID of the update that the call sends, if it sends one.
 
         Raises:
             JourneyError: The call failed, or the deadline passed.
         """
+        began = datetime.now(UTC)
         try:
             return await Deadline(self._deadline).keep_trying(call)
-        except (WorkflowUpdateFailedError, ActivityFailureError) as failure:
+        except WorkflowUpdateFailedError as failure:
+            raise from_failure(failure) or EngineUnavailable("the update failed") from None
+        except ActivityFailureError as failure:
             error = from_failure(failure)
-            raise error or EngineUnavailable("no worker answered in time; is a worker running?") from None
+            if isinstance(error, DatabaseUnavailable):  # of a read
+                raise DatabaseUnavailable(error.message, outcome="not accepted") from None
+            if error:
+                raise error from None
         except DeadlinePassed:
-            raise await self._explain_delay(workflow_id) from None
+            pass
+        delayed = DelayedCall(
+            self._client,
+            task_queue=self._task_queue,
+            began=began,
+            workflow_id=workflow_id,
+            update_id=update_id,
+        )
+        raise await delayed.explain()
 
     async def update(
         self, name: str, request: Request, *, workflow_id: str, update_id: str, deadline: Deadline
@@ -185,12 +206,20 @@ class Transport:
                 raise
             return None
 
-    async def read(self, activity: str, request: Request, deadline: Deadline) -> Json:
-        """Run an activity that reads, as a standalone activity: without a workflow."""
+    async def read(self, activity: str, request: Request, subject: str | None, deadline: Deadline) -> Json:
+        """Run an activity that reads, as a standalone activity: without a workflow.
+
+        Args:
+            activity: The activity's name.
+            request: What it takes.
+            subject: The ID of what is read, for the activity's ID.
+            deadline: The deadline of the call.
+        """
+        activity_id = f"{activity}/{subject or '-'}/{uuid4()}"
         answer: Json = await self._client.execute_activity(
             activity,
             as_json(request),
-            id=f"{activity}/{uuid4()}",
+            id=activity_id,
             task_queue=self._task_queue,
             schedule_to_close_timeout=max(deadline.left, timedelta(milliseconds=1)),
             start_to_close_timeout=READ_ATTEMPT,
@@ -198,26 +227,16 @@ class Transport:
             id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
             rpc_timeout=deadline.left,
         )
+        # Temporal would keep what was read until the namespace's retention has passed.
+        with suppress(RPCError, RPCTimeoutOrCancelledError):
+            await self._client.workflow_service.delete_activity_execution(
+                DeleteActivityExecutionRequest(namespace=self._client.namespace, activity_id=activity_id),
+                timeout=deadline.left,
+            )
         return answer
 
     def _handle(self, workflow_id: str) -> WorkflowHandle[object, object]:
         return self._client.get_workflow_handle(workflow_id)
-
-    async def _explain_delay(self, workflow_id: str | None) -> JourneyError:
-        late = EngineUnavailable("no answer in time; is Temporal reachable and a worker running?")
-        if workflow_id is None:
-            return late
-        try:
-            async with asyncio.timeout(_DIAGNOSIS.total_seconds()):
-                described = await self._handle(workflow_id).describe()
-        except (TimeoutError, RuntimeError, RPCError, RPCTimeoutOrCancelledError):
-            return late
-        for pending in described.raw_description.pending_activities:
-            if pending.last_failure.application_failure_info.type == DatabaseUnavailable.code:
-                return DatabaseUnavailable(
-                    "the journey waits for a store; it applies the changes that it has accepted when the store is back"
-                )
-        return late
 
 
 def as_json(request: Request) -> Json:

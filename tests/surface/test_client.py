@@ -442,7 +442,7 @@ async def test_a_passing_refusal_is_retried_under_the_same_update_id(journeys: J
 async def test_nulls_in_a_patch_reach_the_journey(journeys: Journeys) -> None:
     sessions, tenant = journeys.sessions, journeys.tenant_id
     async with journeys.worker():
-        context = {"draft": "x", "mood": {"since": 1, "name": "calm"}}
+        context: dict[str, Any] = {"draft": "x", "mood": {"since": 1, "name": "calm"}}
         session = await sessions.initialize(tenant_id=tenant, user_id="ada", context=context)
         updated = await sessions.update_context(
             session.chat_session_id,

@@ -1,0 +1,101 @@
+"""A caller who gets no answer in time is told why, and whether the change was accepted."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from journeys import ChatSessions
+from journeys.chat_session.names import GET
+from journeys.errors import DatabaseUnavailable, EngineUnavailable
+from tests.support.journeys import Journeys
+from tests.support.polling import eventually
+from tests.support.tcp_proxy import ProxiedStores
+from tests.support.watching import until_revision
+
+# More than the server holds of one session.
+CALLERS = 15
+
+
+def hasty(journeys: Journeys, *, task_queue: str | None = None, seconds: float = 0.5) -> ChatSessions:
+    return ChatSessions(
+        journeys.client, task_queue=task_queue or journeys.task_queue, deadline=timedelta(seconds=seconds)
+    )
+
+
+async def create_and_leave(journeys: Journeys) -> str:
+    """A live session without a worker."""
+    async with journeys.worker():
+        return await journeys.create_session()
+
+
+async def test_a_task_queue_that_nobody_polls_is_named(journeys: Journeys) -> None:
+    queue = f"nobody-{uuid4()}"
+    sessions = hasty(journeys, task_queue=queue)
+    with pytest.raises(EngineUnavailable, match=f"nobody polls task queue '{queue}'") as reading:
+        await sessions.get(str(uuid4()), tenant_id=journeys.tenant_id)
+    assert reading.value.outcome == "not accepted"
+    with pytest.raises(EngineUnavailable, match=f"nobody polls task queue '{queue}'") as changing:
+        await sessions.update_context(str(uuid4()), tenant_id=journeys.tenant_id, context={"a": 1})
+    assert changing.value.outcome == "not accepted"
+    with pytest.raises(EngineUnavailable, match=f"nobody polls task queue '{queue}'") as initializing:
+        await sessions.initialize(tenant_id=journeys.tenant_id, user_id="ada")
+    assert initializing.value.outcome == "unknown"
+
+
+async def test_the_task_queue_that_a_journey_waits_on_is_named(journeys: Journeys) -> None:
+    session = await create_and_leave(journeys)
+    elsewhere = hasty(journeys, task_queue=f"elsewhere-{uuid4()}")
+    with pytest.raises(EngineUnavailable, match=f"waits on task queue '{journeys.task_queue}'") as caught:
+        await elsewhere.update_context(session, tenant_id=journeys.tenant_id, context={"a": 1})
+    assert caught.value.outcome == "unknown"
+    assert "same idempotency key" in caught.value.message
+
+
+async def test_whoever_waits_for_a_store_is_told_whether_the_change_is_accepted(
+    journeys: Journeys, stores: ProxiedStores
+) -> None:
+    sessions = hasty(journeys, seconds=8)
+
+    async def change(number: int) -> str:
+        with pytest.raises((DatabaseUnavailable, EngineUnavailable)) as caught:
+            await sessions.update_context(session, tenant_id=journeys.tenant_id, append={"notes": [number]})
+        return caught.value.outcome
+
+    async with journeys.worker(**stores.settings):
+        session = await journeys.create_session()
+        await stores.supabase.refuse()
+        outcomes = await asyncio.gather(*map(change, range(CALLERS)))
+        accepted = {number for number, outcome in enumerate(outcomes) if outcome == "accepted"}
+        refused = {number for number, outcome in enumerate(outcomes) if outcome == "not accepted"}
+        assert accepted
+        assert refused
+        await stores.supabase.mend()
+        row = await until_revision(journeys, session, len(accepted))
+        last = await journeys.update(session, {"append": {"notes": [CALLERS]}})
+    assert accepted <= set(row["context"]["notes"])
+    assert not refused & set(last["context"]["notes"])
+
+
+async def test_a_read_leaves_nothing_in_temporal(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await journeys.create_session()
+        user = (await journeys.get(session))["user_id"]
+        await journeys.sessions.get(tenant_id=journeys.tenant_id, user_id=user)
+        await journeys.sessions.history(session, tenant_id=journeys.tenant_id)
+        request = {"tenant_id": journeys.tenant_id, "chat_session_id": session}
+        kept = await journeys.client.start_activity(
+            GET,
+            request,
+            id=f"kept-{uuid4()}",
+            task_queue=journeys.task_queue,
+            schedule_to_close_timeout=timedelta(seconds=10),
+        )
+        await kept.result()
+
+    async def left() -> set[str]:
+        query = f"TaskQueue = '{journeys.task_queue}'"
+        return {record.activity_id async for record in journeys.client.list_activities(query)}
+
+    assert await eventually(left, lambda found: kept.id in found and len(found) == 1) == {kept.id}
