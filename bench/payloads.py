@@ -71,6 +71,13 @@ def next_hand_over(session: Session) -> Change:
     return Change(context=_note(session.changes), active_agent=agent)
 
 
+def next_growth(session: Session, size: int) -> Change:
+    """The next change, which adds so many bytes to the context."""
+    session.changes += 1
+    key = f"part {session.changes}"
+    return Change(context={key: _text(size - len(key) - len(',"":""'))}, receipt=True)
+
+
 def _context(size: int) -> dict[str, JsonValue]:
     messages: list[JsonValue] = []
     context: dict[str, JsonValue] = {**_note(0), "messages": messages}

@@ -42,6 +42,9 @@ class Plan(Record):
     kept_updates: int = 100
     round_trip_calls: int = 40
     memory_sessions: int = 300
+    largest_context_bytes: int = 250 * KIB
+    large_updates: int = 20
+    reads_under_change: int = 200
 
 
 def full_plan(rounds: int) -> Plan:
@@ -74,4 +77,6 @@ def quick_plan(rounds: int) -> Plan:
         kept_updates=2,
         round_trip_calls=0,
         memory_sessions=0,
+        large_updates=2,
+        reads_under_change=4,
     )

@@ -60,6 +60,10 @@ class Block(Record):
         return median(self.latencies_ms)
 
     @property
+    def p95_ms(self) -> float:
+        return _percentile(sorted(self.latencies_ms), 0.95)
+
+    @property
     def per_second(self) -> float:
         return self.calls / self.seconds
 
@@ -113,8 +117,8 @@ class Ratio(Record):
     """The journey's figure divided by another variant's, round by round.
 
     Attributes:
-        figure: `p50_ms`, `per_second`, `cpu_ms_ours` (worker and caller) or `cpu_ms_total`.
-        against: The other variant and its operation.
+        figure: `p50_ms`, `p95_ms`, `per_second`, `cpu_ms_ours` (worker and caller) or `cpu_ms_total`.
+        against: The other variant and its operation, or what the journey's own figure is divided by.
     """
 
     figure: str
@@ -171,6 +175,10 @@ class Specials(Record):
         round_trips: Transactions in both databases per call, by operation and variant.
         memory_sessions: Live sessions of the next measurement.
         worker_bytes_per_live_session: Resident memory that a live session adds to its worker.
+        largest_context_bytes: The size of the context for the next ratio.
+        large_update_p50_ratio: The p50 of an update that touches one key of that context, divided by that of `floor`.
+        reads_under_change: Reads of a session that five callers change without a pause.
+        read_under_change_p95_ms: Their p95.
     """
 
     events_per_update: dict[str, float]
@@ -192,6 +200,10 @@ class Specials(Record):
     round_trips: dict[str, dict[str, float]]
     memory_sessions: int
     worker_bytes_per_live_session: dict[str, float]
+    largest_context_bytes: int
+    large_update_p50_ratio: float
+    reads_under_change: int
+    read_under_change_p95_ms: float
 
 
 class Machine(Record):

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from bench.bench_stack import RunningVariants, Servers, run_variants
+from bench.contention import compare_large_updates, measure_reads_under_change
 from bench.payloads import Session, new_session, next_change, next_hand_over
 from bench.plan import Plan
 from bench.processes import resident_bytes
@@ -65,6 +66,9 @@ async def measure_specials(running: RunningVariants, plan: Plan, *, progress: Ca
     _, burst_seconds = await _send_burst(running, journey, session, plan.burst_writes_signals)
     progress(f"update number {plan.late_update}")
     late_ratio, late_series = await _compare_late_updates(journey, make_session, plan)
+    progress("a large context, and reads while five callers change a session")
+    large_ratio = await compare_large_updates(running, make_session, plan)
+    read_p95 = await measure_reads_under_change(journey, make_session(), plan.reads_under_change)
     progress("what is kept of a session")
     return Specials(
         events_per_update=updates,
@@ -89,6 +93,10 @@ async def measure_specials(running: RunningVariants, plan: Plan, *, progress: Ca
         round_trips=await _count_round_trips(running, make_session, plan.round_trip_calls, progress),
         memory_sessions=plan.memory_sessions,
         worker_bytes_per_live_session={},
+        largest_context_bytes=plan.largest_context_bytes,
+        large_update_p50_ratio=round(large_ratio, 3),
+        reads_under_change=plan.reads_under_change,
+        read_under_change_p95_ms=round(read_p95, 1),
     )
 
 
