@@ -54,7 +54,8 @@ from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 _ROUNDS: Final = 10
 # The key of revision 0, before the first run ID.
 _CREATION: Final = "initialize/"
-# To decide on a large context takes a while, so other activities get their turn in between.
+# To parse a large message, or to decide on a large context, takes a while; see `_give_way`.
+_LARGE_MESSAGE_BYTES: Final = 16 * 1024
 _LARGE_CONTEXT_BYTES: Final = 16 * 1024
 _DESCRIPTOR: Final[dict[str, JsonValue]] = {
     "title": "Chat session",
@@ -104,7 +105,11 @@ class BatchDecider:
         """
         argument = payloads[0] if self.batch.has_argument else None
         data = payloads[1:] if self.batch.has_argument else payloads
-        messages = [self._parse(*each) for each in zip(self.batch.messages, data, strict=True)]
+        messages = []
+        for each in zip(self.batch.messages, data, strict=True):
+            messages.append(self._parse(*each))
+            if len(each[1]) > _LARGE_MESSAGE_BYTES:
+                await _give_way()
         self._stored_refusals = self.batch.refusals
         self._refused = self.batch.refused
         draft = await self._find(argument, messages)
@@ -267,7 +272,7 @@ class BatchDecider:
                 so_far[content.key] = as_known(decision.entry)
             decisions.append(decision)
             if draft.canonical.size > _LARGE_CONTEXT_BYTES:
-                await asyncio.sleep(0)
+                await _give_way()
         return draft, decisions, entries
 
     def _new_refusals(
@@ -350,6 +355,13 @@ class BatchDecider:
             refusals=self._stored_refusals if self._stored_refusals != expected else None,
             advanced_from=self._advanced_from,
         )
+
+
+async def _give_way() -> None:
+    """Let other activities have their turn, and show that this one is alive."""
+    if not activity.info().is_local:
+        activity.heartbeat()
+    await asyncio.sleep(0)
 
 
 def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:
