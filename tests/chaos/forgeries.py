@@ -13,8 +13,9 @@ from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import LedgerEntry
 from journeys.errors import RevisionConflict
 from journeys.state_surface import SurfaceArtifact
-from tests.chaos.checker import Flaw, replay
+from tests.chaos.checker import replay
 from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Kind, Outcome, StoredSession
+from tests.chaos.findings import Flaw
 
 Forgery = Callable[[Evidence], Evidence]
 Held = TypeVar("Held", SurfaceArtifact, ChatSessionView)

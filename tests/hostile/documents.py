@@ -24,6 +24,11 @@ SHAPES: Final[Mapping[str, Shape]] = {
 }
 
 
+def escaped(text: str) -> str:
+    """A text as JSON that spells every letter of it `\\u00XX`, six bytes for one."""
+    return '"' + "".join(f"\\u{ord(letter):04x}" for letter in text) + '"'
+
+
 def filled(shape: str, size: int) -> list[Any]:
     """A list of this shape whose JSON has nearly so many bytes."""
     rng, items, used = random.Random(size), [], 0

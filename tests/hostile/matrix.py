@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 
 from journeys.chat_session.names import GET
 from tests.hostile.attack import Attack
-from tests.hostile.documents import SHAPES, filled, raw
+from tests.hostile.documents import SHAPES, escaped, filled, raw, with_text
 
 KIB: Final = 1024
 
@@ -27,9 +27,8 @@ def _change(attack: Attack, value: object, *, tenant: str | None = None) -> dict
 
 
 def _escaped(attack: Attack, size: int) -> RawValue:
-    letters = "\\u0041" * (size // 6)
-    text = f'{{"tenant_id":{json.dumps(attack.journeys.tenant_id)},"context":{{"hostile":"{letters}"}}}}'
-    return raw(text.encode())
+    tenant = {"tenant_id": attack.journeys.tenant_id}
+    return with_text(tenant, "context", f'{{"hostile":{escaped("A" * (size // 6))}}}')
 
 
 async def _large_context(attack: Attack, shape: str) -> None:
