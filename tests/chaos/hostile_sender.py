@@ -1,5 +1,6 @@
 """Sends payloads as they are, past the client: what the journey gets from senders that nothing holds back."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -46,6 +47,9 @@ class HostileSender:
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 task_timeout=WORKFLOW_TASK_TIMEOUT,
             )
+            # The SDK also sets a failure on this future, and asyncio logs every exception that nobody has retrieved.
+            started = asyncio.ensure_future(start.workflow_handle())
+            started.add_done_callback(lambda done: done.cancelled() or done.exception())
             answer: Json = await self._client.execute_update_with_start_workflow(
                 UPDATE, args=arguments, start_workflow_operation=start, id=update_id, rpc_timeout=deadline.left
             )
