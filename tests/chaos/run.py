@@ -182,7 +182,7 @@ async def _gather_evidence(stack: EmbeddedStack, journals: Path, tell: Tell) -> 
         workflow_ids=workflow_ids,
         decided_at=await decided_at(client),
         failed_runs=tuple(failed_runs),
-        unreplayable=tuple(await unreplayable(client)),
+        unreplayable=tuple(await unreplayable(client, journals.parent)),
     )
 
 

@@ -5,6 +5,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -101,11 +102,17 @@ async def runs(client: Client) -> tuple[Counter[str], list[str]]:
     return counted, failed
 
 
-async def unreplayable(client: Client) -> list[str]:
-    """Runs that another worker could not go on with, as their history does not make the journey do the same again."""
+async def unreplayable(client: Client, folder: Path) -> list[str]:
+    """Runs that another worker could not go on with, as their history does not make the journey do the same again.
+
+    Their histories are kept in the folder: without them nobody finds out why.
+    """
     histories = client.list_workflows(page_size=1000).map_histories()
     quiet = replayer(runtime=Runtime(telemetry=_SILENT))
     results = await quiet.replay_workflows(histories, raise_on_replay_failure=False)
+    async for history in client.list_workflows(page_size=1000).map_histories():
+        if history.run_id in results.replay_failures:
+            (folder / f"unreplayable-{history.run_id}.json").write_text(history.to_json(), "utf-8")
     return [f"{run_id}: {failure}" for run_id, failure in results.replay_failures.items()]
 
 
