@@ -6,9 +6,11 @@ hold it, and a decision that writes nothing holds only once the store has confir
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Final
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
 
 from pydantic import JsonValue
 from temporalio import activity
@@ -54,8 +56,13 @@ from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 _ROUNDS: Final = 10
 # The key of revision 0, before the first run ID.
 _CREATION: Final = "initialize/"
-# To decide on a large context takes a while, so other activities get their turn in between.
-_LARGE_CONTEXT_BYTES: Final = 16 * 1024
+# To parse a large message, or to decide on a large context, takes tens of milliseconds. One thread does that for all
+# sessions, message by message, so that the event loop serves the others meanwhile.
+_LARGE_BYTES: Final = 16 * 1024
+_LARGE_WORK: Final = ThreadPoolExecutor(1, thread_name_prefix="large-messages")
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 _DESCRIPTOR: Final[dict[str, JsonValue]] = {
     "title": "Chat session",
     "content": "active agent and shared conversation context",
@@ -69,6 +76,7 @@ class _Message:
     received: ReceivedMessage
     content: Change | InitializeChatSession | JourneyError
     claimed_tenant: str | None  # None if none can be read
+    size: int
 
     @property
     def change(self) -> Change | None:
@@ -104,7 +112,10 @@ class BatchDecider:
         """
         argument = payloads[0] if self.batch.has_argument else None
         data = payloads[1:] if self.batch.has_argument else payloads
-        messages = [self._parse(*each) for each in zip(self.batch.messages, data, strict=True)]
+        messages = [
+            await _run(len(each), self._parse, received, each)
+            for received, each in zip(self.batch.messages, data, strict=True)
+        ]
         self._stored_refusals = self.batch.refusals
         self._refused = self.batch.refused
         draft = await self._find(argument, messages)
@@ -130,15 +141,15 @@ class BatchDecider:
             if received.kind == "initialize":
                 initialization = parse(InitializeChatSession, raw)
                 self._check_initialization(initialization)
-                return _Message(received, initialization, claimed)
+                return _Message(received, initialization, claimed, len(data))
             model = UpdateChatContext if received.kind == "update" else SignalChatContext
             request = parse(model, raw, depth=self.settings.limits.nesting)
         except JourneyError as error:
-            return _Message(received, error, claimed)
+            return _Message(received, error, claimed, len(data))
         # Another run may get a retry of an update, so its key does not depend on the run.
         name = received.identity.partition("/")[2] if received.kind == "update" else received.identity
         change = Change.of(request, key=request.key(self.chat_session_id, name), identity=received.identity)
-        return _Message(received, change, claimed)
+        return _Message(received, change, claimed, len(data))
 
     def _check_initialization(self, request: InitializeChatSession) -> None:
         request.check(self.chat_session_id, self.batch.at)
@@ -260,14 +271,13 @@ class BatchDecider:
             if isinstance(content, JourneyError):
                 decisions.append(content)
                 continue
-            decision = decide(draft, content, so_far, self.settings.limits, self.batch.at)
+            size = max(draft.canonical.size, message.size)
+            decision = await _run(size, decide, draft, content, so_far, self.settings.limits, self.batch.at)
             if isinstance(decision, Applied):
                 draft = decision.draft
                 entries.append(decision.entry)
                 so_far[content.key] = as_known(decision.entry)
             decisions.append(decision)
-            if draft.canonical.size > _LARGE_CONTEXT_BYTES:
-                await asyncio.sleep(0)
         return draft, decisions, entries
 
     def _new_refusals(
@@ -350,6 +360,15 @@ class BatchDecider:
             refusals=self._stored_refusals if self._stored_refusals != expected else None,
             advanced_from=self._advanced_from,
         )
+
+
+async def _run(
+    size: int, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Result:
+    """Call a function, in the thread for large work if what it works on has so many bytes."""
+    if size <= _LARGE_BYTES:
+        return function(*args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_LARGE_WORK, partial(function, *args, **kwargs))
 
 
 def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:
