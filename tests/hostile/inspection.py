@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.enums.v1 import EventType, TimeoutType, WorkflowTaskFailedCause
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetails
 
@@ -103,7 +103,8 @@ async def _look_at_runs(target: Target, stopwatch: Stopwatch, *, may_time_out: b
                 if cause not in _OF_THE_SERVER:
                     broken.append(f"a workflow task failed: {WorkflowTaskFailedCause.Name(cause)}")
             elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT and not may_time_out:
-                broken.append("a workflow task timed out")
+                kind = TimeoutType.Name(event.workflow_task_timed_out_event_attributes.timeout_type)
+                broken.append(f"a workflow task timed out: {kind}")
             elif event.event_type in (
                 EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
                 EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
