@@ -127,7 +127,7 @@ def marked(operation: Operation, seat: Seat, rng: Random) -> dict[str, JsonValue
     change: dict[str, JsonValue] = {"context": context, "append": {"messages": [message], "trail": [name]}}
     if rng.random() < 0.1:
         change["active_agent"] = rng.choice(_AGENTS)
-    if rng.random() < 0.3:
+    if rng.random() < 0.5:
         context[BULK] = None
     return change
 
@@ -308,9 +308,9 @@ _KINDS: Final[dict[Callable[[Operation, Random], Operation], float]] = {
     _ahead: 2,
     _to_what_is_no_array: 2,
     _under_a_key_of_another: 2,
-    _burst: 2,
-    _large: 5,
-    _too_large: 3,
-    _malformed: 4,
-    _large_of_a_stranger: 2,
+    _burst: 1,
+    _large: 3,
+    _too_large: 2,
+    _malformed: 3,
+    _large_of_a_stranger: 1,
 }
