@@ -5,7 +5,6 @@ again: a message whose change is in the ledger already is answered as applied. N
 hold it, and a decision that writes nothing holds only once the store has confirmed the revision that it was made on.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -15,6 +14,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.chat_session_cache import SessionCache
+from activities.large_work import run_by_size
 from journeys.chat_session.activities import (
     Batch,
     DecidedBatch,
@@ -54,9 +54,6 @@ from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 _ROUNDS: Final = 10
 # The key of revision 0, before the first run ID.
 _CREATION: Final = "initialize/"
-# To parse a large message, or to decide on a large context, takes a while; see `_give_way`.
-_LARGE_MESSAGE_BYTES: Final = 16 * 1024
-_LARGE_CONTEXT_BYTES: Final = 16 * 1024
 _DESCRIPTOR: Final[dict[str, JsonValue]] = {
     "title": "Chat session",
     "content": "active agent and shared conversation context",
@@ -70,6 +67,7 @@ class _Message:
     received: ReceivedMessage
     content: Change | InitializeChatSession | JourneyError
     claimed_tenant: str | None  # None if none can be read
+    size: int
 
     @property
     def change(self) -> Change | None:
@@ -105,11 +103,10 @@ class BatchDecider:
         """
         argument = payloads[0] if self.batch.has_argument else None
         data = payloads[1:] if self.batch.has_argument else payloads
-        messages = []
-        for each in zip(self.batch.messages, data, strict=True):
-            messages.append(self._parse(*each))
-            if len(each[1]) > _LARGE_MESSAGE_BYTES:
-                await _give_way()
+        messages = [
+            await run_by_size(len(each), self._parse, received, each)
+            for received, each in zip(self.batch.messages, data, strict=True)
+        ]
         self._stored_refusals = self.batch.refusals
         self._refused = self.batch.refused
         draft = await self._find(argument, messages)
@@ -135,15 +132,15 @@ class BatchDecider:
             if received.kind == "initialize":
                 initialization = parse(InitializeChatSession, raw)
                 self._check_initialization(initialization)
-                return _Message(received, initialization, claimed)
+                return _Message(received, initialization, claimed, len(data))
             model = UpdateChatContext if received.kind == "update" else SignalChatContext
             request = parse(model, raw, depth=self.settings.limits.nesting)
         except JourneyError as error:
-            return _Message(received, error, claimed)
+            return _Message(received, error, claimed, len(data))
         # Another run may get a retry of an update, so its key does not depend on the run.
         name = received.identity.partition("/")[2] if received.kind == "update" else received.identity
         change = Change.of(request, key=request.key(self.chat_session_id, name), identity=received.identity)
-        return _Message(received, change, claimed)
+        return _Message(received, change, claimed, len(data))
 
     def _check_initialization(self, request: InitializeChatSession) -> None:
         request.check(self.chat_session_id, self.batch.at)
@@ -265,14 +262,13 @@ class BatchDecider:
             if isinstance(content, JourneyError):
                 decisions.append(content)
                 continue
-            decision = decide(draft, content, so_far, self.settings.limits, self.batch.at)
+            size = max(draft.canonical.size, message.size)
+            decision = await run_by_size(size, decide, draft, content, so_far, self.settings.limits, self.batch.at)
             if isinstance(decision, Applied):
                 draft = decision.draft
                 entries.append(decision.entry)
                 so_far[content.key] = as_known(decision.entry)
             decisions.append(decision)
-            if draft.canonical.size > _LARGE_CONTEXT_BYTES:
-                await _give_way()
         return draft, decisions, entries
 
     def _new_refusals(
@@ -355,13 +351,6 @@ class BatchDecider:
             refusals=self._stored_refusals if self._stored_refusals != expected else None,
             advanced_from=self._advanced_from,
         )
-
-
-async def _give_way() -> None:
-    """Let other activities have their turn, and show that this one is alive."""
-    if not activity.info().is_local:
-        activity.heartbeat()
-    await asyncio.sleep(0)
 
 
 def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:
