@@ -8,8 +8,8 @@ from temporalio.common import RetryPolicy
 WORKFLOW_TASK_TIMEOUT: Final = timedelta(seconds=1.5)
 """The time after which another worker takes over a dead worker's workflow task. Whoever starts a run sets it."""
 
-LOCAL_ATTEMPT: Final = timedelta(seconds=0.7)
-LOCAL_TOTAL: Final = timedelta(seconds=1.1)
+LOCAL_ATTEMPT: Final = timedelta(seconds=0.6)
+LOCAL_TOTAL: Final = timedelta(seconds=0.9)
 """All attempts of a local activity. They end before the workflow task times out, so that it needs no heartbeat."""
 
 LOCAL_RETRIES: Final = RetryPolicy(
