@@ -345,8 +345,8 @@ class ChatSessionJourney:
     def _adopt(self, messages: Sequence[_Message], decided: DecidedBatch) -> None:
         """Take over what the stores hold now.
 
-        A decision may be of the first messages only. A release with larger batches replays it, and so does the SDK if it
-        delivers the signals of a later workflow task already in this one.
+        A recorded decision may be of the first messages only: of a release with smaller batches, or if a replay
+        delivers the signals of the next workflow task in this one.
         """
         messages, rest = messages[: len(decided.outcomes)], messages[len(decided.outcomes) :]
         self._inbox.put_back(rest)
