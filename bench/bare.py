@@ -56,11 +56,22 @@ class Bare:
         """Nothing is stored, but a query is answered only after the signals before it are handled."""
         await self.get(session)
 
+    async def _query(self, session: Session, question: Json) -> None:
+        while True:
+            try:
+                await self._handle(session).query(GET, question, reject_condition=QueryRejectCondition.NOT_OPEN)
+            except RPCError as failure:
+                # A server whose pollers are all busy for a while takes the worker for gone.
+                if failure.status is not RPCStatusCode.FAILED_PRECONDITION:
+                    raise
+            else:
+                return
+
     async def get(self, session: Session) -> None:
         """Query the workflow, or call a standalone activity if the session is hibernated."""
         question: Json = {"tenant_id": session.request.tenant_id, "chat_session_id": session.chat_session_id}
         try:
-            await self._handle(session).query(GET, question, reject_condition=QueryRejectCondition.NOT_OPEN)
+            await self._query(session, question)
         except WorkflowQueryRejectedError:
             await self._client.execute_activity(
                 GET,
