@@ -14,24 +14,42 @@ from temporalio.exceptions import ApplicationError
 from activities.chat_session_batches import BatchDecider
 from activities.chat_session_cache import SessionCache
 from journeys.chat_session.activities import Batch, DecidedBatch, SessionSettings
-from journeys.chat_session.answers import ChatSessionHistory, ChatSessionView
+from journeys.chat_session.answers import ChatMessages, ChatSessionHistory, ChatSessionList, ChatSessionView
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.keys import is_session_id
-from journeys.chat_session.messages import GetChatSession, GetChatSessionHistory
-from journeys.chat_session.names import GET, HISTORY, INITIALIZE, JOURNEY_ID, LOAD, UPDATE, WORKFLOW_ID_PREFIX
+from journeys.chat_session.messages import GetChatMessages, GetChatSession, GetChatSessionHistory, ListChatSessions
+from journeys.chat_session.names import (
+    GET,
+    HISTORY,
+    INITIALIZE,
+    JOURNEY_ID,
+    LIST,
+    LOAD,
+    MESSAGES,
+    UPDATE,
+    WORKFLOW_ID_PREFIX,
+)
 from journeys.errors import InvalidParameter, JourneyError
 from journeys.failures import as_failure
 from journeys.messages import parse_only
 from journeys.retry_policies import READ_ATTEMPTS
 from journeys.state_surface import StateSurface
+from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 
 
 class ChatSessionActivities:
     """The activities, on the stores that a worker was given."""
 
-    def __init__(self, sessions: ChatSessionsSupabase, surface: StateSurface, settings: SessionSettings) -> None:
+    def __init__(
+        self,
+        sessions: ChatSessionsSupabase,
+        pages: ChatPagesSupabase,
+        surface: StateSurface,
+        settings: SessionSettings,
+    ) -> None:
         self._sessions = sessions
+        self._pages = pages
         self._surface = surface
         self._settings = settings
         self._cache = SessionCache()
@@ -45,6 +63,8 @@ class ChatSessionActivities:
             self.update_chat_context,
             self.get_chat_session,
             self.get_chat_session_history,
+            self.get_chat_messages,
+            self.list_chat_sessions,
         ]
 
     @activity.defn(name=INITIALIZE)
@@ -108,6 +128,25 @@ class ChatSessionActivities:
             return ChatSessionHistory(
                 chat_session_id=wanted.chat_session_id, entries=page.entries, complete=page.complete
             )
+        except (JourneyError, ApplicationError) as error:
+            _raise_to_reader(error)
+
+    @activity.defn(name=MESSAGES)
+    async def get_chat_messages(self, *arguments: object) -> ChatMessages:
+        """Read a page of a session's transcript. Change nothing."""
+        try:
+            page = await self._pages.messages(parse_only(GetChatMessages, arguments))
+            if page is None:
+                raise SessionNotFound
+            return page
+        except (JourneyError, ApplicationError) as error:
+            _raise_to_reader(error)
+
+    @activity.defn(name=LIST)
+    async def list_chat_sessions(self, *arguments: object) -> ChatSessionList:
+        """Read a page of a user's or a tenant's sessions. Change nothing."""
+        try:
+            return await self._pages.sessions(parse_only(ListChatSessions, arguments))
         except (JourneyError, ApplicationError) as error:
             _raise_to_reader(error)
 

@@ -6,11 +6,10 @@ hold it, and a decision that writes nothing holds only once the store has confir
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pydantic import JsonValue
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -45,6 +44,7 @@ from journeys.chat_session.rules import (
     decide,
 )
 from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.chat_session.transcript import StoredMessage, transcript_write
 from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from journeys.messages import parse, read
@@ -56,10 +56,6 @@ _ROUNDS: Final = 10
 _CREATION: Final = "initialize/"
 # To decide on a large context takes a while, so other activities get their turn in between.
 _LARGE_CONTEXT_BYTES: Final = 16 * 1024
-_DESCRIPTOR: Final[dict[str, JsonValue]] = {
-    "title": "Chat session",
-    "content": "active agent and shared conversation context",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +69,16 @@ class _Message:
     @property
     def change(self) -> Change | None:
         return self.content if isinstance(self.content, Change) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A batch as it is decided and not yet stored; `messages` are those of the transcript that it touches."""
+
+    draft: Draft
+    decisions: list[Decision | InitializeChatSession]
+    entries: list[LedgerEntry]
+    messages: Mapping[str, StoredMessage | None]
 
 
 @dataclass(slots=True)
@@ -216,16 +222,20 @@ class BatchDecider:
     async def _decide_and_store(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
         """Decide messages and store them, again and again if the ledger or the revision says otherwise."""
         known: dict[str, KnownChange] = {}
+        found_messages: dict[str, StoredMessage] = {}
         keys = tuple({each.change.key: None for each in messages if each.change})
         for _ in range(_ROUNDS):
-            after, decisions, entries = await self._decide_all(draft, messages, known)
+            decided = await self._decide_all(draft, messages, known, found_messages)
+            after, decisions, entries = decided.draft, decided.decisions, decided.entries
+            context_changes = after.session.context_hash != draft.session.context_hash
             refusals = self._new_refusals(draft, messages, decisions)
             found = await self.sessions.write(
                 base=draft.session,
                 keys=tuple(key for key in keys if key not in known),
                 entries=entries,
                 after=after.session,
-                context_text=after.canonical.encode().decode(),
+                context_text=after.canonical.encode().decode() if context_changes else None,
+                transcript=transcript_write(found_messages, decided.messages),
                 refusals=refusals if refusals != self._stored_refusals else None,
             )
             if found.revision is None:
@@ -234,11 +244,16 @@ class BatchDecider:
                 self._stored_refusals = refusals
                 self._refused = Refusals()
                 if entries:
-                    after = await self._sync_state_surface(after)
+                    payload_changes = context_changes or after.session.active_agent != draft.session.active_agent
+                    after = await self._sync_state_surface(
+                        after, payload_since=None if payload_changes else draft.session.revision
+                    )
                 return after, [self._outcome(*each) for each in zip(messages, decisions, strict=True)]
             known |= {change.idempotency_key: change for change in found.known}
+            found_messages |= {message.message_id: message for message in found.found}
             if found.is_elsewhere:
                 self.cache.forget(self.chat_session_id)
+                found_messages.clear()
                 stored = await self.sessions.load(self.chat_session_id)
                 if stored is None:
                     raise SessionNotFound("the session is gone from the store")
@@ -246,9 +261,15 @@ class BatchDecider:
         raise DatabaseUnavailable("other writers keep changing the session")
 
     async def _decide_all(
-        self, draft: Draft, messages: Sequence[_Message], known: dict[str, KnownChange]
-    ) -> tuple[Draft, list[Decision | InitializeChatSession], list[LedgerEntry]]:
+        self,
+        draft: Draft,
+        messages: Sequence[_Message],
+        known: Mapping[str, KnownChange],
+        found_messages: Mapping[str, StoredMessage],
+    ) -> _Decided:
         so_far = dict(known)
+        transcript: dict[str, StoredMessage | None] = dict(found_messages)
+        touched: dict[str, StoredMessage | None] = {}
         decisions: list[Decision | InitializeChatSession] = []
         entries: list[LedgerEntry] = []
         for message in messages:
@@ -260,15 +281,20 @@ class BatchDecider:
             if isinstance(content, JourneyError):
                 decisions.append(content)
                 continue
-            decision = decide(draft, content, so_far, self.settings.limits, self.batch.at)
+            decision = decide(draft, content, so_far, self.settings.limits, self.batch.at, transcript)
             if isinstance(decision, Applied):
                 draft = decision.draft
                 entries.append(decision.entry)
-                so_far[content.key] = as_known(decision.entry)
+                so_far[content.key] = as_known(decision.entry, decision.transcript.message_ids)
+                transcript |= decision.transcript.messages
+                touched |= decision.transcript.messages
+            elif isinstance(decision, JourneyError) and decision.field == "messages":
+                # The refusal may be due to a message that was taken for absent.
+                touched = {name: transcript.get(name) for name in content.request.named_messages} | touched
             decisions.append(decision)
-            if draft.canonical.size > _LARGE_CONTEXT_BYTES:
+            if draft.canonical.size > _LARGE_CONTEXT_BYTES or content.request.messages:
                 await asyncio.sleep(0)
-        return draft, decisions, entries
+        return _Decided(draft, decisions, entries, touched)
 
     def _new_refusals(
         self, draft: Draft, messages: Sequence[_Message], decisions: Sequence[Decision | InitializeChatSession]
@@ -291,17 +317,28 @@ class BatchDecider:
         request = message.change.request if message.change else None
         returning = request.returning if isinstance(request, UpdateChatContext) else "receipt"
         if isinstance(decision, Applied):
-            return Outcome(revision=decision.entry.revision, returning=returning)
+            is_answered = message.received.kind == "update"
+            return Outcome(
+                revision=decision.entry.revision,
+                returning=returning,
+                keeps_context=message.change is not None and message.change.request.keeps_context,
+                message_ids=decision.transcript.message_ids if is_answered else (),
+            )
         known = decision.known
         return Outcome(revision=known.revision, known=known, duplicate=decision.duplicate, returning=returning)
 
     # The State Surface follows.
 
-    async def _sync_state_surface(self, draft: Draft) -> Draft:
-        """Bring the State Surface up to a stored session. If it is ahead, advance the session past it."""
+    async def _sync_state_surface(self, draft: Draft, *, payload_since: int | None = None) -> Draft:
+        """Bring the State Surface up to a stored session. If it is ahead, advance the session past it.
+
+        Args:
+            draft: The stored session.
+            payload_since: The revision since which agent and context are the same, if it is known.
+        """
         while True:
             artifact = _as_artifact(draft.session)
-            held = await self.surface.update(artifact)
+            held = await self.surface.update(artifact, payload_since=payload_since)
             if held is None:
                 held = await self.surface.register(artifact)
             if held <= draft.session.revision:
@@ -341,6 +378,7 @@ class BatchDecider:
                 context_hash=session.context_hash,
                 active_agent=session.active_agent,
                 updated_at=session.updated_at,
+                message_count=session.message_count,
             )
             if self._is_known_to_workflow
             else None,
@@ -359,10 +397,15 @@ def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:
         artifact_type=ARTIFACT_TYPE,
         lifecycle_state=session.lifecycle_state,
         produced_by=ProducedBy(intent=INITIALIZE, execution_id=activity.info().workflow_run_id or ""),
-        semantic_descriptor=_DESCRIPTOR,
+        semantic_descriptor={
+            "title": session.title,
+            "content": "active agent, shared conversation context and transcript",
+            "message_count": session.message_count,
+        },
         semantic_payload={"active_agent": session.active_agent, "context": session.context},
         materializations=(
             {"store": "supabase", "table": "public.chat_sessions", "chat_session_id": session.chat_session_id},
+            {"store": "supabase", "table": "public.chat_messages", "chat_session_id": session.chat_session_id},
         ),
         revision=session.revision,
         created_at=session.created_at,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from activities.chat_session import ChatSessionActivities
+from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 from stores.postgres import Pool
 from stores.state_surface_postgres import StateSurfacePostgres
@@ -37,8 +38,12 @@ class Journey:
 
 
 def _chat_session_activities(stores: Stores, settings: WorkerSettings) -> Activities:
-    sessions, surface = ChatSessionsSupabase(stores.supabase), StateSurfacePostgres(stores.state_surface)
-    return ChatSessionActivities(sessions, surface, settings.session_settings).all
+    return ChatSessionActivities(
+        ChatSessionsSupabase(stores.supabase),
+        ChatPagesSupabase(stores.supabase),
+        StateSurfacePostgres(stores.state_surface),
+        settings.session_settings,
+    ).all
 
 
 JOURNEYS: Final = (Journey(ChatSessionJourney, _chat_session_activities),)

@@ -369,7 +369,8 @@ class ChatSessionJourney:
         elif decided.state and self._session and self._context:
             state = decided.state
             for message, outcome in zip(messages, decided.outcomes, strict=True):
-                if outcome.revision is not None and outcome.known is None and not outcome.refused:
+                is_applied = outcome.revision is not None and outcome.known is None and not outcome.refused
+                if is_applied and not outcome.keeps_context:
                     self._context.add(message.data)
             self._session = self._session.model_copy(
                 update={
@@ -377,6 +378,7 @@ class ChatSessionJourney:
                     "context_hash": state.context_hash,
                     "active_agent": state.active_agent,
                     "updated_at": state.updated_at,
+                    "message_count": state.message_count,
                 }
             )
         else:
@@ -387,7 +389,8 @@ class ChatSessionJourney:
         """Answer decided updates, as many as this workflow task can carry."""
         while self._decided:
             message, outcome = self._decided[0]
-            size = _RECEIPT_BYTES
+            ids = outcome.known.message_ids if outcome.known else outcome.message_ids
+            size = _RECEIPT_BYTES + sum(map(len, ids))
             if message.kind == "initialize" or outcome.returning == "artifact":
                 size += self._context_bytes
             if not self._budget.can_spend(size):

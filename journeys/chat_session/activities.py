@@ -13,6 +13,11 @@ from journeys.identifiers import Timestamp
 from journeys.messages import Record
 
 
+# Every acknowledged update has an outcome in its history, so a field with its usual value is left out.
+def _is_default(default: object) -> Callable[[object], bool]:
+    return lambda value: value == default
+
+
 class SessionSettings(Record):
     """The worker's settings that a session's workflow goes by.
 
@@ -72,6 +77,7 @@ class KnownChange(Record):
 
     Attributes:
         message: The identity of the message that made it; None if no message did.
+        message_ids: The transcript's messages that it added or replaced, in order.
     """
 
     revision: int
@@ -81,6 +87,7 @@ class KnownChange(Record):
     context_hash: str | None
     applied_at: Timestamp
     message: str | None = None
+    message_ids: tuple[str, ...] = Field(default=(), exclude_if=_is_default(()))
 
 
 class Refused(Record):
@@ -101,11 +108,6 @@ class Refused(Record):
         return ERRORS[self.code](self.text, field=self.field)
 
 
-# Every acknowledged update has an outcome in its history, so a field with its usual value is left out.
-def _is_default(default: object) -> Callable[[object], bool]:
-    return lambda value: value == default
-
-
 class Outcome(Record):
     """What became of one message.
 
@@ -116,6 +118,8 @@ class Outcome(Record):
         duplicate: Whether another message made that change.
         returning: What an update is to be answered with.
         created: Whether the session was created by the runs that this message belongs to.
+        keeps_context: Whether the change cannot have changed the context.
+        message_ids: The transcript's messages that an update of this batch has added or replaced, in order.
     """
 
     refused: Refused | None = Field(default=None, exclude_if=_is_default(None))
@@ -124,6 +128,8 @@ class Outcome(Record):
     duplicate: bool = Field(default=False, exclude_if=_is_default(default=False))
     returning: Literal["receipt", "artifact"] = Field(default="receipt", exclude_if=_is_default("receipt"))
     created: bool = Field(default=False, exclude_if=_is_default(default=False))
+    keeps_context: bool = Field(default=False, exclude_if=_is_default(default=False))
+    message_ids: tuple[str, ...] = Field(default=(), exclude_if=_is_default(()))
 
 
 class SessionState(Record):
@@ -133,6 +139,7 @@ class SessionState(Record):
     context_hash: str
     active_agent: str
     updated_at: Timestamp
+    message_count: int = 0
 
 
 class DecidedBatch(Record):

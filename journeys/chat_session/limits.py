@@ -40,7 +40,7 @@ MAX_CONTEXT_BYTES: Final = 256 * KIB
 """The largest `Limits.context_bytes` that a deployment may set."""
 
 MAX_PAGE_BYTES: Final = 768 * KIB
-"""Encoded size of a page of a session's ledger; one entry always fits."""
+"""Encoded size of a page of a session's ledger or transcript; one item always fits."""
 
 MAX_CHANGE_BYTES: Final = 256 * KIB
 """The largest `Limits.change_bytes` that a deployment may set."""

@@ -7,14 +7,14 @@ the conversation context that its agents share.
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from journeys.canonical_json import canonical_hash
-from journeys.chat_session.keys import session_id, session_key, update_key
+from journeys.chat_session.keys import message_id, named_session_key, session_id, session_key, update_key
 from journeys.chat_session.names import DEFAULT_AGENT
-from journeys.chat_session.session import Agent, ChatSessionArtifact, Context, Revision
+from journeys.chat_session.session import Agent, ChatSessionArtifact, Context, Revision, Title
 from journeys.errors import InvalidParameter
-from journeys.identifiers import Author, IdempotencyKey, Identifier, Timestamp, Uuid
+from journeys.identifiers import Author, IdempotencyKey, Identifier, Timestamp, Uuid, matching
 from journeys.merge_patch import merge_patch
 from journeys.messages import Request
 
@@ -28,27 +28,82 @@ CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far ahead of the server's clock a `requested_at` may be."""
 
 
+MessageId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""The ID of a message in a session's transcript."""
+
+SessionName = Annotated[
+    str, AfterValidator(matching(r"[\x20-\x7e]{1,128}", "must be 1-128 printable ASCII characters"))
+]
+"""A caller's own name of a session, of which the session's ID is derived."""
+
+MAX_TRANSCRIPT_ITEMS: Final = 100
+"""Messages that one change may add or replace, and as many that it may remove."""
+
+
+class MessageEnvelope(Request):
+    """The members of a message that the engine reads; all others are the sender's own.
+
+    Attributes:
+        id: A message that the transcript has under this ID gets another body; without an ID the engine gives one.
+        role: Whose message it is, like `user` or `assistant`; ignored if the message replaces another one.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: MessageId | None = None
+    role: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+
+
+def _check_message(message: Context) -> Context:
+    MessageEnvelope.model_validate(message)
+    return message
+
+
+def _check_ids_differ(messages: list[Context]) -> list[Context]:
+    named = [name for message in messages if (name := message.get("id")) is not None]
+    if len(set(named)) < len(named):
+        raise ValueError("two messages have the same id")
+    return messages
+
+
 class InitializeChatSession(Request):
     """Create a session, or find it if it exists.
+
+    Either `requested_at` or `session_name` says which session of the user it is.
 
     Attributes:
         tenant_id: The tenant that the session belongs to.
         user_id: The user who opened the chat.
         requested_at: When the user opened the chat. Stamp it once and keep it over retries: the session's ID is
             derived from it.
+        session_name: The caller's own name of the session; its ID is derived from it.
         active_agent: The agent that leads at first; ignored if the session exists.
         context: A JSON Merge Patch to an empty context; ignored if the session exists.
+        title: What people call the session; ignored if the session exists.
     """
 
     tenant_id: Identifier
     user_id: Identifier
-    requested_at: Timestamp
+    requested_at: Timestamp | None = None
+    session_name: SessionName | None = None
     active_agent: Agent = DEFAULT_AGENT
     context: Context = Field(default_factory=dict)
+    title: Title | None = None
+
+    @model_validator(mode="after")
+    def _require_time_or_name(self) -> Self:
+        if self.requested_at is not None and self.session_name is not None:
+            raise InvalidParameter("session_name: leave it out, or requested_at", field="session_name")
+        if self.requested_at is None and self.session_name is None:
+            raise InvalidParameter("requested_at: is needed unless session_name is given", field="requested_at")
+        return self
 
     @property
     def key(self) -> str:
         """The initialization's idempotency key."""
+        if self.session_name is not None:
+            return named_session_key(self.tenant_id, self.user_id, self.session_name)
+        assert self.requested_at is not None
         return session_key(self.tenant_id, self.user_id, self.requested_at)
 
     def session(self, now: datetime) -> ChatSessionArtifact:
@@ -59,6 +114,7 @@ class InitializeChatSession(Request):
             chat_session_id=session_id(self.key),
             tenant_id=self.tenant_id,
             user_id=self.user_id,
+            title=self.title or None,
             active_agent=self.active_agent,
             context=context,
             context_hash=canonical_hash(context),
@@ -74,11 +130,15 @@ class InitializeChatSession(Request):
             InvalidParameter: One of the two is not so.
         """
         if session_id(self.key) != chat_session_id:
+            if self.session_name is not None:
+                raise InvalidParameter(
+                    "session_name: tenant, user and name derive another session's ID", field="session_name"
+                )
             raise InvalidParameter(
                 "requested_at: tenant, user and time derive another session's ID; keep requested_at over retries",
                 field="requested_at",
             )
-        if self.requested_at > now + CLOCK_TOLERANCE:
+        if self.requested_at is not None and self.requested_at > now + CLOCK_TOLERANCE:
             raise InvalidParameter(
                 "requested_at: is more than five minutes ahead of the server's clock", field="requested_at"
             )
@@ -87,9 +147,17 @@ class InitializeChatSession(Request):
 class InitialState(Request):
     """The session to create, as a journey's argument describes it; see `InitializeChatSession`."""
 
-    requested_at: Timestamp
+    requested_at: Timestamp | None = None
+    session_name: SessionName | None = None
     active_agent: Agent = DEFAULT_AGENT
     context: Context = Field(default_factory=dict)
+    title: Title | None = None
+
+    @model_validator(mode="after")
+    def _require_time_or_name(self) -> Self:
+        if (self.requested_at is None) == (self.session_name is None):
+            raise ValueError("either requested_at or session_name is needed, and not both")
+        return self
 
 
 class JourneyArgument(Request):
@@ -118,9 +186,7 @@ class JourneyArgument(Request):
         return InitializeChatSession(
             tenant_id=self.tenant_id,
             user_id=self.user_id,
-            requested_at=self.initialize.requested_at,
-            active_agent=self.initialize.active_agent,
-            context=self.initialize.context,
+            **dict(self.initialize),
         )
 
 
@@ -145,14 +211,52 @@ class GetChatSessionHistory(Request):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
+class GetChatMessages(Request):
+    """Read a page of a session's transcript; without a cursor the latest one.
+
+    Attributes:
+        before: The cursor `older` of a page: read the messages before that page.
+        after: The cursor `newer` of a page: read the messages after that page.
+    """
+
+    tenant_id: Identifier
+    user_id: Identifier | None = None
+    chat_session_id: Uuid
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    before: str | None = None
+    after: str | None = None
+
+    @model_validator(mode="after")
+    def _forbid_both_directions(self) -> Self:
+        if self.before is not None and self.after is not None:
+            raise InvalidParameter("after: leave it out, or before", field="after")
+        return self
+
+
+class ListChatSessions(Request):
+    """Read a page of a user's sessions or, without a user, of all sessions of the tenant; the latest change first.
+
+    Attributes:
+        after: The cursor `next` of the page before.
+    """
+
+    tenant_id: Identifier
+    user_id: Identifier | None = None
+    lifecycle_state: Literal["ACTIVE", "ARCHIVED"] = "ACTIVE"
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    after: str | None = None
+
+
 class SignalChatContext(Request):
-    """Change the shared context, the active agent, or both, without waiting for an answer.
+    """Change the shared context, the transcript or the active agent, without waiting for an answer.
 
     Attributes:
         tenant_id: The tenant that the session belongs to.
         user_id: The user that the session belongs to; null if a service acts for the tenant.
         context: A JSON Merge Patch (RFC 7396) to the context.
         append: Items to add to the end of top-level arrays of the patched context.
+        messages: Messages for the transcript, each an object; `MessageEnvelope` describes its `id` and `role`.
+        remove_messages: IDs of messages to remove before `messages` is applied; unknown ones are ignored.
         active_agent: The agent that leads from now on.
         merge_strategy: `replace` applies `context` to an empty context. It needs the current `base_revision`.
         base_revision: The revision that the change was written against; unless it is the current one, the change is
@@ -165,6 +269,15 @@ class SignalChatContext(Request):
     user_id: Identifier | None = None
     context: Context | None = None
     append: dict[str, list[JsonValue]] | None = None
+    messages: (
+        Annotated[
+            list[Annotated[Context, AfterValidator(_check_message)]],
+            Field(min_length=1, max_length=MAX_TRANSCRIPT_ITEMS),
+            AfterValidator(_check_ids_differ),
+        ]
+        | None
+    ) = None
+    remove_messages: Annotated[list[MessageId], Field(min_length=1, max_length=MAX_TRANSCRIPT_ITEMS)] | None = None
     active_agent: Agent | None = None
     merge_strategy: Literal["merge", "replace"] = "merge"
     base_revision: Revision | None = None
@@ -195,13 +308,43 @@ class SignalChatContext(Request):
 
     @property
     def change(self) -> dict[str, JsonValue]:
-        """The content of the change, without its sender and delivery: defaults filled in, null for an absent field."""
-        return {
+        """The content of the change, without its sender and delivery.
+
+        Defaults are filled in, and an absent field is null; but a change without messages has no members for them.
+        """
+        change: dict[str, JsonValue] = {
             "context": self.context,
             "append": {key: list(items) for key, items in self.append.items()} if self.append is not None else None,
             "active_agent": self.active_agent,
             "merge_strategy": self.merge_strategy,
         }
+        if self.messages is not None:
+            change["messages"] = list(self.messages)
+        if self.remove_messages is not None:
+            change["remove_messages"] = list(self.remove_messages)
+        return change
+
+    @property
+    def keeps_context(self) -> bool:
+        """Whether the change cannot change the context."""
+        return self.merge_strategy == "merge" and not self.context and not self.append
+
+    @property
+    def named_messages(self) -> list[str]:
+        """The IDs that the change itself names in `messages`."""
+        return [str(name) for message in self.messages or () if (name := message.get("id")) is not None]
+
+    def message_ids(self, chat_session_id: str, key: str) -> list[str]:
+        """The IDs of `messages`, in order.
+
+        Args:
+            chat_session_id: The session that is changed.
+            key: The change's idempotency key.
+        """
+        return [
+            str(name) if (name := message.get("id")) is not None else message_id(chat_session_id, key, index)
+            for index, message in enumerate(self.messages or ())
+        ]
 
     def key(self, chat_session_id: str, message: str) -> str:
         """The idempotency key of this change.

@@ -11,6 +11,8 @@ INITIALIZE: Final = "initialize_chat_session"
 GET: Final = "get_chat_session"
 UPDATE: Final = "update_chat_context"
 HISTORY: Final = "get_chat_session_history"
+MESSAGES: Final = "get_chat_messages"
+LIST: Final = "list_chat_sessions"
 LOAD: Final = "load_chat_session"
 
 ARTIFACT_TYPE: Final = "chat_session"

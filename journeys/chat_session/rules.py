@@ -6,7 +6,7 @@
 2. Is the idempotency key known? The message that made that change is told so again; another one is a duplicate or a
    conflict.
 3. Is the base revision the current one?
-4. Make the new context (replace or merge, then append) and the new active agent.
+4. Make the new context (replace or merge, then append), change the transcript, and set the active agent.
 5. Is the new context small enough?
 
 A refused change has no effect on later changes. An accepted one is a revision, also if it changes nothing: without a
@@ -27,6 +27,7 @@ from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import SignalChatContext
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
+from journeys.chat_session.transcript import Messages, TranscriptEdit, edit_transcript
 from journeys.errors import IdempotencyConflict, JourneyError, RevisionConflict
 from journeys.i_json import check_i_json
 from journeys.merge_patch import append_items, merge_patch
@@ -73,10 +74,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The change makes a new revision: the session after it, and its ledger entry."""
+    """The change makes a new revision: the session after it, its ledger entry, and its messages."""
 
     draft: Draft
     entry: LedgerEntry
+    transcript: TranscriptEdit
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,14 @@ Decision = Applied | Known | JourneyError
 """What becomes of a change; a `JourneyError` refuses it."""
 
 
-def decide(draft: Draft, change: Change, known: Mapping[str, KnownChange], limits: Limits, now: datetime) -> Decision:
+def decide(
+    draft: Draft,
+    change: Change,
+    known: Mapping[str, KnownChange],
+    limits: Limits,
+    now: datetime,
+    messages: Messages | None = None,
+) -> Decision:
     """Decide one change. This stores nothing.
 
     Args:
@@ -104,6 +113,7 @@ def decide(draft: Draft, change: Change, known: Mapping[str, KnownChange], limit
         known: Changes that the ledger has, or that come earlier in the batch, by idempotency key.
         limits: How large the new context may be.
         now: The time at which the change is applied.
+        messages: Those messages of the transcript that the change names, as the earlier changes left them.
     """
     session, request = draft.session, change.request
     if not session.is_for(request.tenant_id, request.user_id):
@@ -114,13 +124,17 @@ def decide(draft: Draft, change: Change, known: Mapping[str, KnownChange], limit
         return IdempotencyConflict(
             "idempotency_key: was used for another change of this session; use a new key", field="idempotency_key"
         )
+    revision, updated_at = session.revision + 1, max(now, session.updated_at)
     try:
         _check_base(session, request)
-        context = CanonicalObject(
-            change_context(session.context, request.context, request.append, request.merge_strategy),
-            before=draft.canonical,
+        context, context_hash = _change_context(draft, request)
+        edit = edit_transcript(
+            request,
+            request.message_ids(session.chat_session_id, change.key),
+            messages or {},
+            revision=revision,
+            at=updated_at,
         )
-        context_hash = context.hash()
         if context_hash != session.context_hash:  # a stored context may be over the limit; it can be left as it is
             check_context_size(context.size, limits)
     except JourneyError as error:
@@ -130,14 +144,15 @@ def decide(draft: Draft, change: Change, known: Mapping[str, KnownChange], limit
             "context": context.document,
             "active_agent": request.active_agent or session.active_agent,
             "context_hash": context_hash,
-            "revision": session.revision + 1,
-            "updated_at": max(now, session.updated_at),
+            "revision": revision,
+            "message_count": session.message_count + edit.added,
+            "updated_at": updated_at,
         }
     )
     entry = LedgerEntry(
         revision=after.revision,
         idempotency_key=change.key,
-        change=change.content,
+        change=change.content | dict(edit.ledger),
         change_hash=change.content_hash,
         author=request.author,
         active_agent=after.active_agent,
@@ -145,11 +160,16 @@ def decide(draft: Draft, change: Change, known: Mapping[str, KnownChange], limit
         applied_at=after.updated_at,
         message=change.identity,
     )
-    return Applied(Draft(after, context), entry)
+    return Applied(Draft(after, context), entry, edit)
 
 
-def as_known(entry: LedgerEntry) -> KnownChange:
-    """A decided change, as the later changes of its batch know it."""
+def as_known(entry: LedgerEntry, message_ids: tuple[str, ...] = ()) -> KnownChange:
+    """A decided change, as the later changes of its batch know it.
+
+    Args:
+        entry: Its entry in the ledger.
+        message_ids: The messages that it adds or replaces, in order.
+    """
     return KnownChange(
         revision=entry.revision,
         idempotency_key=entry.idempotency_key,
@@ -158,6 +178,7 @@ def as_known(entry: LedgerEntry) -> KnownChange:
         context_hash=entry.context_hash,
         applied_at=entry.applied_at,
         message=entry.message,
+        message_ids=message_ids,
     )
 
 
@@ -209,6 +230,17 @@ def check_request_size(size: int, limits: Limits) -> None:
         raise ContextTooLarge(
             f"the request has {size} bytes, {limits.change_bytes} are allowed; send it in parts", field="context"
         )
+
+
+def _change_context(draft: Draft, request: SignalChatContext) -> tuple[CanonicalObject, str]:
+    """The context after a change, and its hash; a change that keeps the context costs the same for any context."""
+    if request.keeps_context:
+        return draft.canonical, draft.session.context_hash
+    context = CanonicalObject(
+        change_context(draft.session.context, request.context, request.append, request.merge_strategy),
+        before=draft.canonical,
+    )
+    return context, context.hash()
 
 
 def _check_base(session: ChatSessionArtifact, request: SignalChatContext) -> None:

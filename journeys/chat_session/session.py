@@ -22,22 +22,32 @@ Revision = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 """0 at creation, one more for each applied change."""
 
 
+Title = Annotated[str, StringConstraints(max_length=200)]
+"""What people call a session."""
+
+
 class ChatSessionReceipt(Record):
     """A session without its context.
 
     Attributes:
+        title: None if nobody has named the session.
         context_hash: Hex SHA-256 of the canonical context.
         revision: 0 at creation, one more for each applied change.
+        message_count: How many messages the transcript has.
+        turn_revision: The last revision that asked an agent to act; 0 if none has.
     """
 
     artifact_type: Literal["chat_session"] = "chat_session"
     chat_session_id: Uuid
     tenant_id: Identifier
     user_id: Identifier
+    title: Title | None = None
     active_agent: Agent
     lifecycle_state: Literal["ACTIVE"] = "ACTIVE"
     revision: Revision
     context_hash: Sha256
+    message_count: Revision = 0
+    turn_revision: Revision = 0
     created_at: Timestamp
     updated_at: Timestamp
 
@@ -62,6 +72,7 @@ class LedgerEntry(Record):
     Attributes:
         context_hash: Null after somebody has edited the database, until a journey loads the session.
         message: The identity of the message that made the change; None if no message did.
+        change: The content of the change; of messages only the IDs and the hashes of their bodies.
         author: Who made the change: `manual` if somebody edited the database, `journey` if the engine repaired it.
     """
 

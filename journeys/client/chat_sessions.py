@@ -1,5 +1,6 @@
 """The client of the journey Chat Session Management."""
 
+import builtins
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,7 +12,9 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFail
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.chat_session.answers import (
+    ChatMessages,
     ChatSessionHistory,
+    ChatSessionList,
     ChatSessionView,
     InitializedChatSession,
     UpdatedChatSession,
@@ -19,15 +22,17 @@ from journeys.chat_session.answers import (
 )
 from journeys.chat_session.keys import session_id
 from journeys.chat_session.messages import (
+    GetChatMessages,
     GetChatSession,
     GetChatSessionHistory,
     InitializeChatSession,
     InitialState,
     JourneyArgument,
+    ListChatSessions,
     SignalChatContext,
     UpdateChatContext,
 )
-from journeys.chat_session.names import GET, HISTORY, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
+from journeys.chat_session.names import GET, HISTORY, INITIALIZE, JOURNEY_ID, LIST, MESSAGES, UPDATE, workflow_id
 from journeys.chat_session.session import LedgerEntry
 from journeys.client.connection import connect
 from journeys.client.deadline import Deadline
@@ -51,6 +56,9 @@ class ContextChange(TypedDict, total=False):
         user_id: The user that the session belongs to; None if a service acts for the tenant.
         context: A JSON Merge Patch (RFC 7396): deep merge, None removes a key, arrays are replaced.
         append: Items to add to the end of top-level arrays. An item replaces the item that has the same string `id`.
+        messages: Messages to add to the transcript, each with members of your own. A message with the `id` of one that
+            the transcript has replaces it. `role` says whose it is; a user's messages have the role `user`.
+        remove_messages: IDs of messages to remove from the transcript, before `messages` are added.
         active_agent: The agent that leads from now on: `guide` or `liaison_<pillar>`.
         merge_strategy: `replace` applies `context` to an empty context. It needs the current `base_revision`.
         base_revision: The revision that the change was written against.
@@ -62,6 +70,8 @@ class ContextChange(TypedDict, total=False):
     user_id: str | None
     context: Mapping[str, JsonValue] | None
     append: Mapping[str, Sequence[JsonValue]] | None
+    messages: Sequence[Mapping[str, JsonValue]] | None
+    remove_messages: Sequence[str] | None
     active_agent: str | None
     merge_strategy: Literal["merge", "replace"]
     base_revision: int | None
@@ -112,8 +122,10 @@ class ChatSessions:
         tenant_id: str,
         user_id: str,
         requested_at: datetime | str | None = None,
+        session_name: str | None = None,
         active_agent: str | None = None,
         context: Mapping[str, JsonValue] | None = None,
+        title: str | None = None,
     ) -> InitializedChatSession:
         """Create the session of a user who opens the chat; if it exists, get it as it is now.
 
@@ -122,8 +134,11 @@ class ChatSessions:
             user_id: The user who opened the chat.
             requested_at: When the user opened the chat, with a time zone; now by default. The same tenant, user and
                 UTC minute are the same session, so stamp the time yourself and keep it if you may retry this call.
+            session_name: Your own name of the session, instead of a time: the same tenant, user and name are the same
+                session, whenever you ask. Use it if a user may open two sessions in one minute.
             active_agent: The agent that leads at first; `guide` by default.
             context: The conversation context at first; empty by default.
+            title: What people call the session.
 
         Returns:
             The session, stored in Supabase and registered in the State Surface.
@@ -131,14 +146,17 @@ class ChatSessions:
         Raises:
             JourneyError: `InvalidParameter`, `ContextTooLarge`, `DatabaseUnavailable`, `EngineUnavailable`.
         """
-        requested_at = requested_at or datetime.now(UTC)
+        if session_name is None:
+            requested_at = requested_at or datetime.now(UTC)
         request = _build_request(
             InitializeChatSession,
             tenant_id=tenant_id,
             user_id=user_id,
             requested_at=requested_at.isoformat() if isinstance(requested_at, datetime) else requested_at,
+            session_name=session_name,
             active_agent=active_agent,
             context=context,
+            title=title,
         )
         chat_session_id = session_id(request.key)
         argument = JourneyArgument(
@@ -146,7 +164,11 @@ class ChatSessions:
             tenant_id=request.tenant_id,
             user_id=request.user_id,
             initialize=InitialState(
-                requested_at=request.requested_at, active_agent=request.active_agent, context=request.context
+                requested_at=request.requested_at,
+                session_name=request.session_name,
+                active_agent=request.active_agent,
+                context=request.context,
+                title=request.title,
             ),
         )
 
@@ -292,7 +314,7 @@ class ChatSessions:
 
     async def history(
         self, chat_session_id: str, *, tenant_id: str, after_revision: int = 0, limit: int = 1000
-    ) -> list[LedgerEntry]:
+    ) -> builtins.list[LedgerEntry]:
         """Read a session's ledger: one entry for each applied change, oldest first.
 
         Args:
@@ -304,7 +326,7 @@ class ChatSessions:
         Raises:
             JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
         """
-        entries: list[LedgerEntry] = []
+        entries: builtins.list[LedgerEntry] = []
         while True:
             request = _build_request(
                 GetChatSessionHistory,
@@ -318,6 +340,75 @@ class ChatSessions:
             entries += page.entries
             if page.complete or len(entries) >= limit:
                 return entries
+
+    async def messages(
+        self,
+        chat_session_id: str,
+        *,
+        tenant_id: str,
+        user_id: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> ChatMessages:
+        """Read a page of a session's transcript; without a cursor the latest one.
+
+        Args:
+            chat_session_id: The session's ID.
+            tenant_id: The tenant that the session belongs to.
+            user_id: The user that the session belongs to; a service of the tenant may leave it out.
+            limit: The maximum number of messages, up to 200. Large messages make a page shorter.
+            before: The cursor `older` of a page, for the messages before that page.
+            after: The cursor `newer` of a page, for the messages after that page.
+
+        Raises:
+            JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
+        """
+        request = _build_request(
+            GetChatMessages,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            chat_session_id=chat_session_id,
+            limit=limit,
+            before=before,
+            after=after,
+        )
+        read = partial(self._transport.read, MESSAGES, request, chat_session_id)
+        return ChatMessages.model_validate(await self._transport.call(read))
+
+    async def list(
+        self,
+        *,
+        tenant_id: str,
+        user_id: str | None = None,
+        lifecycle_state: Literal["ACTIVE", "ARCHIVED"] = "ACTIVE",
+        limit: int = 50,
+        after: str | None = None,
+    ) -> ChatSessionList:
+        """Read a page of a user's sessions or, without a user, of the tenant's; the latest change first.
+
+        A session that is changed while you read page after page moves to the first page, and you may not see it.
+
+        Args:
+            tenant_id: The tenant that the sessions belong to.
+            user_id: The user that they belong to; a service of the tenant may leave it out.
+            lifecycle_state: Only sessions in this state.
+            limit: The maximum number of sessions, up to 100.
+            after: The cursor `next` of the page before.
+
+        Raises:
+            JourneyError: `InvalidParameter`, `DatabaseUnavailable`, `EngineUnavailable`.
+        """
+        request = _build_request(
+            ListChatSessions,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            lifecycle_state=lifecycle_state,
+            limit=limit,
+            after=after,
+        )
+        read = partial(self._transport.read, LIST, request, None)
+        return ChatSessionList.model_validate(await self._transport.call(read))
 
     async def _read_initialized(
         self, request: InitializeChatSession, chat_session_id: str, update_id: str, deadline: Deadline

@@ -11,7 +11,7 @@ from journeys.client.chat_sessions import ChatSessions, ContextChange
 from journeys.errors import InvalidParameter
 from journeys.messages import read
 from starter.cli.command import Json, examples, out, print_json, run_command
-from starter.cli.tables import ledger_table, session_table
+from starter.cli.tables import ledger_table, session_table, sessions_table, transcript_table
 
 app = typer.Typer(
     name="session",
@@ -50,6 +50,20 @@ _ID = "b99632c5-0f5c-5007-86a1-64f73f444388"
 Id = Annotated[str, typer.Argument(metavar="ID", help="The chat_session_id, a UUID.")]
 Tenant = Annotated[str, typer.Option(metavar="T", help="The session's tenant.")]
 User = Annotated[str | None, typer.Option(metavar="U", help="The session's user; a service of the tenant may omit it.")]
+Messages = Annotated[
+    list[JsonObject] | None,
+    typer.Option(
+        "--message",
+        parser=_json_object,
+        metavar="JSON",
+        help='A message for the transcript, like {"text": "Hello!"}; may be repeated.',
+    ),
+]
+RemovedMessages = Annotated[
+    list[str] | None,
+    typer.Option("--remove-message", metavar="M", help="The ID of a message to remove; may be repeated."),
+]
+Limit = Annotated[int, typer.Option(metavar="N", help="How many to show.")]
 Agent = Annotated[str | None, typer.Option(metavar="A", help="The agent that leads: guide or liaison_<pillar>.")]
 Patch = Annotated[
     JsonObject | None,
@@ -87,6 +101,11 @@ def initialize(
         JsonObject | None,
         typer.Option(parser=_json_object, metavar="JSON", help="The conversation context at first."),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Your own name of the session; the same name is the same session."),
+    ] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="What people call the session.")] = None,
     requested_at: Annotated[
         str | None,
         typer.Option(
@@ -96,15 +115,17 @@ def initialize(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Create the session of a tenant, user and minute, or show it if it exists."""
+    """Create the session of a tenant, user and minute or name, or show it if it exists."""
 
     async def main(sessions: ChatSessions) -> None:
         created = await sessions.initialize(
             tenant_id=tenant,
             user_id=user,
             requested_at=requested_at,
+            session_name=name,
             active_agent=agent,
             context=context,
+            title=title,
         )
         _show(created, json=json)
 
@@ -142,7 +163,7 @@ def get(
         "journey session update $ID --tenant acme --user ada --agent liaison_finance",
         """journey session update $ID --tenant acme --context '{"topic": null}'""",
         """journey session update $ID --tenant acme --author guide \\""",
-        """    --append '{"messages": [{"id": "m1", "text": "Hello!"}]}'""",
+        """    --message '{"role": "assistant", "text": "Hello!"}'""",
     )
 )
 def update(
@@ -152,6 +173,8 @@ def update(
     user: User = None,
     context: Patch = None,
     append: Append = None,
+    message: Messages = None,
+    remove_message: RemovedMessages = None,
     agent: Agent = None,
     strategy: Strategy = "merge",
     base_revision: BaseRevision = None,
@@ -165,7 +188,19 @@ def update(
     """Change a session's context and wait until both stores hold the change."""
 
     async def main(sessions: ChatSessions) -> None:
-        change = _change(tenant, user, context, append, agent, strategy, base_revision, idempotency_key, author)
+        change = _change(
+            tenant,
+            user,
+            context,
+            append,
+            message,
+            remove_message,
+            agent,
+            strategy,
+            base_revision,
+            idempotency_key,
+            author,
+        )
         _show(await sessions.update_context(chat_session_id, returning=returning, **change), json=json)
 
     _run(main)
@@ -184,6 +219,8 @@ def signal(
     user: User = None,
     context: Patch = None,
     append: Append = None,
+    message: Messages = None,
+    remove_message: RemovedMessages = None,
     agent: Agent = None,
     strategy: Strategy = "merge",
     base_revision: BaseRevision = None,
@@ -197,12 +234,90 @@ def signal(
     """
 
     async def main(sessions: ChatSessions) -> None:
-        change = _change(tenant, user, context, append, agent, strategy, base_revision, idempotency_key, author)
+        change = _change(
+            tenant,
+            user,
+            context,
+            append,
+            message,
+            remove_message,
+            agent,
+            strategy,
+            base_revision,
+            idempotency_key,
+            author,
+        )
         await sessions.signal_context(chat_session_id, **change)
         if json:
             print_json({"chat_session_id": chat_session_id, "accepted": True})
         else:
             out.print(f"accepted for {chat_session_id}", highlight=False)
+
+    _run(main)
+
+
+@app.command(epilog=examples(f"journey session messages {_ID} --tenant acme --user ada"))
+def messages(
+    chat_session_id: Id,
+    *,
+    tenant: Tenant,
+    user: User = None,
+    limit: Limit = 50,
+    before: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="The cursor `older` of a page: show the messages before it.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="The cursor `newer` of a page: show the messages after it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show a page of a session's transcript, by default the latest messages."""
+
+    async def main(sessions: ChatSessions) -> None:
+        page = await sessions.messages(
+            chat_session_id, tenant_id=tenant, user_id=user, limit=limit, before=before, after=after
+        )
+        if json:
+            print_json(page)
+            return
+        if page.older:
+            out.print(f"older: --before {page.older}", style="dim", highlight=False, soft_wrap=True)
+        out.print(transcript_table(page.messages) if page.messages else "no messages")
+        if page.newer:
+            out.print(f"newer: --after {page.newer}", style="dim", highlight=False, soft_wrap=True)
+
+    _run(main)
+
+
+@app.command(
+    name="list",
+    epilog=examples("journey session list --tenant acme --user ada", "journey session list --tenant acme --limit 10"),
+)
+def list_sessions(
+    *,
+    tenant: Tenant,
+    user: Annotated[str | None, typer.Option(metavar="U", help="Only this user's sessions.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Archived instead of active sessions.")] = False,
+    limit: Limit = 50,
+    after: Annotated[str | None, typer.Option(metavar="CURSOR", help="The cursor `next` of the page before.")] = None,
+    json: Json = False,
+) -> None:
+    """List sessions, the one with the latest change first."""
+
+    async def main(sessions: ChatSessions) -> None:
+        page = await sessions.list(
+            tenant_id=tenant,
+            user_id=user,
+            lifecycle_state="ARCHIVED" if archived else "ACTIVE",
+            limit=limit,
+            after=after,
+        )
+        if json:
+            print_json(page)
+            return
+        out.print(sessions_table(page.sessions) if page.sessions else "no sessions")
+        if page.next:
+            out.print(f"next: --after {page.next}", style="dim", highlight=False, soft_wrap=True)
 
     _run(main)
 
@@ -244,6 +359,8 @@ def _change(
     user: str | None,
     context: JsonObject | None,
     append: dict[str, list[JsonValue]] | None,
+    messages: list[JsonObject] | None,
+    remove_messages: list[str] | None,
     agent: str | None,
     strategy: Literal["merge", "replace"],
     base_revision: int | None,
@@ -255,6 +372,8 @@ def _change(
         user_id=user,
         context=context,
         append=append,
+        messages=messages or None,
+        remove_messages=remove_messages or None,
         active_agent=agent,
         merge_strategy=strategy,
         base_revision=base_revision,

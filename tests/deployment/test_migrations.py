@@ -152,7 +152,7 @@ async def test_runs_at_the_same_moment_apply_every_migration_once(url: str) -> N
 async def test_a_serializable_database_is_migrated_at_the_same_moment_too(url: str, database: Connection) -> None:
     name = await database.fetchval("select current_database()")
     await database.execute(f"alter database {name} set default_transaction_isolation = 'serializable'")
-    await database.execute("drop table public.chat_sessions, public.chat_context_updates")
+    await database.execute("drop table public.chat_sessions, public.chat_context_updates, public.chat_messages")
     await database.execute("drop function public.record_manual_chat_session_change")
     await database.execute("drop schema supabase_migrations cascade")
     reports = await asyncio.gather(*(migrate(url, url, progress=silent) for _ in range(10)))
@@ -348,7 +348,7 @@ async def test_the_most_recent_session_is_read_from_the_index(database: Connecti
         """
     )
     lines = [row["QUERY PLAN"] for row in plan]
-    assert any("Index Scan using chat_sessions_most_recent" in line for line in lines)
+    assert any("Index Scan using chat_sessions_of_user" in line for line in lines)
     assert not any("Sort" in line for line in lines)
 
 

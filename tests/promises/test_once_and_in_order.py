@@ -24,6 +24,7 @@ from journeys.chat_session.names import JOURNEY_ID, UPDATE, workflow_id
 from journeys.chat_session.rules import Applied, Change, Draft, as_known, decide
 from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
 from journeys.state_surface import SurfaceArtifact
+from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase, WriteOutcome
 from stores.state_surface_postgres import StateSurfacePostgres
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, Json, also_replayed
@@ -182,6 +183,7 @@ class Writer:
         self._tenant_id = journeys.tenant_id
         self._activities = ChatSessionActivities(
             ChatSessionsSupabase(journeys.supabase),
+            ChatPagesSupabase(journeys.supabase),
             surface or StateSurfacePostgres(journeys.state_surface),
             SessionSettings(idle_seconds=60, rollover_messages=500),
         )
@@ -246,10 +248,10 @@ class WriterDiedError(Exception):
 class SurfaceNeverReached(StateSurfacePostgres):
     """Where a writer dies after Supabase and before the State Surface; what it loads is registered."""
 
-    async def update(self, artifact: SurfaceArtifact) -> int | None:
+    async def update(self, artifact: SurfaceArtifact, *, payload_since: int | None = None) -> int | None:
         if artifact.revision:
             raise WriterDiedError
-        return await super().update(artifact)
+        return await super().update(artifact, payload_since=payload_since)
 
 
 def keyed(*keys: str) -> list[Message]:
@@ -306,10 +308,10 @@ async def test_a_worker_that_reached_one_store_only_does_not_answer_from_its_mem
     class SurfaceAway(StateSurfacePostgres):
         is_away = False
 
-        async def update(self, artifact: SurfaceArtifact) -> int | None:
+        async def update(self, artifact: SurfaceArtifact, *, payload_since: int | None = None) -> int | None:
             if self.is_away:
                 raise WriterDiedError
-            return await super().update(artifact)
+            return await super().update(artifact, payload_since=payload_since)
 
     session = await create_sleeping_session(journeys)
     surface = SurfaceAway(journeys.state_surface)

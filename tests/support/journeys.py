@@ -198,9 +198,13 @@ class Journeys:
 
     async def read(self, **request: Any) -> Json:
         """The activity `get_chat_session`, by itself."""
+        return await self.run_activity(GET, {"tenant_id": self.tenant_id} | request)
+
+    async def run_activity(self, name: str, request: Json) -> Json:
+        """A reading activity, by itself."""
         answer: Json = await self.client.execute_activity(
-            GET,
-            {"tenant_id": self.tenant_id} | request,
+            name,
+            request,
             id=f"read/{uuid4()}",
             task_queue=self.task_queue,
             start_to_close_timeout=timedelta(seconds=5),

@@ -74,6 +74,7 @@ def test_a_published_session_key_holds_in_itself(case: dict[str, Any]) -> None:
 def test_the_contract_derives_a_published_session(case: dict[str, Any]) -> None:
     asked = initialization(case)
     assert asked.key == case["session_key"]
+    assert asked.requested_at
     assert session_key(case["tenant_id"], case["user_id"], asked.requested_at) == case["session_key"]
     assert session_id(asked.key) == case["chat_session_id"]
     assert workflow_id(session_id(asked.key)) == case["workflow_id"]

@@ -771,6 +771,7 @@ def test_what_holds_itself_is_refused() -> None:
 )
 def test_a_time_is_any_form_of_rfc_3339_and_written_in_one(text: str, moment: str) -> None:
     asked = parse(InitializeChatSession, INITIALIZE | {"requested_at": text})
+    assert asked.requested_at
     assert asked.requested_at.tzinfo is UTC
     assert timestamp(asked.requested_at) == moment
     assert asked.model_dump(mode="json")["requested_at"] == moment
@@ -877,6 +878,9 @@ def test_a_new_session_is_as_it_was_asked_for() -> None:
         "lifecycle_state": "ACTIVE",
         "revision": 0,
         "context_hash": sha256(b'{"b":1,"c":[null]}').hexdigest(),
+        "title": None,
+        "message_count": 0,
+        "turn_revision": 0,
         "created_at": "2026-01-27T10:05:13.000042Z",
         "updated_at": "2026-01-27T10:05:13.000042Z",
     }
@@ -888,10 +892,13 @@ def test_artifact_and_receipt_have_the_fields_that_are_promised() -> None:
         "chat_session_id",
         "tenant_id",
         "user_id",
+        "title",
         "active_agent",
         "lifecycle_state",
         "revision",
         "context_hash",
+        "message_count",
+        "turn_revision",
         "created_at",
         "updated_at",
     }
@@ -899,8 +906,8 @@ def test_artifact_and_receipt_have_the_fields_that_are_promised() -> None:
     assert set(ChatSessionArtifact.model_fields) == artifact
     assert set(ChatSessionView.model_fields) == artifact | {"refusals"}
     assert set(InitializedChatSession.model_fields) == artifact | {"created"}
-    assert set(UpdateReceipt.model_fields) == receipt | {"applied_revision", "duplicate"}
-    assert set(UpdatedChatSession.model_fields) == artifact | {"applied_revision", "duplicate"}
+    assert set(UpdateReceipt.model_fields) == receipt | {"applied_revision", "duplicate", "message_ids"}
+    assert set(UpdatedChatSession.model_fields) == artifact | {"applied_revision", "duplicate", "message_ids"}
     assert set(Refusal.model_fields) == {"at", "code", "field"}
 
 
@@ -1048,10 +1055,11 @@ def test_a_change_that_was_just_made_is_answered_with_the_session_as_it_is_now()
     """Other changes of its batch are in both stores by then."""
     receipt = answer_update(Outcome(revision=7), _NOW, None)
     assert type(receipt) is UpdateReceipt
-    assert dict(receipt) == {**_NOW.model_dump(), "applied_revision": 7, "duplicate": False}
+    more = {"applied_revision": 7, "duplicate": False, "message_ids": None}
+    assert dict(receipt) == {**_NOW.model_dump(), **more}
     artifact = answer_update(Outcome(revision=7), _NOW, _CONTEXT)
     assert type(artifact) is UpdatedChatSession
-    assert dict(artifact) == {**_NOW.model_dump(), "context": _CONTEXT, "applied_revision": 7, "duplicate": False}
+    assert dict(artifact) == {**_NOW.model_dump(), "context": _CONTEXT, **more}
 
 
 @pytest.mark.parametrize("duplicate", [False, True])
@@ -1066,7 +1074,7 @@ def test_a_change_that_was_there_before_has_a_receipt_of_then_and_an_artifact_of
         message="run/update",
     )
     outcome = Outcome(revision=7, known=then, duplicate=duplicate)
-    told = {"applied_revision": 7, "duplicate": duplicate}
+    told = {"applied_revision": 7, "duplicate": duplicate, "message_ids": None}
     assert dict(answer_update(outcome, _NOW, None)) == {
         **_NOW.model_dump(),
         **told,
