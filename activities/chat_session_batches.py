@@ -116,13 +116,14 @@ class BatchDecider:
         draft = await self._find(argument, messages)
         if draft is None:
             return self._nothing_there(messages)
+        before = draft.session
         try:
             draft, outcomes = await self._settle(draft, messages)
         except SessionNotFound:
             self.cache.forget(self.chat_session_id)
             return self._nothing_there(messages)
         self.cache.put(draft)
-        return self._report(draft, outcomes)
+        return self._report(before, draft, outcomes)
 
     # Messages are parsed.
 
@@ -368,22 +369,23 @@ class BatchDecider:
             failure=Refused.by(self._argument_error or SessionNotFound()),
         )
 
-    def _report(self, draft: Draft, outcomes: Sequence[Outcome]) -> DecidedBatch:
+    def _report(self, before: ChatSessionArtifact, draft: Draft, outcomes: Sequence[Outcome]) -> DecidedBatch:
         session = draft.session
+        same_context = self._is_known_to_workflow and session.context_hash == before.context_hash
         expected = self.batch.refusals.plus(self.batch.refused)
         return DecidedBatch(
             outcomes=tuple(outcomes),
             state=SessionState(
                 revision=session.revision,
-                context_hash=session.context_hash,
-                active_agent=session.active_agent,
-                updated_at=session.updated_at,
+                context_hash=None if same_context else session.context_hash,
+                active_agent=None if session.active_agent == before.active_agent else session.active_agent,
+                updated_at=None if session.updated_at == self.batch.at else session.updated_at,
                 message_count=session.message_count,
             )
             if self._is_known_to_workflow
             else None,
             loaded=None if self._is_known_to_workflow else session,
-            context_bytes=draft.canonical.size,
+            context_bytes=None if same_context else draft.canonical.size,
             settings=self.settings if self.batch.revision is None else None,
             refusals=self._stored_refusals if self._stored_refusals != expected else None,
             advanced_from=self._advanced_from,

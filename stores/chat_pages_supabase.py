@@ -25,7 +25,8 @@ _SESSION_PLACE: Final[TypeAdapter[tuple[Timestamp, Timestamp, Uuid]]] = TypeAdap
 _BEYOND_ALL_MESSAGES: Final = (2**63 - 1, 0)
 
 # The transcript is read message by message until the page is full, and the message that would overfill it stays behind.
-# jsonb writes numbers out, so its text is never shorter than what is sent.
+# jsonb writes numbers out, so its text is never shorter than what is sent. Whether messages lie behind the place is
+# asked in order: for a mere `exists` PostgreSQL may scan the whole table.
 _PAGE: Final = """
 with recursive page as (
   (
@@ -53,9 +54,11 @@ with recursive page as (
 select
   page.*,
   (select count(*) from page) as found,
-  exists (
-    select from public.chat_messages as m
+  (
+    select true from public.chat_messages as m
     where m.chat_session_id = $1 and (m.first_revision, m.ordinal) {behind} ($4, $5)
+    order by m.first_revision {opposite}, m.ordinal {opposite}
+    limit 1
   ) as has_others_behind
 from public.chat_sessions as session
 left join page on page.number = 1 or (page.number <= $6 and page.size <= $7)
@@ -72,8 +75,8 @@ _MESSAGE: Final = """
         + 300 as bytes
 """
 
-_OLDER_PAGE: Final = _PAGE.format(message=_MESSAGE, beyond="<", behind=">=", order="desc")
-_NEWER_PAGE: Final = _PAGE.format(message=_MESSAGE, beyond=">", behind="<=", order="asc")
+_OLDER_PAGE: Final = _PAGE.format(message=_MESSAGE, beyond="<", behind=">=", order="desc", opposite="asc")
+_NEWER_PAGE: Final = _PAGE.format(message=_MESSAGE, beyond=">", behind="<=", order="asc", opposite="desc")
 
 _LIST: Final = """
 select

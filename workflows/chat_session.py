@@ -104,6 +104,7 @@ class ChatSessionJourney:
         self._decided: deque[tuple[_Message, Outcome]] = deque()  # updates that are not answered yet
         self._budget = TaskBudget(MAX_TASK_ECHO_BYTES)
         self._is_deciding = False
+        self._batch_time = workflow.now()
         self._more_waits = False  # after a local activity: the next batch ends the workflow task
         self._session: ChatSessionReceipt | None = None  # never ahead of what both stores hold
         self._context: FoldedContext | None = None
@@ -327,9 +328,10 @@ class ChatSessionJourney:
 
     def _arguments(self, messages: Sequence[_Message]) -> list[object]:
         session = self._session
+        self._batch_time = workflow.now()
         batch = Batch(
             first_run_id=workflow.info().first_execution_run_id,
-            at=workflow.now(),
+            at=self._batch_time,
             messages=tuple(ReceivedMessage(identity=each.identity, kind=each.kind) for each in messages),
             has_argument=session is None,
             may_create=session is None and self._may_create,
@@ -375,15 +377,16 @@ class ChatSessionJourney:
             self._session = self._session.model_copy(
                 update={
                     "revision": state.revision,
-                    "context_hash": state.context_hash,
-                    "active_agent": state.active_agent,
-                    "updated_at": state.updated_at,
+                    "context_hash": state.context_hash or self._session.context_hash,
+                    "active_agent": state.active_agent or self._session.active_agent,
+                    "updated_at": state.updated_at or self._batch_time,
                     "message_count": state.message_count,
                 }
             )
         else:
             self._failure = decided.failure or Refused.by(SessionNotFound())
-        self._context_bytes = decided.context_bytes
+        if decided.context_bytes is not None:
+            self._context_bytes = decided.context_bytes
 
     def _answer(self) -> None:
         """Answer decided updates, as many as this workflow task can carry."""

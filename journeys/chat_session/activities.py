@@ -133,12 +133,18 @@ class Outcome(Record):
 
 
 class SessionState(Record):
-    """What a batch has changed of a session that the workflow knows, apart from the context."""
+    """What a batch has changed of a session that the workflow knows, apart from the context.
+
+    Attributes:
+        context_hash: None if it is the same as before the batch.
+        active_agent: None if it is the same as before the batch.
+        updated_at: None if it is the batch's own time.
+    """
 
     revision: int
-    context_hash: str
-    active_agent: str
-    updated_at: Timestamp
+    context_hash: str | None = Field(default=None, exclude_if=_is_default(None))
+    active_agent: str | None = Field(default=None, exclude_if=_is_default(None))
+    updated_at: Timestamp | None = Field(default=None, exclude_if=_is_default(None))
     message_count: int = 0
 
 
@@ -151,7 +157,7 @@ class DecidedBatch(Record):
             messages.
         loaded: The whole session after the batch, if the workflow does not know its context. If both are None, there is
             no session.
-        context_bytes: Canonical size of the context.
+        context_bytes: Canonical size of the context; None if it is the same as before the batch.
         settings: Of the worker, if the workflow knows none yet.
         refusals: As stored after the batch, if they are not what the batch said.
         advanced_from: The revision that was advanced because the State Surface was ahead of Supabase.
@@ -161,7 +167,7 @@ class DecidedBatch(Record):
     outcomes: tuple[Outcome, ...] = ()
     state: SessionState | None = Field(default=None, exclude_if=_is_default(None))
     loaded: ChatSessionArtifact | None = Field(default=None, exclude_if=_is_default(None))
-    context_bytes: int = 0
+    context_bytes: int | None = Field(default=None, exclude_if=_is_default(None))
     settings: SessionSettings | None = Field(default=None, exclude_if=_is_default(None))
     refusals: Refusals | None = Field(default=None, exclude_if=_is_default(None))
     advanced_from: int | None = Field(default=None, exclude_if=_is_default(None))
