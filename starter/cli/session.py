@@ -51,12 +51,9 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The chat_session_id, a UU
 Tenant = Annotated[str, typer.Option(metavar="T", help="The session's tenant.")]
 User = Annotated[str | None, typer.Option(metavar="U", help="The session's user; a service of the tenant may omit it.")]
 Messages = Annotated[
-    list[JsonObject] | None,
+    list[str] | None,
     typer.Option(
-        "--message",
-        parser=_json_object,
-        metavar="JSON",
-        help='A message for the transcript, like {"text": "Hello!"}; may be repeated.',
+        "--message", metavar="JSON", help='A message for the transcript, like {"text": "Hello!"}; may be repeated.'
     ),
 ]
 RemovedMessages = Annotated[
@@ -186,21 +183,21 @@ def update(
     json: Json = False,
 ) -> None:
     """Change a session's context and wait until both stores hold the change."""
+    change = _change(
+        tenant,
+        user,
+        context,
+        append,
+        message,
+        remove_message,
+        agent,
+        strategy,
+        base_revision,
+        idempotency_key,
+        author,
+    )
 
     async def main(sessions: ChatSessions) -> None:
-        change = _change(
-            tenant,
-            user,
-            context,
-            append,
-            message,
-            remove_message,
-            agent,
-            strategy,
-            base_revision,
-            idempotency_key,
-            author,
-        )
         _show(await sessions.update_context(chat_session_id, returning=returning, **change), json=json)
 
     _run(main)
@@ -232,21 +229,21 @@ def signal(
 
     If the journey refuses the change, `journey session get` shows that.
     """
+    change = _change(
+        tenant,
+        user,
+        context,
+        append,
+        message,
+        remove_message,
+        agent,
+        strategy,
+        base_revision,
+        idempotency_key,
+        author,
+    )
 
     async def main(sessions: ChatSessions) -> None:
-        change = _change(
-            tenant,
-            user,
-            context,
-            append,
-            message,
-            remove_message,
-            agent,
-            strategy,
-            base_revision,
-            idempotency_key,
-            author,
-        )
         await sessions.signal_context(chat_session_id, **change)
         if json:
             print_json({"chat_session_id": chat_session_id, "accepted": True})
@@ -359,7 +356,7 @@ def _change(
     user: str | None,
     context: JsonObject | None,
     append: dict[str, list[JsonValue]] | None,
-    messages: list[JsonObject] | None,
+    messages: list[str] | None,
     remove_messages: list[str] | None,
     agent: str | None,
     strategy: Literal["merge", "replace"],
@@ -372,7 +369,7 @@ def _change(
         user_id=user,
         context=context,
         append=append,
-        messages=messages or None,
+        messages=_parse_messages(messages),
         remove_messages=remove_messages or None,
         active_agent=agent,
         merge_strategy=strategy,
@@ -380,6 +377,14 @@ def _change(
         idempotency_key=idempotency_key,
         author=author,
     )
+
+
+def _parse_messages(texts: list[str] | None) -> list[JsonObject] | None:
+    """Typer parses no repeated option into objects."""
+    try:
+        return [_json_object(text) for text in texts] if texts else None
+    except typer.BadParameter as error:
+        raise typer.BadParameter(error.message, param_hint="'--message'") from None
 
 
 def _run(main: Callable[[ChatSessions], Awaitable[None]]) -> None:
