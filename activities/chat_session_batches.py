@@ -44,7 +44,7 @@ from journeys.chat_session.rules import (
     decide,
 )
 from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
-from journeys.chat_session.transcript import StoredMessage, transcript_write
+from journeys.chat_session.transcript import StoredMessage, TranscriptDraft
 from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from journeys.messages import parse, read
@@ -73,12 +73,12 @@ class _Message:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """A batch as it is decided and not yet stored; `messages` are those of the transcript that it touches."""
+    """A batch as it is decided and not yet stored."""
 
     draft: Draft
     decisions: list[Decision | InitializeChatSession]
     entries: list[LedgerEntry]
-    messages: Mapping[str, StoredMessage | None]
+    transcript: TranscriptDraft
 
 
 @dataclass(slots=True)
@@ -236,7 +236,7 @@ class BatchDecider:
                 entries=entries,
                 after=after.session,
                 context_text=after.canonical.encode().decode() if context_changes else None,
-                transcript=transcript_write(found_messages, decided.messages),
+                transcript=decided.transcript.write(),
                 refusals=refusals if refusals != self._stored_refusals else None,
             )
             if found.revision is None:
@@ -269,8 +269,7 @@ class BatchDecider:
         found_messages: Mapping[str, StoredMessage],
     ) -> _Decided:
         so_far = dict(known)
-        transcript: dict[str, StoredMessage | None] = dict(found_messages)
-        touched: dict[str, StoredMessage | None] = {}
+        transcript = TranscriptDraft(found_messages)
         decisions: list[Decision | InitializeChatSession] = []
         entries: list[LedgerEntry] = []
         for message in messages:
@@ -282,20 +281,18 @@ class BatchDecider:
             if isinstance(content, JourneyError):
                 decisions.append(content)
                 continue
-            decision = decide(draft, content, so_far, self.settings.limits, self.batch.at, transcript)
+            decision = decide(draft, content, so_far, self.settings.limits, self.batch.at, transcript.messages)
             if isinstance(decision, Applied):
                 draft = decision.draft
                 entries.append(decision.entry)
                 so_far[content.key] = as_known(decision.entry, decision.transcript.message_ids)
-                transcript |= decision.transcript.messages
-                touched |= decision.transcript.messages
+                transcript.apply(decision.transcript)
             elif isinstance(decision, JourneyError) and decision.field == "messages":
-                # The refusal may be due to a message that was taken for absent.
-                touched = {name: transcript.get(name) for name in content.request.named_messages} | touched
+                transcript.look_up(content.request)
             decisions.append(decision)
             if draft.canonical.size > _LARGE_CONTEXT_BYTES or content.request.messages:
                 await asyncio.sleep(0)
-        return _Decided(draft, decisions, entries, touched)
+        return _Decided(draft, decisions, entries, transcript)
 
     def _new_refusals(
         self, draft: Draft, messages: Sequence[_Message], decisions: Sequence[Decision | InitializeChatSession]

@@ -3,11 +3,11 @@
 Every page is one statement that reads only what it answers: from an index, forward or backward from a place.
 """
 
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import asyncpg
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic_core import from_json
 
 from journeys.chat_session.answers import ChatMessage, ChatMessages, ChatSessionList, ListedChatSession
@@ -15,11 +15,14 @@ from journeys.chat_session.limits import MAX_PAGE_BYTES
 from journeys.chat_session.messages import GetChatMessages, ListChatSessions
 from journeys.chat_session.session import Revision
 from journeys.cursors import decode_cursor, encode_cursor
+from journeys.i_json import MAX_SAFE_INTEGER
 from journeys.identifiers import Timestamp, Uuid
 from stores.chat_sessions_supabase import STORE
 from stores.postgres import Pool, connection_to, parse_row
 
-_MESSAGE_PLACE: Final[TypeAdapter[tuple[Revision, Revision]]] = TypeAdapter(tuple[Revision, Revision])
+# Before the first message of a change there is a place, too.
+_Ordinal = Annotated[int, Field(ge=-1, le=MAX_SAFE_INTEGER)]
+_MESSAGE_PLACE: Final[TypeAdapter[tuple[Revision, _Ordinal]]] = TypeAdapter(tuple[Revision, _Ordinal])
 _SESSION_PLACE: Final[TypeAdapter[tuple[Timestamp, Timestamp, Uuid]]] = TypeAdapter(tuple[Timestamp, Timestamp, Uuid])
 
 _BEYOND_ALL_MESSAGES: Final = (2**63 - 1, 0)

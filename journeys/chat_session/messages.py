@@ -7,7 +7,7 @@ the conversation context that its agents share.
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, model_validator
 
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session.keys import message_id, named_session_key, session_id, session_key, update_key
@@ -55,7 +55,11 @@ class MessageEnvelope(Request):
 
 
 def _check_message(message: Context) -> Context:
-    MessageEnvelope.model_validate(message)
+    try:
+        MessageEnvelope.model_validate(message)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise ValueError(f"{first['loc'][0]}: {first['msg']}") from None
     return message
 
 

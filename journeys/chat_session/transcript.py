@@ -91,6 +91,38 @@ class TranscriptWrite:
 NO_WRITE: Final = TranscriptWrite()
 
 
+class TranscriptDraft:
+    """The transcript as the changes decided so far leave it, as far as they touch it.
+
+    Attributes:
+        messages: The messages that are known; the transcript is taken not to have any others.
+    """
+
+    def __init__(self, stored: Mapping[str, StoredMessage]) -> None:
+        """Start with the messages that the store is known to have."""
+        self._stored = stored
+        self._touched: dict[str, None] = {}
+        self.messages: dict[str, StoredMessage | None] = dict(stored)
+
+    def apply(self, edit: TranscriptEdit) -> None:
+        """Apply a change that was accepted."""
+        self.messages |= edit.messages
+        self._touched |= dict.fromkeys(edit.messages)
+
+    def look_up(self, request: SignalChatContext) -> None:
+        """Have the messages looked up that a change names: it may be refused because they were taken for absent."""
+        self._touched |= dict.fromkeys(request.named_messages)
+
+    def write(self) -> TranscriptWrite:
+        """The net effect of the changes."""
+        touched = {name: self.messages.get(name) for name in self._touched}
+        return TranscriptWrite(
+            assumed_absent=tuple(name for name in touched if name not in self._stored),
+            written=tuple(message for message in touched.values() if isinstance(message, WrittenMessage)),
+            removed=tuple(name for name, message in touched.items() if message is None and name in self._stored),
+        )
+
+
 def edit_transcript(
     request: SignalChatContext, message_ids: Sequence[str], messages: Messages, *, revision: int, at: datetime
 ) -> TranscriptEdit:
@@ -149,20 +181,6 @@ def edit_transcript(
     if request.remove_messages:
         ledger["remove_messages"] = list(request.remove_messages)
     return TranscriptEdit(messages=after, added=added, ledger=ledger, message_ids=tuple(message_ids))
-
-
-def transcript_write(stored: Mapping[str, StoredMessage], messages: Messages) -> TranscriptWrite:
-    """The net effect of a batch.
-
-    Args:
-        stored: The messages that the store is known to have.
-        messages: The messages that the batch touches, as it leaves them.
-    """
-    return TranscriptWrite(
-        assumed_absent=tuple(name for name in messages if name not in stored),
-        written=tuple(message for message in messages.values() if isinstance(message, WrittenMessage)),
-        removed=tuple(name for name, message in messages.items() if message is None and name in stored),
-    )
 
 
 def _role_of(request: SignalChatContext, message: Context) -> str | None:

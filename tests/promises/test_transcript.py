@@ -12,6 +12,7 @@ from temporalio.client import ActivityFailureError, WorkflowUpdateFailedError
 
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.limits import KIB, MAX_PAGE_BYTES
+from journeys.cursors import encode_cursor
 from journeys.errors import InvalidParameter
 from tests.support.journeys import Journeys, Json, also_replayed, code_and_field, code_of
 from tests.support.watching import until_revision
@@ -374,6 +375,10 @@ async def test_a_cursor_outlives_its_message(journeys: Journeys) -> None:
         assert ([message.id for message in older.messages], older.older) == (["0", "1"], None)
         newer = await sessions.messages(session, tenant_id=tenant, after=older.newer)
         assert [message.id for message in newer.messages] == ["3"]
+        none_before = await sessions.messages(session, tenant_id=tenant, before=encode_cursor(1, 0))
+        assert (none_before.messages, none_before.older) == ((), None)
+        first = await sessions.messages(session, tenant_id=tenant, after=none_before.newer)
+        assert [message.id for message in first.messages] == ["0", "1", "3"]
         await journeys.update(session, {"remove_messages": ["0", "1", "3"]})
         empty = await sessions.messages(session, tenant_id=tenant, after=older.newer)
         assert (empty.messages, empty.older, empty.newer) == ((), None, None)
