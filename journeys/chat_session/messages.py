@@ -260,7 +260,7 @@ class SignalChatContext(Request):
         context: A JSON Merge Patch (RFC 7396) to the context.
         append: Items to add to the end of top-level arrays of the patched context.
         messages: Messages for the transcript, each an object; `MessageEnvelope` describes its `id` and `role`.
-        remove_messages: IDs of messages to remove before `messages` is applied; unknown ones are ignored.
+        remove_messages: IDs of messages to remove before `messages` is applied; some may not be there.
         active_agent: The agent that leads from now on.
         merge_strategy: `replace` applies `context` to an empty context. It needs the current `base_revision`.
         base_revision: The revision that the change was written against; unless it is the current one, the change is

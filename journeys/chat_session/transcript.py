@@ -75,7 +75,7 @@ NO_EDIT: Final = TranscriptEdit(messages={}, added=0, ledger={}, message_ids=())
 
 @dataclass(frozen=True, slots=True)
 class TranscriptWrite:
-    """The net effect of a batch on the transcript: each message is written at most once.
+    """What a batch comes to for the transcript. No message is written twice.
 
     Attributes:
         assumed_absent: Messages that the batch touches and that the store must not have; else it is decided again.

@@ -1,5 +1,5 @@
--- The transcript: what was said in a session, apart from the context that its agents share. It has no limit, so nothing
--- that a change does may depend on its length.
+-- The transcript holds a session's conversation, apart from the context that its agents share. It may grow without end,
+-- so nothing that a change does may depend on its length.
 create table public.chat_messages (
   chat_session_id uuid not null references public.chat_sessions on delete cascade,
   message_id text not null check (message_id <> ''),

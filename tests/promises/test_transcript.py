@@ -151,7 +151,7 @@ async def test_a_change_may_be_of_context_transcript_and_agent_at_once(journeys:
     assert from_json(artifact["semantic_descriptor"])["message_count"] == 1
 
 
-# Nobody writes in an agent's name.
+# A user cannot put words into an agent's mouth.
 
 
 @pytest.mark.parametrize(

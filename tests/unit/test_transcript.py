@@ -101,6 +101,19 @@ def test_a_batch_has_the_effect_of_its_changes_one_by_one(sent: list[Json], size
     assert batched == one_by_one
 
 
+def test_a_refusal_that_rests_on_an_absent_message_is_looked_up_first() -> None:
+    """A user's replacement may name any role; only a message that is not there yet would have it."""
+    store: Store = {}
+    added = parse(SignalChatContext, {"tenant_id": "acme", "user_id": "ada", "messages": [{"id": "a"}]})
+    replaced = parse(
+        SignalChatContext, {"tenant_id": "acme", "user_id": "ada", "messages": [{"id": "a", "role": "x", "n": 2}]}
+    )
+    assert write_batch(store, [(1, replaced)], SESSION) == [False]
+    assert write_batch(store, [(2, added)], SESSION) == [True]
+    assert write_batch(store, [(3, replaced)], SESSION) == [True]
+    assert (store["a"].role, store["a"].body) == ("user", {"n": 2})
+
+
 def a_draft() -> Draft:
     asked = {"tenant_id": "acme", "user_id": "ada", "session_name": "n", "context": {"notes": [1, {"a": 2}]}}
     return Draft.of(parse(InitializeChatSession, asked).session(NOW))
