@@ -30,6 +30,7 @@ from journeys.chat_session.messages import (
     JourneyArgument,
     SignalChatContext,
     UpdateChatContext,
+    UpdateChatSession,
 )
 from journeys.chat_session.names import ARTIFACT_TYPE, INITIALIZE
 from journeys.chat_session.refusals import Refusal, Refusals
@@ -51,6 +52,11 @@ from journeys.messages import parse, read
 from journeys.state_surface import ProducedBy, StateSurface, SurfaceArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 
+_CHANGES: Final[Mapping[str, type[SignalChatContext | UpdateChatSession]]] = {
+    "signal": SignalChatContext,
+    "update": UpdateChatContext,
+    "edit": UpdateChatSession,
+}
 _ROUNDS: Final = 10
 # The key of revision 0, before the first run ID.
 _CREATION: Final = "initialize/"
@@ -138,12 +144,11 @@ class BatchDecider:
                 initialization = parse(InitializeChatSession, raw)
                 self._check_initialization(initialization)
                 return _Message(received, initialization, claimed)
-            model = UpdateChatContext if received.kind == "update" else SignalChatContext
-            request = parse(model, raw, depth=self.settings.limits.nesting)
+            request = parse(_CHANGES[received.kind], raw, depth=self.settings.limits.nesting)
         except JourneyError as error:
             return _Message(received, error, claimed)
         # Another run may get a retry of an update, so its key does not depend on the run.
-        name = received.identity.partition("/")[2] if received.kind == "update" else received.identity
+        name = received.identity if received.kind == "signal" else received.identity.partition("/")[2]
         change = Change.of(request, key=request.key(self.chat_session_id, name), identity=received.identity)
         return _Message(received, change, claimed)
 
@@ -287,10 +292,10 @@ class BatchDecider:
                 entries.append(decision.entry)
                 so_far[content.key] = as_known(decision.entry, decision.transcript.message_ids)
                 transcript.apply(decision.transcript)
-            elif isinstance(decision, JourneyError) and decision.field == "messages":
+            elif isinstance(content.request, SignalChatContext) and _may_rest_on_an_absent_message(decision):
                 transcript.look_up(content.request)
             decisions.append(decision)
-            if draft.canonical.size > _LARGE_CONTEXT_BYTES or content.request.messages:
+            if draft.canonical.size > _LARGE_CONTEXT_BYTES or content.request.keeps_context:
                 await asyncio.sleep(0)
         return _Decided(draft, decisions, entries, transcript)
 
@@ -314,15 +319,15 @@ class BatchDecider:
             return Outcome(created=created)
         request = message.change.request if message.change else None
         returning = request.returning if isinstance(request, UpdateChatContext) else "receipt"
+        is_answered = message.received.kind != "signal"
         if isinstance(decision, Applied):
-            is_answered = message.received.kind == "update"
             return Outcome(
                 revision=decision.entry.revision,
                 returning=returning,
                 keeps_context=message.change is not None and message.change.request.keeps_context,
                 message_ids=decision.transcript.message_ids if is_answered else (),
             )
-        known = decision.known
+        known = decision.known if is_answered else decision.known.model_copy(update={"message_ids": ()})
         return Outcome(revision=known.revision, known=known, duplicate=decision.duplicate, returning=returning)
 
     # The State Surface follows.
@@ -378,6 +383,9 @@ class BatchDecider:
                 active_agent=None if session.active_agent == before.active_agent else session.active_agent,
                 updated_at=None if session.updated_at == self.batch.at else session.updated_at,
                 message_count=session.message_count,
+                title=None if session.title == before.title else session.title or "",
+                lifecycle_state=None if session.lifecycle_state == before.lifecycle_state else session.lifecycle_state,
+                user_id=None if session.user_id == before.user_id else session.user_id,
             )
             if self._is_known_to_workflow
             else None,
@@ -387,6 +395,10 @@ class BatchDecider:
             refusals=self._stored_refusals if self._stored_refusals != expected else None,
             advanced_from=self._advanced_from,
         )
+
+
+def _may_rest_on_an_absent_message(decision: Decision) -> bool:
+    return isinstance(decision, JourneyError) and decision.field == "messages"
 
 
 def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:

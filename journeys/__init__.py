@@ -24,7 +24,7 @@ from journeys.chat_session.answers import (
     UpdatedChatSession,
     UpdateReceipt,
 )
-from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
+from journeys.chat_session.errors import ContextTooLarge, SessionNotActive, SessionNotFound
 from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
 from journeys.errors import (
     DatabaseUnavailable,
@@ -55,6 +55,7 @@ __all__ = [
     "LedgerEntry",
     "ListedChatSession",
     "RevisionConflict",
+    "SessionNotActive",
     "SessionNotFound",
     "UpdateReceipt",
     "UpdatedChatSession",

@@ -7,6 +7,7 @@ reply is lost, the database holds either all of the write or nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import product
 from typing import Final
 from uuid import UUID
 
@@ -193,25 +194,26 @@ messages as (
 """
 
 
-def _write_statement(*, context: bool, transcript: bool) -> str:
-    """The write of a batch that changes the context, the transcript, both or neither."""
+def _write_statement(*, context: bool, transcript: bool, owner: bool) -> str:
+    """The write of a batch, by what it changes: the context, the transcript, and title, state or owner."""
     first = 14 if transcript else 10
+    owners = first + 2 if context else first
     return _WRITE.format(
         known=_KNOWN,
         found=f"found as ({_FOUND.format(ids='$10')})," if transcript else "",
         unless_found="and not exists (select from found)" if transcript else "",
         found_column="(select coalesce(jsonb_agg(to_jsonb(found)), '[]') from found)" if transcript else "'[]'",
         context=(f"context = ${first}::jsonb, context_hash = ${first + 1}," if context else "")
-        + ("message_count = $13," if transcript else ""),
+        + ("message_count = $13," if transcript else "")
+        + (f"title = ${owners}, lifecycle_state = ${owners + 1}, user_id = ${owners + 2}," if owner else ""),
         transcript=_TRANSCRIPT if transcript else "",
         entry_columns=_ENTRY_COLUMNS,
     )
 
 
 _WRITES: Final = {
-    (context, transcript): _write_statement(context=context, transcript=transcript)
-    for context in (False, True)
-    for transcript in (False, True)
+    changes: _write_statement(context=changes[0], transcript=changes[1], owner=changes[2])
+    for changes in product((False, True), repeat=3)
 }
 
 _ADVANCE: Final = f"""
@@ -413,7 +415,9 @@ class ChatSessionsSupabase:
         """
         identity = UUID(base.chat_session_id)
         has_messages = transcript != NO_WRITE
-        statement = _WRITES[context_text is not None, has_messages]
+        owner = (after.title, after.lifecycle_state, after.user_id)
+        has_owner = owner != (base.title, base.lifecycle_state, base.user_id)
+        statement = _WRITES[context_text is not None, has_messages, has_owner]
         parameters: list[object] = [
             identity,
             keys,
@@ -434,6 +438,8 @@ class ChatSessionsSupabase:
             ]
         if context_text is not None:
             parameters += [context_text, after.context_hash]
+        if has_owner:
+            parameters += owner
         for _ in range(_WRITE_ATTEMPTS):
             if entries:
                 row = await self._fetch_row(statement, *parameters)

@@ -49,7 +49,7 @@ from journeys.chat_session.limits import (
     Limits,
 )
 from journeys.chat_session.messages import GetChatSession, JourneyArgument
-from journeys.chat_session.names import GET, INITIALIZE, JOURNEY_ID, LOAD, UPDATE, WORKFLOW_ID_PREFIX
+from journeys.chat_session.names import EDIT, GET, INITIALIZE, JOURNEY_ID, LOAD, UPDATE, WORKFLOW_ID_PREFIX
 from journeys.chat_session.refusals import Refusal, Refusals
 from journeys.chat_session.rules import check_request_size
 from journeys.chat_session.session import ChatSessionReceipt, Context
@@ -75,7 +75,7 @@ _RECEIPT_BYTES: Final = 1024
 class _Message:
     """A message in the inbox; `outcome` is where an update waits, None for a signal."""
 
-    kind: Literal["initialize", "update", "signal"]
+    kind: Literal["initialize", "update", "signal", "edit"]
     identity: str
     data: bytes
     outcome: "asyncio.Future[Outcome] | None"
@@ -175,6 +175,17 @@ class ChatSessionJourney:
     def _validate_update(self, *arguments: object) -> None:
         self._validate(arguments)
 
+    @workflow.update(name=EDIT)
+    async def update_chat_session(self, *arguments: object) -> UpdateReceipt:
+        """Change title, lifecycle state or owner, and answer when both stores hold the change."""
+        outcome = await self._take_update("edit", arguments)
+        assert self._session is not None
+        return answer_update(outcome, self._session, None)
+
+    @update_chat_session.validator
+    def _validate_edit(self, *arguments: object) -> None:
+        self._validate(arguments)
+
     @workflow.signal(name=UPDATE)
     def signal_chat_context(self, *arguments: object) -> None:
         """Change the context without an answer; a refused signal is counted, logged and shown in `refusals`."""
@@ -231,7 +242,7 @@ class ChatSessionJourney:
         except JourneyError as error:
             raise as_failure(error) from None
 
-    async def _take_update(self, kind: Literal["initialize", "update"], arguments: Sequence[object]) -> Outcome:
+    async def _take_update(self, kind: Literal["initialize", "update", "edit"], arguments: Sequence[object]) -> Outcome:
         """Put an update into the inbox, and wait until it is decided and stored.
 
         Raises:
@@ -381,6 +392,9 @@ class ChatSessionJourney:
                     "active_agent": state.active_agent or self._session.active_agent,
                     "updated_at": state.updated_at or self._batch_time,
                     "message_count": state.message_count,
+                    "title": self._session.title if state.title is None else state.title or None,
+                    "lifecycle_state": state.lifecycle_state or self._session.lifecycle_state,
+                    "user_id": state.user_id or self._session.user_id,
                 }
             )
         else:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.refusals import Refusals
-from journeys.chat_session.session import ChatSessionArtifact, Revision
+from journeys.chat_session.session import ChatSessionArtifact, LifecycleState, Revision
 from journeys.errors import ERRORS, JourneyError
 from journeys.identifiers import Timestamp
 from journeys.messages import Record
@@ -43,7 +43,7 @@ class ReceivedMessage(Record):
     """
 
     identity: str
-    kind: Literal["initialize", "update", "signal"]
+    kind: Literal["initialize", "update", "signal", "edit"]
 
 
 class Batch(Record):
@@ -135,9 +135,10 @@ class Outcome(Record):
 class SessionState(Record):
     """What a batch has changed of a session that the workflow knows, apart from the context.
 
+    A field is None if it is the same as before the batch.
+
     Attributes:
-        context_hash: None if it is the same as before the batch.
-        active_agent: None if it is the same as before the batch.
+        title: Empty if the session has none any more.
         updated_at: None if it is the batch's own time.
     """
 
@@ -146,6 +147,9 @@ class SessionState(Record):
     active_agent: str | None = Field(default=None, exclude_if=_is_default(None))
     updated_at: Timestamp | None = Field(default=None, exclude_if=_is_default(None))
     message_count: int = 0
+    title: str | None = Field(default=None, exclude_if=_is_default(None))
+    lifecycle_state: LifecycleState | None = Field(default=None, exclude_if=_is_default(None))
+    user_id: str | None = Field(default=None, exclude_if=_is_default(None))
 
 
 class DecidedBatch(Record):

@@ -12,6 +12,15 @@ class SessionNotFound(JourneyError):  # noqa: N818 - named as the contract's cod
         super().__init__(message, field=field)
 
 
+class SessionNotActive(JourneyError):  # noqa: N818
+    """The session is archived; make it active again first."""
+
+    code = "SESSION_NOT_ACTIVE"
+
+    def __init__(self, message: str = "the session is archived; reopen it first", *, field: str = "") -> None:
+        super().__init__(message, field=field)
+
+
 class ContextTooLarge(JourneyError):  # noqa: N818
     """The change, or the context that it would make, has more bytes than its limit allows."""
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstra
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session.keys import message_id, named_session_key, session_id, session_key, update_key
 from journeys.chat_session.names import DEFAULT_AGENT
-from journeys.chat_session.session import Agent, ChatSessionArtifact, Context, Revision, Title
+from journeys.chat_session.session import Agent, ChatSessionArtifact, Context, LifecycleState, Revision, Title
 from journeys.errors import InvalidParameter
 from journeys.identifiers import Author, IdempotencyKey, Identifier, Timestamp, Uuid, matching
 from journeys.merge_patch import merge_patch
@@ -246,12 +246,98 @@ class ListChatSessions(Request):
 
     tenant_id: Identifier
     user_id: Identifier | None = None
-    lifecycle_state: Literal["ACTIVE", "ARCHIVED"] = "ACTIVE"
+    lifecycle_state: LifecycleState = "ACTIVE"
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     after: str | None = None
 
 
-class SignalChatContext(Request):
+class ChangeRequest(Request):
+    """Change a session; what exactly, a subclass says.
+
+    Attributes:
+        tenant_id: The tenant that the session belongs to.
+        user_id: The user that the session belongs to; null if a service acts for the tenant.
+        base_revision: The revision that the change was written against; any other current revision refuses it.
+        idempotency_key: Identifies the change: it is applied once, however often it is sent under this key.
+        author: Who makes the change; kept in the ledger. `manual` and `journey` are the engine's own.
+    """
+
+    tenant_id: Identifier
+    user_id: Identifier | None = None
+    base_revision: Revision | None = None
+    idempotency_key: IdempotencyKey | None = None
+    author: Author | None = None
+
+    @model_validator(mode="after")
+    def _leave_the_engines_names_to_it(self) -> Self:
+        if self.author in ENGINE_AUTHORS:
+            raise InvalidParameter(f"author: {self.author} is the engine's own; name another one", field="author")
+        if self.user_id is not None and (self.idempotency_key or "").startswith(ENGINE_KEYS):
+            raise InvalidParameter(
+                f"idempotency_key: a user's key does not begin with {', '.join(ENGINE_KEYS)}", field="idempotency_key"
+            )
+        return self
+
+    @property
+    def change(self) -> dict[str, JsonValue]:
+        """The content of the change, without its sender and delivery."""
+        raise NotImplementedError
+
+    @property
+    def keeps_context(self) -> bool:
+        """Whether the change cannot change the context."""
+        raise NotImplementedError
+
+    def key(self, chat_session_id: str, message: str) -> str:
+        """The idempotency key of this change.
+
+        Args:
+            chat_session_id: The session that is changed.
+            message: See `update_key`; used if the request has neither a key nor a base revision.
+        """
+        return self.idempotency_key or update_key(
+            chat_session_id, self.change, base_revision=self.base_revision, author=self.author, message=message
+        )
+
+
+class UpdateChatSession(ChangeRequest):
+    """Change what a session is called, whether it is active, or whose it is.
+
+    Attributes:
+        title: What people call the session; empty to remove the title.
+        lifecycle_state: `ARCHIVED` puts the session away, `ACTIVE` takes it out again.
+        new_user_id: The user who gets the session. Only a service of the tenant gives a session to another user.
+    """
+
+    title: Title | None = None
+    lifecycle_state: LifecycleState | None = None
+    new_user_id: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _leave_the_owner_to_services(self) -> Self:
+        if self.new_user_id is not None and self.user_id is not None:
+            raise InvalidParameter(
+                "new_user_id: only a service of the tenant, without user_id, changes the owner", field="new_user_id"
+            )
+        return self
+
+    @property
+    def change(self) -> dict[str, JsonValue]:
+        """The content of the change: only the fields that the request has."""
+        fields: dict[str, JsonValue] = {
+            "title": self.title,
+            "lifecycle_state": self.lifecycle_state,
+            "new_user_id": self.new_user_id,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    @property
+    def keeps_context(self) -> bool:
+        """An edit of the session never changes the context."""
+        return True
+
+
+class SignalChatContext(ChangeRequest):
     """Change the shared context, the transcript or the active agent, without waiting for an answer.
 
     Attributes:
@@ -269,8 +355,6 @@ class SignalChatContext(Request):
         author: Who makes the change; kept in the ledger. `manual` and `journey` are the engine's own.
     """
 
-    tenant_id: Identifier
-    user_id: Identifier | None = None
     context: Context | None = None
     append: dict[str, list[JsonValue]] | None = None
     messages: (
@@ -284,19 +368,6 @@ class SignalChatContext(Request):
     remove_messages: Annotated[list[MessageId], Field(min_length=1, max_length=MAX_TRANSCRIPT_ITEMS)] | None = None
     active_agent: Agent | None = None
     merge_strategy: Literal["merge", "replace"] = "merge"
-    base_revision: Revision | None = None
-    idempotency_key: IdempotencyKey | None = None
-    author: Author | None = None
-
-    @model_validator(mode="after")
-    def _leave_the_engines_names_to_it(self) -> Self:
-        if self.author in ENGINE_AUTHORS:
-            raise InvalidParameter(f"author: {self.author} is the engine's own; name another one", field="author")
-        if self.user_id is not None and (self.idempotency_key or "").startswith(ENGINE_KEYS):
-            raise InvalidParameter(
-                f"idempotency_key: a user's key does not begin with {', '.join(ENGINE_KEYS)}", field="idempotency_key"
-            )
-        return self
 
     @model_validator(mode="after")
     def _require_fields_to_replace(self) -> Self:
@@ -349,17 +420,6 @@ class SignalChatContext(Request):
             str(name) if (name := message.get("id")) is not None else message_id(chat_session_id, key, index)
             for index, message in enumerate(self.messages or ())
         ]
-
-    def key(self, chat_session_id: str, message: str) -> str:
-        """The idempotency key of this change.
-
-        Args:
-            chat_session_id: The session that is changed.
-            message: See `update_key`; used if the request has neither a key nor a base revision.
-        """
-        return self.idempotency_key or update_key(
-            chat_session_id, self.change, base_revision=self.base_revision, author=self.author, message=message
-        )
 
 
 class UpdateChatContext(SignalChatContext):

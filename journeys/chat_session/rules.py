@@ -5,9 +5,10 @@
 1. Is the session this tenant's and user's?
 2. Is the idempotency key known? The message that made that change is told so again; another one is a duplicate or a
    conflict.
-3. Is the base revision the current one?
-4. Make the new context (replace or merge, then append), change the transcript, and set the active agent.
-5. Is the new context small enough?
+3. Is the session active, if its context or transcript is to be changed?
+4. Is the base revision the current one?
+5. Make the new context (replace or merge, then append), change the transcript, and set the active agent.
+6. Is the new context small enough?
 
 A refused change has no effect on later changes. An accepted one is a revision, also if it changes nothing: without a
 row in the ledger nobody could find it again.
@@ -23,11 +24,11 @@ from pydantic import JsonValue
 
 from journeys.canonical_json import CanonicalObject, canonical
 from journeys.chat_session.activities import KnownChange
-from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
+from journeys.chat_session.errors import ContextTooLarge, SessionNotActive, SessionNotFound
 from journeys.chat_session.limits import Limits
-from journeys.chat_session.messages import SignalChatContext
+from journeys.chat_session.messages import ChangeRequest, SignalChatContext, UpdateChatSession
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
-from journeys.chat_session.transcript import Messages, TranscriptEdit, edit_transcript
+from journeys.chat_session.transcript import NO_EDIT, Messages, TranscriptEdit, edit_transcript
 from journeys.errors import IdempotencyConflict, JourneyError, RevisionConflict
 from journeys.i_json import check_i_json
 from journeys.merge_patch import append_items, merge_patch
@@ -45,14 +46,14 @@ class Change:
         content_hash: Hex SHA-256 of the canonical content. Equal hashes mean the same change.
     """
 
-    request: SignalChatContext
+    request: SignalChatContext | UpdateChatSession
     key: str
     identity: str
     content: dict[str, JsonValue]
     content_hash: str
 
     @classmethod
-    def of(cls, request: SignalChatContext, *, key: str, identity: str) -> Self:
+    def of(cls, request: SignalChatContext | UpdateChatSession, *, key: str, identity: str) -> Self:
         """The change that a request makes under an idempotency key."""
         content = request.change
         content_hash = sha256(canonical(content)).hexdigest()
@@ -124,25 +125,29 @@ def decide(
         return IdempotencyConflict(
             "idempotency_key: was used for another change of this session; use a new key", field="idempotency_key"
         )
+    if isinstance(request, SignalChatContext) and session.lifecycle_state != "ACTIVE":
+        return SessionNotActive()
     revision, updated_at = session.revision + 1, max(now, session.updated_at)
     try:
         _check_base(session, request)
-        context, context_hash = _change_context(draft, request)
-        edit = edit_transcript(
-            request,
-            request.message_ids(session.chat_session_id, change.key),
-            messages or {},
-            revision=revision,
-            at=updated_at,
-        )
+        context, context_hash, edit = draft.canonical, session.context_hash, NO_EDIT
+        if isinstance(request, SignalChatContext):
+            context, context_hash = _change_context(draft, request)
+            edit = edit_transcript(
+                request,
+                request.message_ids(session.chat_session_id, change.key),
+                messages or {},
+                revision=revision,
+                at=updated_at,
+            )
         if context_hash != session.context_hash:  # a stored context may be over the limit; it can be left as it is
             check_context_size(context.size, limits)
     except JourneyError as error:
         return error
     after = session.model_copy(
         update={
+            **_changed_fields(session, request),
             "context": context.document,
-            "active_agent": request.active_agent or session.active_agent,
             "context_hash": context_hash,
             "revision": revision,
             "message_count": session.message_count + edit.added,
@@ -232,6 +237,18 @@ def check_request_size(size: int, limits: Limits) -> None:
         )
 
 
+def _changed_fields(
+    session: ChatSessionArtifact, request: SignalChatContext | UpdateChatSession
+) -> dict[str, str | None]:
+    if isinstance(request, SignalChatContext):
+        return {"active_agent": request.active_agent or session.active_agent}
+    return {
+        "title": session.title if request.title is None else request.title or None,
+        "lifecycle_state": request.lifecycle_state or session.lifecycle_state,
+        "user_id": request.new_user_id or session.user_id,
+    }
+
+
 def _change_context(draft: Draft, request: SignalChatContext) -> tuple[CanonicalObject, str]:
     """The context after a change, and its hash; a change that keeps the context costs the same for any context."""
     if request.keeps_context:
@@ -243,7 +260,7 @@ def _change_context(draft: Draft, request: SignalChatContext) -> tuple[Canonical
     return context, context.hash()
 
 
-def _check_base(session: ChatSessionArtifact, request: SignalChatContext) -> None:
+def _check_base(session: ChatSessionArtifact, request: ChangeRequest) -> None:
     base = request.base_revision
     if base is not None and base != session.revision:
         raise RevisionConflict(

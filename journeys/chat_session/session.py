@@ -26,6 +26,10 @@ Title = Annotated[str, StringConstraints(max_length=200)]
 """What people call a session."""
 
 
+LifecycleState = Literal["ACTIVE", "ARCHIVED"]
+"""An archived session can be read, and takes no changes of its context until it is active again."""
+
+
 class ChatSessionReceipt(Record):
     """A session without its context.
 
@@ -43,7 +47,7 @@ class ChatSessionReceipt(Record):
     user_id: Identifier
     title: Title | None = None
     active_agent: Agent
-    lifecycle_state: Literal["ACTIVE"] = "ACTIVE"
+    lifecycle_state: LifecycleState = "ACTIVE"
     revision: Revision
     context_hash: Sha256
     message_count: Revision = 0

@@ -22,6 +22,7 @@ from journeys.chat_session.answers import (
 )
 from journeys.chat_session.keys import session_id
 from journeys.chat_session.messages import (
+    ChangeRequest,
     GetChatMessages,
     GetChatSession,
     GetChatSessionHistory,
@@ -31,9 +32,10 @@ from journeys.chat_session.messages import (
     ListChatSessions,
     SignalChatContext,
     UpdateChatContext,
+    UpdateChatSession,
 )
-from journeys.chat_session.names import GET, HISTORY, INITIALIZE, JOURNEY_ID, LIST, MESSAGES, UPDATE, workflow_id
-from journeys.chat_session.session import LedgerEntry
+from journeys.chat_session.names import EDIT, GET, HISTORY, INITIALIZE, JOURNEY_ID, LIST, MESSAGES, UPDATE, workflow_id
+from journeys.chat_session.session import LedgerEntry, LifecycleState
 from journeys.client.connection import connect
 from journeys.client.deadline import Deadline
 from journeys.client.read_revisions import ReadRevisions
@@ -267,23 +269,51 @@ class ChatSessions:
             JourneyError: Any of its subclasses.
         """
         request = _build_request(UpdateChatContext, **change, returning=returning)
-        argument = _resume_argument(chat_session_id, request)
-        update_id = f"{UPDATE}/{uuid4()}"
-        to = workflow_id(chat_session_id)
-
-        async def send(deadline: Deadline) -> Json:
-            answer = await self._transport.update(
-                UPDATE, request, workflow_id=to, update_id=update_id, deadline=deadline
-            )
-            if answer is None:
-                await self._check_stored(argument, deadline)
-                answer = await self._transport.update_with_start(
-                    UPDATE, request, workflow_id=to, argument=argument, update_id=update_id, deadline=deadline
-                )
-            return answer
-
-        answer = await self._transport.call(send, workflow_id=to, update_id=update_id)
+        answer = await self._send_change(UPDATE, chat_session_id, request)
         return (UpdatedChatSession if returning == "artifact" else UpdateReceipt).model_validate(answer)
+
+    async def update_session(
+        self,
+        chat_session_id: str,
+        *,
+        tenant_id: str,
+        user_id: str | None = None,
+        title: str | None = None,
+        lifecycle_state: LifecycleState | None = None,
+        new_user_id: str | None = None,
+        base_revision: int | None = None,
+        idempotency_key: str | None = None,
+        author: str | None = None,
+    ) -> UpdateReceipt:
+        """Change what a session is called, whether it is active, or whose it is, and wait until both stores hold it.
+
+        Args:
+            chat_session_id: The session's ID.
+            tenant_id: The tenant that the session belongs to.
+            user_id: The user that the session belongs to; a service of the tenant may leave it out.
+            title: What people call the session; empty to remove the title.
+            lifecycle_state: `ARCHIVED` puts the session away: it can be read, and its context and transcript take no
+                changes. `ACTIVE` takes it out again.
+            new_user_id: The user who gets the session, which then is no longer the old user's. Leave `user_id` out.
+            base_revision: The revision that the change was written against.
+            idempotency_key: Identifies the change: it is applied once, however often it is sent under this key.
+            author: Who makes the change; kept in the ledger.
+
+        Raises:
+            JourneyError: Any of its subclasses.
+        """
+        request = _build_request(
+            UpdateChatSession,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            title=title,
+            lifecycle_state=lifecycle_state,
+            new_user_id=new_user_id,
+            base_revision=base_revision,
+            idempotency_key=idempotency_key,
+            author=author,
+        )
+        return UpdateReceipt.model_validate(await self._send_change(EDIT, chat_session_id, request))
 
     async def signal_context(self, chat_session_id: str, **change: Unpack[ContextChange]) -> None:
         """Change the shared context without waiting: Temporal holds the change until the journey applies it.
@@ -381,7 +411,7 @@ class ChatSessions:
         *,
         tenant_id: str,
         user_id: str | None = None,
-        lifecycle_state: Literal["ACTIVE", "ARCHIVED"] = "ACTIVE",
+        lifecycle_state: LifecycleState = "ACTIVE",
         limit: int = 50,
         after: str | None = None,
     ) -> ChatSessionList:
@@ -409,6 +439,24 @@ class ChatSessions:
         )
         read = partial(self._transport.read, LIST, request, None)
         return ChatSessionList.model_validate(await self._transport.call(read))
+
+    async def _send_change(self, intent: str, chat_session_id: str, request: ChangeRequest) -> Json:
+        argument = _resume_argument(chat_session_id, request)
+        update_id = f"{intent}/{uuid4()}"
+        to = workflow_id(chat_session_id)
+
+        async def send(deadline: Deadline) -> Json:
+            answer = await self._transport.update(
+                intent, request, workflow_id=to, update_id=update_id, deadline=deadline
+            )
+            if answer is None:
+                await self._check_stored(argument, deadline)
+                answer = await self._transport.update_with_start(
+                    intent, request, workflow_id=to, argument=argument, update_id=update_id, deadline=deadline
+                )
+            return answer
+
+        return await self._transport.call(send, workflow_id=to, update_id=update_id)
 
     async def _read_initialized(
         self, request: InitializeChatSession, chat_session_id: str, update_id: str, deadline: Deadline
@@ -459,7 +507,7 @@ class ChatSessions:
         )
 
 
-def _resume_argument(chat_session_id: str, request: SignalChatContext) -> JourneyArgument:
+def _resume_argument(chat_session_id: str, request: ChangeRequest) -> JourneyArgument:
     return _build_request(
         JourneyArgument, chat_session_id=chat_session_id, tenant_id=request.tenant_id, user_id=request.user_id
     )

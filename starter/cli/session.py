@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import JsonValue
 
-from journeys.chat_session.session import ChatSessionReceipt, LedgerEntry
+from journeys.chat_session.session import ChatSessionReceipt, LedgerEntry, LifecycleState
 from journeys.client.chat_sessions import ChatSessions, ContextChange
 from journeys.errors import InvalidParameter
 from journeys.messages import read
@@ -253,6 +253,49 @@ def signal(
     _run(main)
 
 
+@app.command(
+    epilog=examples(
+        f"ID={_ID}",
+        """journey session edit $ID --tenant acme --user ada --title 'Invoices of May'""",
+        "journey session edit $ID --tenant acme --new-user ada",
+    )
+)
+def edit(
+    chat_session_id: Id,
+    *,
+    tenant: Tenant,
+    user: User = None,
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What people call the session; empty to remove the title.")
+    ] = None,
+    new_user: Annotated[
+        str | None, typer.Option(metavar="U", help="Give the session to this user; without --user only.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Change what a session is called, or whose it is."""
+
+    async def main(sessions: ChatSessions) -> None:
+        edited = await sessions.update_session(
+            chat_session_id, tenant_id=tenant, user_id=user, title=title, new_user_id=new_user
+        )
+        _show(edited, json=json)
+
+    _run(main)
+
+
+@app.command(epilog=examples(f"journey session archive {_ID} --tenant acme --user ada"))
+def archive(chat_session_id: Id, *, tenant: Tenant, user: User = None, json: Json = False) -> None:
+    """Put a session away: it can be read, and takes no changes until it is reopened."""
+    _set_state(chat_session_id, tenant, user, "ARCHIVED", json=json)
+
+
+@app.command(epilog=examples(f"journey session reopen {_ID} --tenant acme --user ada"))
+def reopen(chat_session_id: Id, *, tenant: Tenant, user: User = None, json: Json = False) -> None:
+    """Take an archived session out again."""
+    _set_state(chat_session_id, tenant, user, "ACTIVE", json=json)
+
+
 @app.command(epilog=examples(f"journey session messages {_ID} --tenant acme --user ada"))
 def messages(
     chat_session_id: Id,
@@ -340,6 +383,18 @@ def history(chat_session_id: Id, *, tenant: Tenant, json: Json = False) -> None:
             out.print(ledger_table(entries))
         else:
             out.print("no changes yet", style="dim")
+
+    _run(main)
+
+
+def _set_state(
+    chat_session_id: str, tenant: str, user: str | None, lifecycle_state: LifecycleState, *, json: bool
+) -> None:
+    async def main(sessions: ChatSessions) -> None:
+        edited = await sessions.update_session(
+            chat_session_id, tenant_id=tenant, user_id=user, lifecycle_state=lifecycle_state
+        )
+        _show(edited, json=json)
 
     _run(main)
 

@@ -150,12 +150,20 @@ async def test_a_conversation_is_held_read_and_found_again(journeys: Journeys, s
     assert ([each["chat_session_id"] for each in listed["sessions"]], listed["next"]) == ([identity], None)
     assert answer(await session("list", *tenant, "--user", "eve", "--archived"))["sessions"] == []
 
+    edited = answer(await session("edit", identity, *tenant, "--title", "Taxes of 2026", "--new-user", "eve"))
+    assert (edited["title"], edited["user_id"]) == ("Taxes of 2026", "eve")
+    assert answer(await session("archive", identity, *tenant, "--user", "eve"))["lifecycle_state"] == "ARCHIVED"
+    refused = await session("update", identity, *tenant, "--message", "{}")
+    assert (refused.returncode, refused.stderr.split(":")[0]) == (1, "SESSION_NOT_ACTIVE")
+    assert len(answer(await session("list", *tenant, "--user", "eve", "--archived"))["sessions"]) == 1
+    assert answer(await session("reopen", identity, *tenant))["lifecycle_state"] == "ACTIVE"
+
     shown = (await session("messages", identity, "--tenant", journeys.tenant_id)).stdout
     assert "m2" in shown
     assert "guide" in shown
     shown = (await session("list", "--tenant", journeys.tenant_id)).stdout
     assert identity in shown
-    assert "Taxes: Grüße" in shown
+    assert "Taxes of 2026" in shown
 
 
 async def test_a_history_is_shown_to_its_end_however_long(journeys: Journeys, session: Command) -> None:

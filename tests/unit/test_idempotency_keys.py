@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 
 from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.keys import is_session_id, message_id, named_session_key, session_id, session_key, update_key
-from journeys.chat_session.messages import InitializeChatSession, SignalChatContext, UpdateChatContext
+from journeys.chat_session.messages import (
+    InitializeChatSession,
+    SignalChatContext,
+    UpdateChatContext,
+    UpdateChatSession,
+)
 from journeys.chat_session.names import workflow_id
 from journeys.chat_session.rules import Change
 from journeys.identifiers import intent_key
@@ -26,6 +31,7 @@ SESSIONS: list[dict[str, Any]] = VECTORS["session_keys"]["cases"]
 NAMED: list[dict[str, Any]] = VECTORS["named_session_keys"]["cases"]
 MESSAGES: list[dict[str, Any]] = VECTORS["message_ids"]["cases"]
 UPDATES: list[dict[str, Any]] = VECTORS["update_keys"]["cases"]
+EDITS: list[dict[str, Any]] = VECTORS["edit_keys"]["cases"]
 CALLERS: list[dict[str, Any]] = VECTORS["caller_keys"]["cases"]
 
 SESSION = "31dca87f-efb8-5ac5-b6df-13a4bc321dfd"
@@ -48,10 +54,11 @@ def initialization(case: dict[str, Any]) -> InitializeChatSession:
     return parse(InitializeChatSession, {name: case[name] for name in ("tenant_id", "user_id", "requested_at")})
 
 
-def request(case: dict[str, Any]) -> UpdateChatContext:
+def request(case: dict[str, Any]) -> UpdateChatContext | UpdateChatSession:
     """The request whose change a vector shows."""
     told = {name: case[name] for name in ("author", "base_revision")}
-    return parse(UpdateChatContext, {"tenant_id": "acme", **told, **case["change"]})
+    fields = {"tenant_id": "acme", **told, **case["change"]}
+    return parse(UpdateChatSession, fields) if case in EDITS else parse(UpdateChatContext, fields)
 
 
 # The published vectors.
@@ -117,16 +124,15 @@ def test_a_published_message_id_is_derived(case: dict[str, Any]) -> None:
     assert asked.message_ids(session, key)[index] == case["message_id"]
 
 
-@pytest.mark.parametrize("case", UPDATES, ids=named)
+@pytest.mark.parametrize("case", UPDATES + EDITS, ids=named)
 def test_a_published_update_key_holds_in_itself(case: dict[str, Any]) -> None:
     told = ("message",) if case["base_revision"] is None else ("author", "base_revision")
     state = {name: case[name] for name in told}
-    assert set(case["change"]) - {"messages", "remove_messages"} == {
-        "active_agent",
-        "append",
-        "context",
-        "merge_strategy",
-    }
+    if case in EDITS:
+        assert set(case["change"]) <= {"title", "lifecycle_state", "new_user_id"}
+    else:
+        fields = {"active_agent", "append", "context", "merge_strategy"}
+        assert set(case["change"]) - {"messages", "remove_messages"} == fields
     assert rfc8785.dumps(case["change"]).decode() == case["canonical_change"]
     assert rfc8785.dumps({"change": case["change"], **state}).decode() == case["canonical_state"]
     key = {"chat_session_id": case["chat_session_id"], "context_hash": hashed(case["canonical_state"])}
@@ -136,7 +142,7 @@ def test_a_published_update_key_holds_in_itself(case: dict[str, Any]) -> None:
     assert hashed(case["canonical_text"]) == case["idempotency_key"]
 
 
-@pytest.mark.parametrize("case", UPDATES, ids=named)
+@pytest.mark.parametrize("case", UPDATES + EDITS, ids=named)
 def test_the_contract_derives_a_published_update_key(case: dict[str, Any]) -> None:
     asked = request(case)
     message = case["message"] or "a message that does not count"
@@ -169,7 +175,7 @@ def test_the_vectors_explain_themselves() -> None:
         lines = part if name == "about" else part["about"]
         assert lines
         assert all(isinstance(line, str) and line for line in lines)
-    for part in (SESSIONS, NAMED, UPDATES, CALLERS, MESSAGES):
+    for part in (SESSIONS, NAMED, UPDATES, EDITS, CALLERS, MESSAGES):
         assert len({case["name"] for case in part}) == len(part)
 
 

@@ -27,12 +27,15 @@ from journeys.chat_session.answers import (
 )
 from journeys.chat_session.keys import session_id
 from journeys.chat_session.messages import (
+    GetChatMessages,
     GetChatSession,
     GetChatSessionHistory,
     InitializeChatSession,
     JourneyArgument,
+    ListChatSessions,
     SignalChatContext,
     UpdateChatContext,
+    UpdateChatSession,
 )
 from journeys.chat_session.refusals import Refusal, Refusals
 from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt
@@ -62,14 +65,19 @@ LEAST: dict[type[Request], dict[str, Any]] = {
     JourneyArgument: ARGUMENT,
     GetChatSession: GET,
     GetChatSessionHistory: HISTORY,
+    GetChatMessages: HISTORY,
+    ListChatSessions: GET,
     SignalChatContext: CHANGE,
     UpdateChatContext: CHANGE,
+    UpdateChatSession: CHANGE,
 }
 _EVERY_CHANGE: dict[str, Any] = {
     "tenant_id": "acme",
     "user_id": "ada",
     "context": {"topic": "sleep", "gone": None},
     "append": {"messages": [{"id": "m1", "reply_to": None}, None]},
+    "messages": [{"id": "m1", "role": "user", "reply_to": None}, {"id": None, "role": None}, {}],
+    "remove_messages": ["m1", "m2"],
     "active_agent": "liaison_health",
     "merge_strategy": "replace",
     "base_revision": 3,
@@ -77,10 +85,16 @@ _EVERY_CHANGE: dict[str, Any] = {
     "author": "guide",
 }
 MOST: dict[type[Request], dict[str, Any]] = {
-    InitializeChatSession: INITIALIZE | {"active_agent": "liaison_health", "context": {"topic": None}},
+    InitializeChatSession: INITIALIZE
+    | {"active_agent": "liaison_health", "context": {"topic": None}, "title": "Sleep"},
     JourneyArgument: INITIALIZING | {"initialize": INITIAL | {"active_agent": "guide", "context": {"topic": "x"}}},
     GetChatSession: GET | {"user_id": "ada", "chat_session_id": SESSION},
     GetChatSessionHistory: HISTORY | {"after_revision": 7, "limit": 1000},
+    GetChatMessages: HISTORY | {"user_id": "ada", "limit": 200, "before": "x"},
+    ListChatSessions: GET | {"user_id": "ada", "lifecycle_state": "ARCHIVED", "limit": 100, "after": "x"},
+    UpdateChatSession: CHANGE
+    | {"title": "", "lifecycle_state": "ARCHIVED", "new_user_id": "bob", "base_revision": 3, "idempotency_key": "k"}
+    | {"author": "desk"},
     SignalChatContext: _EVERY_CHANGE,
     UpdateChatContext: _EVERY_CHANGE | {"returning": "receipt"},
 }
@@ -236,7 +250,14 @@ def _with(models: type[Request] | Sequence[type[Request]], name: str, *values: A
 
 _NO_OBJECTS: tuple[Any, ...] = (1, True, "x", [], [[]])
 _CHANGE, _CREATE = SignalChatContext, InitializeChatSession
-_NAMING_A_SESSION = (JourneyArgument, GetChatSession, GetChatSessionHistory)
+_NAMING_A_SESSION = (JourneyArgument, GetChatSession, GetChatSessionHistory, GetChatMessages)
+_ODD_NAMES: tuple[Any, ...] = ("", 1, True, [], {})
+_ODD_MESSAGES: tuple[Any, ...] = (
+    *([], {}, "x", 1, True, ["x"], [None], [[]], [{}] * 101),
+    *([{"id": name}] for name in (*_ODD_NAMES, "x" * 129)),
+    *([{"role": name}] for name in (*_ODD_NAMES, "x" * 65)),
+    *([{"id": "a"}, {"id": "a"}], [{"a": math.nan}], [{"a": 2**53}], [{"a": "\x00"}]),
+)
 _ODD_IDS = (
     *("", "x", SESSION.upper(), SESSION.replace("-", ""), "{" + SESSION + "}", "urn:uuid:" + SESSION),
     *(SESSION + "\n", " " + SESSION, "chat-session/" + SESSION, 1),
@@ -259,6 +280,17 @@ WRONG: list[Wrong] = [
     *_with([_CHANGE, _CREATE], "context", "{}", [], [[]], 1, True, False, ""),
     *_with(_CHANGE, "append", "{}", [], 1, True),
     *_with(_CHANGE, "append", *({"messages": value} for value in (None, {}, "x", 1, True, {"id": "m1"}))),
+    *_with(_CHANGE, "messages", *_ODD_MESSAGES),
+    *_with(_CHANGE, "remove_messages", [], {}, "x", 1, True, [1], [None], [""], ["x" * 129], [["x"]], ["x"] * 101),
+    *_with([_CREATE, UpdateChatSession], "title", "x" * 201, 1, True, [], {}, "\x00", "\ud800"),
+    *_with([ListChatSessions, UpdateChatSession], "lifecycle_state", "", "active", "DELETED", 1, True, []),
+    *_with(ListChatSessions, "limit", True, "1", 0, -1, 101, 2**53),
+    *_with(GetChatMessages, "limit", True, "1", 0, -1, 201, 2**53),
+    *_with([GetChatMessages, ListChatSessions], "after", 1, True, [], {}),
+    *_with(GetChatMessages, "before", 1, True, [], {}),
+    (GetChatMessages, {"before": "x", "after": "x"}, "after"),
+    *_with(UpdateChatSession, "new_user_id", "", "x" * 256, "a\n", 1, True, []),
+    (UpdateChatSession, {"user_id": "ada", "new_user_id": "bob"}, "new_user_id"),
     *_with(_CHANGE, "base_revision", True, False, "0", "1", 1.5, [], -1, 2**53, 10**400),
     *_with(GetChatSessionHistory, "after_revision", True, "1", 0.5, -1, 2**53),
     *_with(GetChatSessionHistory, "limit", True, "1", 0, -1, 1001, 2**53),
@@ -268,10 +300,12 @@ WRONG: list[Wrong] = [
     *_with(_CHANGE, "idempotency_key", "", "x" * 129, "k\n", "\tk", "k\x7f", "k\x00", "\u00e9", "\U0001f600", 1, True),
     *_with(_CHANGE, "author", "", "x" * 65, "a\n", "\x00", "\x7f", "\x85", "\ud800", 1, True),
     # The engine's own names.
-    *_with([_CHANGE, UpdateChatContext], "author", "manual", "journey"),
+    *_with([_CHANGE, UpdateChatContext, UpdateChatSession], "author", "manual", "journey"),
     *[
         (model, wrong | {"user_id": "ada"}, name)
-        for model, wrong, name in _with([_CHANGE, UpdateChatContext], "idempotency_key", *_ENGINE_KEYS)
+        for model, wrong, name in _with(
+            [_CHANGE, UpdateChatContext, UpdateChatSession], "idempotency_key", *_ENGINE_KEYS
+        )
     ],
     *_with(_NAMING_A_SESSION, "chat_session_id", *_ODD_IDS),
     # What needs something else.
@@ -280,6 +314,13 @@ WRONG: list[Wrong] = [
     (SignalChatContext, {"merge_strategy": "replace", "base_revision": 1, "append": {"a": []}}, "context"),
     (SignalChatContext, {"merge_strategy": "replace", "context": {}}, "base_revision"),
     (SignalChatContext, {"merge_strategy": "replace", "context": {}, "base_revision": None}, "base_revision"),
+    (InitializeChatSession, {"session_name": "n"}, "session_name"),
+    *[
+        (InitializeChatSession, {"requested_at": None, "session_name": name}, "session_name")
+        for name in (*_ODD_NAMES, "x" * 129, "n\n", "\u00e9")
+    ],
+    (InitializeChatSession, {"requested_at": None}, "requested_at"),
+    (JourneyArgument, {"user_id": "ada", "initialize": INITIAL | {"session_name": "n"}}, "initialize"),
     (JourneyArgument, {"initialize": INITIAL}, "user_id"),
     (JourneyArgument, {"user_id": "ada", "initialize": {}}, "initialize"),
     *[
