@@ -5,7 +5,6 @@ again: a message whose change is in the ledger already is answered as applied. N
 hold it, and a decision that writes nothing holds only once the store has confirmed the revision that it was made on.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -14,6 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.chat_session_cache import SessionCache
+from activities.large_work import run_by_size
 from journeys.chat_session.activities import (
     Batch,
     DecidedBatch,
@@ -60,8 +60,6 @@ _CHANGES: Final[Mapping[str, type[SignalChatContext | UpdateChatSession]]] = {
 _ROUNDS: Final = 10
 # The key of revision 0, before the first run ID.
 _CREATION: Final = "initialize/"
-# To decide on a large context takes a while, so other activities get their turn in between.
-_LARGE_CONTEXT_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,7 @@ class _Message:
     received: ReceivedMessage
     content: Change | InitializeChatSession | JourneyError
     claimed_tenant: str | None  # None if none can be read
+    size: int
 
     @property
     def change(self) -> Change | None:
@@ -116,7 +115,10 @@ class BatchDecider:
         """
         argument = payloads[0] if self.batch.has_argument else None
         data = payloads[1:] if self.batch.has_argument else payloads
-        messages = [self._parse(*each) for each in zip(self.batch.messages, data, strict=True)]
+        messages = [
+            await run_by_size(len(each), self._parse, received, each)
+            for received, each in zip(self.batch.messages, data, strict=True)
+        ]
         self._stored_refusals = self.batch.refusals
         self._refused = self.batch.refused
         draft = await self._find(argument, messages)
@@ -143,14 +145,14 @@ class BatchDecider:
             if received.kind == "initialize":
                 initialization = parse(InitializeChatSession, raw)
                 self._check_initialization(initialization)
-                return _Message(received, initialization, claimed)
+                return _Message(received, initialization, claimed, len(data))
             request = parse(_CHANGES[received.kind], raw, depth=self.settings.limits.nesting)
         except JourneyError as error:
-            return _Message(received, error, claimed)
+            return _Message(received, error, claimed, len(data))
         # Another run may get a retry of an update, so its key does not depend on the run.
         name = received.identity if received.kind == "signal" else received.identity.partition("/")[2]
         change = Change.of(request, key=request.key(self.chat_session_id, name), identity=received.identity)
-        return _Message(received, change, claimed)
+        return _Message(received, change, claimed, len(data))
 
     def _check_initialization(self, request: InitializeChatSession) -> None:
         request.check(self.chat_session_id, self.batch.at)
@@ -286,7 +288,11 @@ class BatchDecider:
             if isinstance(content, JourneyError):
                 decisions.append(content)
                 continue
-            decision = decide(draft, content, so_far, self.settings.limits, self.batch.at, transcript.messages)
+            # A change that keeps the context costs the same however large the context is.
+            size = message.size if content.request.keeps_context else max(draft.canonical.size, message.size)
+            decision = await run_by_size(
+                size, decide, draft, content, so_far, self.settings.limits, self.batch.at, transcript.messages
+            )
             if isinstance(decision, Applied):
                 draft = decision.draft
                 entries.append(decision.entry)
@@ -295,8 +301,6 @@ class BatchDecider:
             elif isinstance(content.request, SignalChatContext) and _may_rest_on_an_absent_message(decision):
                 transcript.look_up(content.request)
             decisions.append(decision)
-            if draft.canonical.size > _LARGE_CONTEXT_BYTES or content.request.keeps_context:
-                await asyncio.sleep(0)
         return _Decided(draft, decisions, entries, transcript)
 
     def _new_refusals(

@@ -5,6 +5,7 @@ Two documents are the same change, or the same context, exactly when their canon
 """
 
 import json
+import operator
 import re
 from collections.abc import Mapping
 from hashlib import sha256
@@ -68,19 +69,28 @@ class CanonicalObject:
 
         Args:
             document: The object.
-            before: An earlier form of the object: members that are the same Python object are not written again.
+            before: An earlier form of the object. A member that is the same Python object is not written again, and
+                of a list that begins with the same Python objects only what follows is written.
 
         Raises:
             ValueError: See `canonical`.
         """
         self.document = document
         self._members: dict[str, bytes] = {
-            key: before._members[key]
-            if before and key in before._members and before.document[key] is value
-            else canonical(key) + b":" + canonical(value)
+            key: _write_member(key, value) if before is None else before._rewrite_member(key, value)
             for key, value in document.items()
         }
         self.size = 2 + sum(map(len, self._members.values())) + max(len(self._members) - 1, 0)
+
+    def _rewrite_member(self, key: str, value: object) -> bytes:
+        if key not in self._members:
+            return _write_member(key, value)
+        earlier = self.document[key]
+        if earlier is value:
+            return self._members[key]
+        if isinstance(earlier, list) and isinstance(value, list) and _begins_with(value, earlier):
+            return self._members[key][:-1] + b"," + canonical(value[len(earlier) :])[1:]
+        return _write_member(key, value)
 
     def encode(self) -> bytes:
         """The canonical form."""
@@ -91,6 +101,15 @@ class CanonicalObject:
     def hash(self) -> str:
         """The lower-case hex SHA-256 of the canonical form."""
         return sha256(self.encode()).hexdigest()
+
+
+def _write_member(key: str, value: object) -> bytes:
+    return canonical(key) + b":" + canonical(value)
+
+
+def _begins_with(items: list[object], earlier: list[object]) -> bool:
+    """Whether a list has the same Python objects as an earlier one, and more after them."""
+    return 0 < len(earlier) < len(items) and all(map(operator.is_, earlier, items))
 
 
 def _as_ecmascript(numbers: str) -> str:

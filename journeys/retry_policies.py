@@ -8,16 +8,19 @@ from temporalio.common import RetryPolicy
 WORKFLOW_TASK_TIMEOUT: Final = timedelta(seconds=1.5)
 """The time after which another worker takes over a dead worker's workflow task. Whoever starts a run sets it."""
 
-LOCAL_ATTEMPT: Final = timedelta(seconds=0.7)
-LOCAL_TOTAL: Final = timedelta(seconds=1.1)
+LOCAL_ATTEMPT: Final = timedelta(seconds=0.6)
+LOCAL_TOTAL: Final = timedelta(seconds=0.9)
 """All attempts of a local activity. They end before the workflow task times out, so that it needs no heartbeat."""
 
 LOCAL_RETRIES: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=20), maximum_interval=timedelta(milliseconds=20), maximum_attempts=2
 )
 
-REGULAR_ATTEMPT: Final = timedelta(seconds=4)
-"""One attempt of a regular activity. If its worker dies, the activity is retried only after this time."""
+REGULAR_HEARTBEAT: Final = timedelta(seconds=4)
+"""If a regular activity's worker dies, or waits for a store that is silent, the activity is retried after this time."""
+
+REGULAR_ATTEMPT: Final = timedelta(seconds=60)
+"""One attempt of a regular activity, as long as it heartbeats: a busy worker takes a while for a hostile batch."""
 
 REGULAR_RETRIES: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)

@@ -356,7 +356,13 @@ class ChatSessionJourney:
         return [batch, *map(_as_payload, payloads)]
 
     def _adopt(self, messages: Sequence[_Message], decided: DecidedBatch) -> None:
-        """Take over what the stores hold now."""
+        """Take over what the stores hold now.
+
+        A recorded decision may be of the first messages only: of a release with smaller batches, or if a replay
+        delivers the signals of the next workflow task in this one.
+        """
+        messages, rest = messages[: len(decided.outcomes)], messages[len(decided.outcomes) :]
+        self._inbox.put_back(rest)
         self._served += len(messages)
         self._settings = decided.settings or self._settings
         self._refusals = decided.refusals or self._refusals.plus(self._refused_in_batch)

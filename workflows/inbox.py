@@ -1,7 +1,7 @@
 """The messages that a journey has taken in and not decided yet, in the order in which they came."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 
@@ -38,6 +38,11 @@ class Inbox(Generic[Message]):
         """Add a message at the end."""
         self._queue.append(message)
         self.size += message.size
+
+    def put_back(self, messages: Sequence[Message]) -> None:
+        """Put messages back at the beginning, in their order."""
+        self._queue.extendleft(reversed(messages))
+        self.size += sum(message.size for message in messages)
 
     def take_batch(self, max_messages: int, max_bytes: int) -> list[Message]:
         """Take the next messages; none if there are none.

@@ -13,7 +13,14 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
 from journeys.messages import Record
-from journeys.retry_policies import LOCAL_ATTEMPT, LOCAL_RETRIES, LOCAL_TOTAL, REGULAR_ATTEMPT, REGULAR_RETRIES
+from journeys.retry_policies import (
+    LOCAL_ATTEMPT,
+    LOCAL_RETRIES,
+    LOCAL_TOTAL,
+    REGULAR_ATTEMPT,
+    REGULAR_HEARTBEAT,
+    REGULAR_RETRIES,
+)
 
 ResultType = TypeVar("ResultType", bound=Record)
 
@@ -70,6 +77,7 @@ async def run_activity(
             args=arguments,
             result_type=result_type,
             start_to_close_timeout=REGULAR_ATTEMPT,
+            heartbeat_timeout=REGULAR_HEARTBEAT,
             retry_policy=REGULAR_RETRIES,
             summary=summary,
         )

@@ -7,6 +7,7 @@ an unknown outcome.
 import asyncio
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -18,14 +19,17 @@ from temporalio.service import RPCError
 
 from journeys import ChatSessions
 from journeys.canonical_json import canonical_hash
-from journeys.chat_session.answers import InitializedChatSession, UpdateReceipt
+from journeys.chat_session.answers import InitializedChatSession, UpdatedChatSession, UpdateReceipt
 from journeys.chat_session.messages import SignalChatContext
+from journeys.chat_session.names import UPDATE
 from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt
 from journeys.errors import DatabaseUnavailable, EngineUnavailable, JourneyError
 from journeys.messages import Record, parse
 from tests.chaos.evidence import Answer, Call, Outcome
+from tests.chaos.hostile_payloads import BULK, document, large, malformed
+from tests.chaos.hostile_sender import HostileSender
 from tests.chaos.journal import Journal
-from tests.chaos.operations import Operation, initialization, operation, read
+from tests.chaos.operations import Operation, initialization, operation, read, singly
 from tests.chaos.owners import owners
 from tests.chaos.plan import tasks_of
 from tests.chaos.roster import SEATS
@@ -68,6 +72,13 @@ class Caller:
 
     async def do(self, wanted: Operation) -> Call:
         """Do one thing: send it, and again while nobody knows what became of it, if that is harmless."""
+        for one in singly(wanted):
+            call = await self._do(one)
+            if call.outcome == "unknown":  # the others would wait as long
+                break
+        return call
+
+    async def _do(self, wanted: Operation) -> Call:
         if wanted.change.get("merge_strategy") == _READ_FIRST:
             await self._send(read(f"{wanted.name} reads", wanted.seat), None)
         base = self._newest.get(wanted.seat.chat_session_id, 0) if wanted.base == "newest" else wanted.base
@@ -85,6 +96,7 @@ class Caller:
             kind=wanted.kind,
             chat_session_id=wanted.seat.chat_session_id,
             tenant_id=wanted.tenant_id,
+            hostile=wanted.hostile,
             key=wanted.key,
             base_revision=base,
             change=_change(wanted) if wanted.kind in ("update", "signal") else None,
@@ -123,6 +135,8 @@ class Caller:
             "idempotency_key": wanted.key,
             "author": wanted.name,
         }
+        if wanted.document:
+            return await self._ask_hostilely(wanted, arguments)
         match wanted.kind:
             case "initialize":
                 opening: dict[str, Any] = {**wanted.change, "requested_at": wanted.seat.requested_at}
@@ -145,12 +159,36 @@ class Caller:
                     entries=tuple((entry.revision, entry.idempotency_key) for entry in entries),
                 )
 
+    async def _ask_hostilely(self, wanted: Operation, fields: Mapping[str, Any]) -> Answer | None:
+        sender = HostileSender(self._client, timedelta(seconds=wanted.deadline))
+        identity = wanted.seat.chat_session_id
+        if wanted.kind == "signal":
+            await sender.signal(identity, wanted.tenant_id, hostile_arguments(wanted, fields))
+            return None
+        arguments = hostile_arguments(wanted, {**fields, "returning": wanted.returning})
+        told = await sender.update(identity, wanted.tenant_id, arguments, update_id=f"{UPDATE}/{uuid4()}")
+        return _answer((UpdatedChatSession if "context" in told else UpdateReceipt).model_validate(told))
+
 
 def _change(wanted: Operation) -> dict[str, object]:
     fields = {**wanted.change, "tenant_id": wanted.tenant_id}
+    if wanted.hostile == "large":
+        context = wanted.change["context"]
+        assert isinstance(context, dict)
+        fields["context"] = {**context, BULK: document(wanted.document, wanted.size)}
     if wanted.change.get("merge_strategy") == "replace":
         fields["base_revision"] = 0
     return dict(parse(SignalChatContext, fields).change)
+
+
+def hostile_arguments(wanted: Operation, fields: Mapping[str, Any]) -> Sequence[Any]:
+    """What a hostile message consists of: the fields of a legal one, with what makes it hostile."""
+    fields = {name: value for name, value in fields.items() if value is not None}
+    if wanted.hostile == "malformed":
+        return malformed(fields, wanted.document)
+    if isinstance(context := fields.get("context"), dict):
+        fields["context"] = {name: value for name, value in context.items() if name != BULK}
+    return large(fields, wanted.document, wanted.size)
 
 
 def _answer(told: ChatSessionReceipt) -> Answer:

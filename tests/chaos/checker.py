@@ -6,8 +6,7 @@ change itself and, where it has a key, in that.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -19,83 +18,10 @@ from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import LedgerEntry
 from journeys.errors import IdempotencyConflict, RevisionConflict
 from journeys.merge_patch import append_items, merge_patch
-from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Opening, StoredSession
+from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Opening
+from tests.chaos.findings import Finding, Flaw, Session, State
+from tests.chaos.hostile_promises import HOSTILE_PROMISES
 from tests.chaos.owners import owners
-
-Flaw = Literal[
-    "lost",
-    "doubled",
-    "reordered",
-    "gap",
-    "leak",
-    "stale",
-    "diverged",
-    "split",
-    "invented",
-    "misjudged",
-    "broken",
-    "stuck",
-]
-
-FLAWS: Final[dict[Flaw, str]] = {
-    "lost": "an acknowledged change, or an accepted signal, does not stand",
-    "doubled": "a change stands more than once",
-    "reordered": "a change stands before one that was acknowledged before it was sent",
-    "gap": "revisions do not follow each other",
-    "leak": "somebody saw or changed what is another tenant's",
-    "stale": "a read is older than what was acknowledged before it",
-    "diverged": "ledger, session, State Surface, journey or an answer say different things",
-    "split": "an initialization made more than one session, or a session has another ID than its own",
-    "invented": "something stands that nobody sent, or other than it was sent",
-    "misjudged": "a message was refused that had to stand, or stands and had to be refused",
-    "broken": "an error that is not one of the contract's, or a run that failed or cannot be replayed",
-    "stuck": "a session does not go on though all harm is over",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One broken promise."""
-
-    flaw: Flaw
-    chat_session_id: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A session at one revision."""
-
-    active_agent: str
-    context: dict[str, JsonValue]
-    context_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """All that concerns one session, put together."""
-
-    opening: Opening
-    stored: StoredSession
-    states: Sequence[State]
-    calls: Sequence[Call]
-
-    @property
-    def by_author(self) -> dict[str, list[LedgerEntry]]:
-        """Ledger rows by the operation that made them."""
-        rows: dict[str, list[LedgerEntry]] = defaultdict(list)
-        for entry in self.stored.ledger:
-            rows[entry.author or ""].append(entry)
-        return rows
-
-    @property
-    def operations(self) -> dict[str, list[Call]]:
-        """The calls that change something, by operation."""
-        calls: dict[str, list[Call]] = defaultdict(list)
-        for call in self.calls:
-            if call.change is not None:
-                calls[call.operation].append(call)
-        return calls
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -553,6 +479,7 @@ _PROMISES: Final[Sequence[Callable[[Session], Iterator[Finding]]]] = (
     _in_order,
     _reads_do_not_go_back,
     _answers_are_true,
+    *HOSTILE_PROMISES,
 )
 
 

@@ -13,6 +13,9 @@ from journeys.messages import Record
 from journeys.state_surface import SurfaceArtifact
 
 Kind = Literal["initialize", "update", "signal", "get", "history"]
+Hostile = Literal["burst", "large", "too large", "malformed", "large, of a stranger"]
+"""Messages that are meant to stop a session. Those of a burst and the large ones are legal."""
+
 LAST_CALLER: Final = "end"
 """Who opens, changes and reads every session once more after all harm."""
 
@@ -61,7 +64,9 @@ class Call(Record):
     Attributes:
         call: Its name.
         operation: What it was to achieve; several calls may stand for one.
-        change: The canonical change of an update or signal, defaults filled in.
+        hostile: Of which kind it is, if it is meant to stop the session.
+        change: The canonical change of an update or signal, defaults filled in; of a hostile one that has to be refused
+            without what makes it hostile.
         must_refuse: The code that the contract refuses it with, None where it is to stand.
         invoked_at: On the machine's one monotonic clock.
         outcome: `done`: answered, or for a signal accepted. `unknown`: no answer, so perhaps done.
@@ -74,6 +79,7 @@ class Call(Record):
     kind: Kind
     chat_session_id: str
     tenant_id: str
+    hostile: Hostile | None = None
     key: str | None = None
     base_revision: int | None = None
     change: dict[str, JsonValue] | None = None
@@ -117,6 +123,7 @@ class Evidence(Record):
         artifacts: What the State Surface holds.
         views: What the journeys answer for each session, read through the starter.
         workflow_ids: Of all runs that Temporal knows, with how often each was started anew or continued.
+        decided_at: By workflow ID, the times at which workflow tasks that were completed decided batches.
         failed_runs: Runs that ended otherwise than completed or continued, as `workflow ID: status`.
         unreplayable: Runs that another worker could not have gone on with, as `run ID: why`.
     """
@@ -127,5 +134,6 @@ class Evidence(Record):
     artifacts: tuple[SurfaceArtifact, ...]
     views: tuple[ChatSessionView, ...]
     workflow_ids: Mapping[str, int]
+    decided_at: Mapping[str, tuple[Timestamp, ...]] = {}
     failed_runs: tuple[str, ...] = ()
     unreplayable: tuple[str, ...] = ()

@@ -13,8 +13,9 @@ from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import LedgerEntry
 from journeys.errors import RevisionConflict
 from journeys.state_surface import SurfaceArtifact
-from tests.chaos.checker import Flaw, replay
+from tests.chaos.checker import replay
 from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Kind, Outcome, StoredSession
+from tests.chaos.findings import Flaw
 
 Forgery = Callable[[Evidence], Evidence]
 Held = TypeVar("Held", SurfaceArtifact, ChatSessionView)
@@ -44,16 +45,16 @@ def lost_in_the_journey(evidence: Evidence) -> Evidence:
 
 def doubled_update(evidence: Evidence) -> Evidence:
     """A change stands again, under another key."""
-    session, entry = next(_standing(evidence, "update", "done"))
+    session, entry = next(standing(evidence, "update", "done"))
     again = entry.model_copy(update={"idempotency_key": "another key", "message": "another message"})
-    return _with_ledger(evidence, session, (*session.ledger, again))
+    return with_ledger(evidence, session, (*session.ledger, again))
 
 
 def doubled_unknown(evidence: Evidence) -> Evidence:
     """A change that nobody was answered about stands again: it may stand once."""
-    session, entry = next(_standing(evidence, "update", "unknown"))
+    session, entry = next(standing(evidence, "update", "unknown"))
     again = entry.model_copy(update={"idempotency_key": "another key", "message": "another message"})
-    return _with_ledger(evidence, session, (*session.ledger, again))
+    return with_ledger(evidence, session, (*session.ledger, again))
 
 
 def reordered(evidence: Evidence) -> Evidence:
@@ -68,7 +69,7 @@ def reordered(evidence: Evidence) -> Evidence:
         first, second = one.author or "", two.author or ""
         if first in ends and second in begins and ends[first] < begins[second]:
             ledger = (*session.ledger[:place], two, one, *session.ledger[place + 2 :])
-            return _with_ledger(evidence, session, ledger)
+            return with_ledger(evidence, session, ledger)
     raise LookupError("no two changes follow each other in time")
 
 
@@ -78,18 +79,18 @@ def gap(evidence: Evidence) -> Evidence:
     half = len(session.ledger) // 2
     raised = [entry.model_copy(update={"revision": entry.revision + 1}) for entry in session.ledger[half:]]
     changed = {"ledger": (*session.ledger[:half], *raised), "revision": session.revision + 1}
-    return _with_session(evidence, session.model_copy(update=changed))
+    return with_session(evidence, session.model_copy(update=changed))
 
 
 def content_of_a_stranger(evidence: Evidence) -> Evidence:
     """A change of one tenant stands in another's session."""
-    _, foreign = next(_standing(evidence, "update", "done"))
+    _, foreign = next(standing(evidence, "update", "done"))
     session = next(
         each
         for each in evidence.stored
         if all(entry.author != foreign.author for entry in each.ledger) and each.tenant_id not in str(foreign.change)
     )
-    return _with_ledger(evidence, session, (*session.ledger, foreign))
+    return with_ledger(evidence, session, (*session.ledger, foreign))
 
 
 def read_by_a_stranger(evidence: Evidence) -> Evidence:
@@ -97,7 +98,7 @@ def read_by_a_stranger(evidence: Evidence) -> Evidence:
     stranger = next(call for call in evidence.calls if call.kind == "get" and call.must_refuse == SessionNotFound.code)
     answer = next(call.answer for call in evidence.calls if call.kind == "get" and call.answer)
     told = stranger.model_copy(update={"outcome": "done", "code": None, "answer": answer})
-    return _with_call(evidence, told)
+    return with_call(evidence, told)
 
 
 def stale_read(evidence: Evidence) -> Evidence:
@@ -106,7 +107,7 @@ def stale_read(evidence: Evidence) -> Evidence:
         (call for call in evidence.calls if call.kind == "get" and call.answer and call.answer.revision),
         key=lambda call: call.invoked_at,
     )
-    session = _session_of(evidence, read)
+    session = session_of(evidence, read)
     assert read.answer
     assert read.answer.revision
     opening = next(each for each in evidence.openings if each.chat_session_id == session.chat_session_id)
@@ -118,7 +119,7 @@ def stale_read(evidence: Evidence) -> Evidence:
         "content_hash": state.context_hash,
         "active_agent": state.active_agent,
     }
-    return _with_call(evidence, read.model_copy(update={"answer": read.answer.model_copy(update=told)}))
+    return with_call(evidence, read.model_copy(update={"answer": read.answer.model_copy(update=told)}))
 
 
 def two_sessions(evidence: Evidence) -> Evidence:
@@ -135,35 +136,35 @@ def created_twice(evidence: Evidence) -> Evidence:
         assert call.answer
         answer = call.answer.model_copy(update={"created": True, "chat_session_id": first.chat_session_id})
         told = call.model_copy(update={"chat_session_id": first.chat_session_id, "answer": answer})
-        evidence = _with_call(evidence, told)
+        evidence = with_call(evidence, told)
     return evidence
 
 
 def unrecorded_creation(evidence: Evidence) -> Evidence:
     """The ledger does not begin at revision 0."""
-    return _with_session(evidence, evidence.stored[0].model_copy(update={"creation": None}))
+    return with_session(evidence, evidence.stored[0].model_copy(update={"creation": None}))
 
 
 def one_message_twice(evidence: Evidence) -> Evidence:
     """Two changes are said to be of one message."""
-    session, entry = next(_standing(evidence, "update", "done"))
+    session, entry = next(standing(evidence, "update", "done"))
     another = next(each for each in session.ledger if each is not entry)
     other = entry.model_copy(update={"message": another.message})
-    return _with_ledger(evidence, session, [other if each is entry else each for each in session.ledger])
+    return with_ledger(evidence, session, [other if each is entry else each for each in session.ledger])
 
 
 def on_another_base(evidence: Evidence) -> Evidence:
     """A change stands on another revision than the one that it was written against."""
-    _, entry = next(_standing(evidence, "update", "done"))
+    _, entry = next(standing(evidence, "update", "done"))
     for call in evidence.calls:
         if call.operation == entry.author:
-            evidence = _with_call(evidence, call.model_copy(update={"base_revision": entry.revision + 1}))
+            evidence = with_call(evidence, call.model_copy(update={"base_revision": entry.revision + 1}))
     return evidence
 
 
 def refused_though_known(evidence: Evidence) -> Evidence:
     """A retry of a change that was answered is told that its base is not the current one."""
-    _, entry = next(_standing(evidence, "update", "done"))
+    _, entry = next(standing(evidence, "update", "done"))
     call = next(call for call in evidence.calls if call.operation == entry.author)
     assert call.ended_at
     update = {"call": "again", "invoked_at": call.ended_at + 1, "ended_at": call.ended_at + 2, "base_revision": 0}
@@ -179,7 +180,7 @@ def told_too_early(evidence: Evidence) -> Evidence:
     )
     assert call.answer
     answer = call.answer.model_copy(update={"applied_revision": (call.answer.revision or 0) + 1})
-    return _with_call(evidence, call.model_copy(update={"answer": answer}))
+    return with_call(evidence, call.model_copy(update={"answer": answer}))
 
 
 def forgotten_refusals(evidence: Evidence) -> Evidence:
@@ -189,8 +190,8 @@ def forgotten_refusals(evidence: Evidence) -> Evidence:
         for call in evidence.calls
         if call.kind == "signal" and call.outcome == "done" and call.must_refuse not in (None, SessionNotFound.code)
     )
-    session = _session_of(evidence, refused).model_copy(update={"refusals": None})
-    return _with_session(evidence, session)
+    session = session_of(evidence, refused).model_copy(update={"refusals": None})
+    return with_session(evidence, session)
 
 
 def refusals_in_one_place(evidence: Evidence) -> Evidence:
@@ -202,9 +203,9 @@ def refusals_in_one_place(evidence: Evidence) -> Evidence:
 
 def another_change(evidence: Evidence) -> Evidence:
     """Something else stands than what was sent."""
-    session, entry = next(_standing(evidence, "update", "done"))
+    session, entry = next(standing(evidence, "update", "done"))
     other = entry.model_copy(update={"change": {**entry.change, "active_agent": "liaison_nobody"}})
-    return _with_ledger(evidence, session, [other if each is entry else each for each in session.ledger])
+    return with_ledger(evidence, session, [other if each is entry else each for each in session.ledger])
 
 
 def refused_and_stands(evidence: Evidence) -> Evidence:
@@ -214,19 +215,19 @@ def refused_and_stands(evidence: Evidence) -> Evidence:
         for call in evidence.calls
         if call.kind == "update" and call.outcome == "refused" and call.must_refuse not in (None, SessionNotFound.code)
     )
-    session = _session_of(evidence, refused)
+    session = session_of(evidence, refused)
     entry = session.ledger[-1].model_copy(
         update={"author": refused.operation, "change": {**(refused.change or {}), "append": None}}
     )
-    return _with_ledger(evidence, session, (*session.ledger, entry))
+    return with_ledger(evidence, session, (*session.ledger, entry))
 
 
 def wrongly_refused(evidence: Evidence) -> Evidence:
     """A change that had to stand was refused."""
-    session, entry = next(_standing(evidence, "update", "done"))
+    session, entry = next(standing(evidence, "update", "done"))
     del session
     call = next(call for call in evidence.calls if call.operation == entry.author and call.outcome == "done")
-    return _with_call(evidence, call.model_copy(update={"outcome": "refused", "code": SessionNotFound.code}))
+    return with_call(evidence, call.model_copy(update={"outcome": "refused", "code": SessionNotFound.code}))
 
 
 def failed_journey(evidence: Evidence) -> Evidence:
@@ -243,7 +244,7 @@ def unreplayable_run(evidence: Evidence) -> Evidence:
 def stuck_journey(evidence: Evidence) -> Evidence:
     """Once all harm is over, a change is still not answered."""
     last = next(call for call in evidence.calls if call.caller == LAST_CALLER and call.kind == "update")
-    return _with_call(evidence, last.model_copy(update={"outcome": "unknown", "answer": None}))
+    return with_call(evidence, last.model_copy(update={"outcome": "unknown", "answer": None}))
 
 
 FORGERIES: Final[dict[Forgery, Flaw]] = {
@@ -277,7 +278,7 @@ FORGERIES: Final[dict[Forgery, Flaw]] = {
 """Every forgery, and the flaw that has to be found in it."""
 
 
-def _standing(evidence: Evidence, kind: Kind, outcome: Outcome) -> Iterator[tuple[StoredSession, LedgerEntry]]:
+def standing(evidence: Evidence, kind: Kind, outcome: Outcome) -> Iterator[tuple[StoredSession, LedgerEntry]]:
     """Changes in the middle of a ledger of whose operation every call was of a kind and had an outcome."""
     calls: dict[str, list[Call]] = {}
     for call in evidence.calls:
@@ -289,11 +290,11 @@ def _standing(evidence: Evidence, kind: Kind, outcome: Outcome) -> Iterator[tupl
 
 
 def _without_one(evidence: Evidence, kind: Kind, outcome: Outcome) -> Evidence:
-    session, entry = next(_standing(evidence, kind, outcome))
-    return _with_ledger(evidence, session, [each for each in session.ledger if each is not entry])
+    session, entry = next(standing(evidence, kind, outcome))
+    return with_ledger(evidence, session, [each for each in session.ledger if each is not entry])
 
 
-def _with_ledger(evidence: Evidence, session: StoredSession, ledger: Sequence[LedgerEntry]) -> Evidence:
+def with_ledger(evidence: Evidence, session: StoredSession, ledger: Sequence[LedgerEntry]) -> Evidence:
     """The evidence had this been the ledger all along: every store agrees with it."""
     opening = next(each for each in evidence.openings if each.chat_session_id == session.chat_session_id)
     states = replay(opening, ledger)
@@ -311,10 +312,10 @@ def _with_ledger(evidence: Evidence, session: StoredSession, ledger: Sequence[Le
         "context_hash": final.context_hash,
         "active_agent": final.active_agent,
     }
-    return _with_session(evidence, session.model_copy(update=changed))
+    return with_session(evidence, session.model_copy(update=changed))
 
 
-def _with_session(evidence: Evidence, session: StoredSession) -> Evidence:
+def with_session(evidence: Evidence, session: StoredSession) -> Evidence:
     identity = session.chat_session_id
     state = {"active_agent": session.active_agent, "context": session.context}
     artifacts = tuple(
@@ -337,12 +338,12 @@ def _back(held: Held) -> Held:
     return held.model_copy(update={"revision": held.revision - 1})
 
 
-def _with_call(evidence: Evidence, changed: Call) -> Evidence:
+def with_call(evidence: Evidence, changed: Call) -> Evidence:
     calls = tuple(changed if call.call == changed.call else call for call in evidence.calls)
     return evidence.model_copy(update={"calls": calls})
 
 
-def _session_of(evidence: Evidence, call: Call) -> StoredSession:
+def session_of(evidence: Evidence, call: Call) -> StoredSession:
     return next(each for each in evidence.stored if each.chat_session_id == call.chat_session_id)
 
 
@@ -358,6 +359,9 @@ def only(evidence: Evidence, sessions: Iterable[str]) -> Evidence:
             "views": tuple(each for each in evidence.views if each.chat_session_id in kept),
             "workflow_ids": {
                 name: count for name, count in evidence.workflow_ids.items() if name.partition("/")[2] in kept
+            },
+            "decided_at": {
+                name: times for name, times in evidence.decided_at.items() if name.partition("/")[2] in kept
             },
         }
     )

@@ -4,16 +4,17 @@ Every change names its operation: as its author, as the ID of a message that it 
 ID, of which a second one would show.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, Literal
 
 from pydantic import JsonValue
 
-from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
 from journeys.errors import InvalidParameter, RevisionConflict
-from tests.chaos.evidence import Kind
+from tests.chaos.evidence import Hostile, Kind
+from tests.chaos.hostile_payloads import BULK, DOCUMENTS, EXCESSIVE_BYTES, LEGAL_BYTES, MALFORMED
 from tests.chaos.owners import OWNER
 from tests.chaos.roster import SEATS, Seat, visitor
 
@@ -22,6 +23,7 @@ Base = int | Literal["newest"] | None
 _AGENTS: Final = ("guide", "liaison_finance", "liaison_people", "liaison_law")
 _FAR_AHEAD: Final = 1_000_000
 _REPEATS: Final = 0.14
+_NOBODY: Final = "a tenant that owns nothing"
 _DEADLINES: Final = (0.5, 1.0, 2.0, 4.0)
 
 
@@ -39,6 +41,10 @@ class Operation:
         must_refuse: The code it has to be refused with.
         deadline: Of each call, in seconds.
         tries: How often it is sent while its outcome is unknown.
+        hostile: Of which kind it is, if it is meant to stop the session.
+        document: What makes it hostile: a shape, or the name of a message that no contract has.
+        size: Of the document, in bytes as it is sent.
+        count: How many messages it stands for, each of which is an operation of its own.
     """
 
     name: str
@@ -53,6 +59,10 @@ class Operation:
     returning: Literal["artifact", "receipt"] = "receipt"
     deadline: float = 2.0
     tries: int = 1
+    hostile: Hostile | None = None
+    document: str = ""
+    size: int = 0
+    count: int = 1
 
     @property
     def repeatable(self) -> bool:
@@ -117,6 +127,8 @@ def marked(operation: Operation, seat: Seat, rng: Random) -> dict[str, JsonValue
     change: dict[str, JsonValue] = {"context": context, "append": {"messages": [message], "trail": [name]}}
     if rng.random() < 0.1:
         change["active_agent"] = rng.choice(_AGENTS)
+    if rng.random() < 0.5:
+        context[BULK] = None
     return change
 
 
@@ -222,6 +234,62 @@ def _under_a_key_of_another(plain: Operation, rng: Random) -> Operation:
     return replace(plain, change=marked(plain, plain.seat, rng), key=f"key {earlier}")
 
 
+def _burst(plain: Operation, rng: Random) -> Operation:
+    return replace(plain, kind="signal", hostile="burst", count=rng.choice((10, 25, 60)), deadline=2.0, tries=1)
+
+
+def _large(plain: Operation, rng: Random) -> Operation:
+    kind: Kind = rng.choice(("update", "signal"))
+    change = marked(plain, plain.seat, rng)
+    large = replace(plain, kind=kind, change=change, key=_hostile_key(plain), hostile="large")
+    return replace(large, document=rng.choice(DOCUMENTS), size=rng.choice(LEGAL_BYTES))
+
+
+def _too_large(plain: Operation, rng: Random) -> Operation:
+    kind: Kind = rng.choice(("update", "signal"))
+    tenant_id = rng.choice((plain.tenant_id, plain.tenant_id, _NOBODY))
+    too_large = replace(plain, kind=kind, tenant_id=tenant_id, change=_trace(plain), key=_hostile_key(plain))
+    too_large = replace(too_large, hostile="too large", must_refuse=ContextTooLarge.code)
+    return replace(too_large, document=rng.choice(DOCUMENTS), size=rng.choice(EXCESSIVE_BYTES))
+
+
+def _malformed(plain: Operation, rng: Random) -> Operation:
+    kind: Kind = rng.choice(("update", "signal"))
+    document = rng.choice(list(MALFORMED))
+    malformed = replace(plain, kind=kind, change=_trace(plain), key=_hostile_key(plain), hostile="malformed")
+    return replace(malformed, document=document, must_refuse=MALFORMED[document])
+
+
+def _large_of_a_stranger(plain: Operation, rng: Random) -> Operation:
+    tenants = sorted({seat.tenant_id for seat in SEATS} - {plain.tenant_id})
+    stranger = replace(plain, tenant_id=rng.choice((*tenants, _NOBODY)), must_refuse=SessionNotFound.code)
+    kind: Kind = rng.choice(("update", "signal", "signal"))
+    large = replace(stranger, kind=kind, change=_trace(plain), hostile="large, of a stranger", count=rng.randint(1, 6))
+    return replace(large, document=rng.choice(DOCUMENTS), size=rng.choice(LEGAL_BYTES), key=_hostile_key(plain))
+
+
+def _hostile_key(operation: Operation) -> str:
+    return f"hostile {operation.name}"
+
+
+def _trace(operation: Operation) -> dict[str, JsonValue]:
+    """A change that would show, under a name that nothing else has."""
+    return {"append": {"trail": [_hostile_key(operation)]}}
+
+
+def singly(wanted: Operation) -> Iterator[Operation]:
+    """The operations that one stands for, in order."""
+    if wanted.count == 1:
+        yield wanted
+        return
+    for number in range(wanted.count):
+        one = replace(wanted, name=f"{wanted.name}.{number}", count=1)
+        if wanted.hostile == "burst":
+            yield replace(one, change={"append": {"trail": [one.name]}}, key=_key(one) if number % 2 else None)
+        else:
+            yield replace(one, change=_trace(one), key=_hostile_key(one))
+
+
 _KINDS: Final[dict[Callable[[Operation, Random], Operation], float]] = {
     _keyed: 30,
     _keyless: 8,
@@ -240,4 +308,9 @@ _KINDS: Final[dict[Callable[[Operation, Random], Operation], float]] = {
     _ahead: 2,
     _to_what_is_no_array: 2,
     _under_a_key_of_another: 2,
+    _burst: 1,
+    _large: 3,
+    _too_large: 2,
+    _malformed: 3,
+    _large_of_a_stranger: 1,
 }

@@ -30,6 +30,8 @@ _DECK: Final[tuple[tuple[Harm, str, tuple[float, float]], ...]] = (
     ("cut", "workers' link", (0.0, 0.0)),
     ("lose replies", "workers' link", (0.2, 0.8)),
     ("stall", "workers' link", (0.3, 1.5)),
+    # Longer than a workflow task may take: what its activity has stored is decided again, beside what came meanwhile.
+    ("stall", "workers' link", (1.6, 3.0)),
     ("cut", "callers' link", (0.0, 0.0)),
     ("lose replies", "callers' link", (0.5, 2.0)),
     ("lose replies", "callers' link", (0.2, 0.8)),

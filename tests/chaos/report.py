@@ -7,9 +7,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from journeys.messages import Record
-from tests.chaos.checker import FLAWS, Finding
 from tests.chaos.evidence import Call
+from tests.chaos.findings import FLAWS, Finding
 from tests.chaos.plan import Plan
+from tests.chaos.retried_batches import retried_batches
 from tests.chaos.run import Run
 
 _SHOWN = 20
@@ -20,6 +21,9 @@ class Report(Record):
 
     Attributes:
         operations: Calls by kind, and of each how many ended how.
+        hostile: The same of the messages that are meant to stop a session, by what they are.
+        retried: Batches that were stored although their workflow task failed, and those of them that were decided again
+            with other messages beside them.
         refusals: Refused calls by code.
         durations: Seconds that a call took until it was answered, by kind: median and slowest.
         harm: What was done, how often.
@@ -33,6 +37,8 @@ class Report(Record):
     seconds: float
     plan: tuple[str, ...]
     operations: dict[str, dict[str, int]]
+    hostile: dict[str, dict[str, int]]
+    retried: tuple[int, int]
     refusals: dict[str, int]
     durations: dict[str, tuple[float, float]]
     duplicates: int
@@ -56,12 +62,21 @@ def report_of(plan: Plan, run: Run, findings: Sequence[Finding]) -> Report:
     calls = run.evidence.calls
     kinds = sorted({call.kind for call in calls})
     by_kind = {kind: [call for call in calls if call.kind == kind] for kind in kinds}
+    hostile = {(call.hostile, call.kind) for call in calls if call.hostile}
+    retried = list(retried_batches(run.evidence))
     return Report(
         seed=plan.seed,
         duration=plan.duration,
         seconds=round(run.seconds, 1),
         plan=tuple(map(str, plan.strikes)),
         operations={kind: dict(Counter(call.outcome for call in each)) for kind, each in by_kind.items()},
+        hostile={
+            f"{name}: {kind}": dict(
+                Counter(call.outcome for call in calls if (call.hostile, call.kind) == (name, kind))
+            )
+            for name, kind in sorted(hostile)
+        },
+        retried=(len(retried), sum(bool(each.beside) for each in retried)),
         refusals=dict(Counter(call.code or "" for call in calls if call.outcome == "refused")),
         durations={kind: _durations(each) for kind, each in by_kind.items()},
         duplicates=sum(1 for call in calls if call.answer and call.answer.duplicate),
@@ -83,6 +98,9 @@ def shown(report: Report) -> RenderableType:
         median, slowest = report.durations[kind]
         numbers = (str(outcomes.get(outcome, 0)) for outcome in ("done", "refused", "unknown"))
         sent.add_row(kind, *numbers, f"{median * 1000:.0f} ms", f"{slowest:.1f} s")
+    hostile = Table("of these", "done", "refused", "unknown", title="What was meant to stop a session")
+    for name, outcomes in report.hostile.items():
+        hostile.add_row(name, *(str(outcomes.get(outcome, 0)) for outcome in ("done", "refused", "unknown")))
     harm = Table("harm", "times", title="What was done to them")
     for what, times in report.harm.items():
         harm.add_row(what, str(times))
@@ -97,6 +115,8 @@ def shown(report: Report) -> RenderableType:
         f"refused: {refusals}; known already: {report.duplicates}",
         f"{report.sessions} sessions with {report.revisions} revisions in {report.runs} workflow runs; "
         f"workers ended by themselves {report.worker_ends} times",
+        f"batches that were stored though their workflow task failed: {report.retried[0]}; decided again with other "
+        f"messages beside them: {report.retried[1]}",
         *report.findings[:_SHOWN],
     ]
     if len(report.findings) > _SHOWN:
@@ -105,7 +125,7 @@ def shown(report: Report) -> RenderableType:
         f"seed {report.seed}, {report.duration:.0f} s: "
         + ("every promise was kept" if report.kept else f"{len(report.findings)} promises were BROKEN")
     )
-    return Group(sent, harm, found, *lines)
+    return Group(sent, hostile, harm, found, *lines)
 
 
 def _durations(calls: Sequence[Call]) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from tests.chaos.operations import Operation, initialization, read
 from tests.chaos.plan import Plan
 from tests.chaos.roster import SEATS, Seat, visitor
 from tests.chaos.slow_proxy import SlowProxy
-from tests.chaos.stores import registered_artifacts, runs, stored_sessions, unreplayable, until_quiet
+from tests.chaos.stores import decided_at, registered_artifacts, runs, stored_sessions, unreplayable, until_quiet
 from tests.support.migrated_stack import migrated_stack
 from tests.support.paths import REPOSITORY
 
@@ -180,8 +180,9 @@ async def _gather_evidence(stack: EmbeddedStack, journals: Path, tell: Tell) -> 
         artifacts=tuple(await registered_artifacts(stack.addresses)),
         views=tuple(await _views(ChatSessions(client), seats)),
         workflow_ids=workflow_ids,
+        decided_at=await decided_at(client),
         failed_runs=tuple(failed_runs),
-        unreplayable=tuple(await unreplayable(client)),
+        unreplayable=tuple(await unreplayable(client, journals.parent)),
     )
 
 

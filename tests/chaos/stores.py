@@ -2,17 +2,21 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 from pydantic_core import from_json
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from embedded import StackAddresses
+from journeys.chat_session.activities import Batch
 from journeys.chat_session.session import LedgerEntry
 from journeys.state_surface import SurfaceArtifact
 from tests.chaos.evidence import StoredSession
@@ -98,12 +102,39 @@ async def runs(client: Client) -> tuple[Counter[str], list[str]]:
     return counted, failed
 
 
-async def unreplayable(client: Client) -> list[str]:
-    """Runs that another worker could not go on with, as their history does not make the journey do the same again."""
+async def unreplayable(client: Client, folder: Path) -> list[str]:
+    """Runs that another worker could not go on with, as their history does not make the journey do the same again.
+
+    Their histories are kept in the folder: without them nobody finds out why.
+    """
     histories = client.list_workflows(page_size=1000).map_histories()
     quiet = replayer(runtime=Runtime(telemetry=_SILENT))
     results = await quiet.replay_workflows(histories, raise_on_replay_failure=False)
+    async for history in client.list_workflows(page_size=1000).map_histories():
+        if history.run_id in results.replay_failures:
+            (folder / f"unreplayable-{history.run_id}.json").write_text(history.to_json(), "utf-8")
     return [f"{run_id}: {failure}" for run_id, failure in results.replay_failures.items()]
+
+
+async def decided_at(client: Client) -> dict[str, tuple[datetime, ...]]:
+    """By workflow ID, the times at which workflow tasks that were completed decided batches.
+
+    A workflow task decides its first batch at its start, and later ones in regular activities.
+    """
+    found: dict[str, list[datetime]] = defaultdict(list)
+    async for history in client.list_workflows(page_size=1000).map_histories():
+        started: dict[int, datetime] = {}
+        for event in history.events:
+            match event.event_type:
+                case EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+                    started[event.event_id] = event.event_time.ToDatetime(UTC)
+                case EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+                    start = event.workflow_task_completed_event_attributes.started_event_id
+                    found[history.workflow_id].append(started[start])
+                case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                    batch, *_ = event.activity_task_scheduled_event_attributes.input.payloads
+                    found[history.workflow_id].append(Batch.model_validate_json(batch.data).at)
+    return {name: tuple(sorted(times)) for name, times in found.items()}
 
 
 async def _rows(url: str, statement: str) -> list[asyncpg.Record]:

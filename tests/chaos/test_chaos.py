@@ -1,41 +1,55 @@
 """The chaos run keeps every promise, and its checker would see it if not."""
 
 import json
+import lzma
 import signal
 import sys
 from asyncio.subprocess import Process
+from collections import defaultdict
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from journeys.chat_session.limits import Limits
+from tests.chaos.caller import hostile_arguments
 from tests.chaos.checker import check
-from tests.chaos.evidence import Evidence
+from tests.chaos.evidence import Evidence, Hostile
 from tests.chaos.forgeries import FORGERIES, Forgery
-from tests.chaos.operations import operation
+from tests.chaos.hostile_forgeries import HOSTILE_FORGERIES
+from tests.chaos.operations import fresh, operation, singly
 from tests.chaos.plan import make_plan
+from tests.chaos.retried_batches import retried_batches
 from tests.support.commands import command_process, read_line
 from tests.support.paths import REPOSITORY
 from tests.support.polling import eventually
 from tests.support.processes_of_a_directory import needs_proc, processes_in
 
-# Two sessions of `python -m tests.chaos --seed 1 --duration 20 --keep DIR`.
-RECORDED = REPOSITORY / "tests" / "chaos" / "recorded_run.json"
+# Two sessions of `python -m tests.chaos --seed 1 --duration 45 --keep DIR`: `only` of their evidence.
+RECORDED = REPOSITORY / "tests" / "chaos" / "recorded_run.json.xz"
+ALL_FORGERIES = FORGERIES | HOSTILE_FORGERIES
 CALLERS = ("caller0a", "caller0b", "caller1a", "caller1b")
 
 
 @pytest.fixture(scope="module")
 def good() -> Evidence:
-    return Evidence.model_validate_json(RECORDED.read_bytes())
+    return Evidence.model_validate_json(lzma.decompress(RECORDED.read_bytes()))
 
 
 def test_a_recorded_run_kept_every_promise(good: Evidence) -> None:
     assert check(good) == []
 
 
-@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.__name__)
+@pytest.mark.parametrize("forgery", ALL_FORGERIES, ids=lambda forgery: forgery.__name__)
 def test_a_broken_promise_is_found(good: Evidence, forgery: Forgery) -> None:
-    assert FORGERIES[forgery] in {finding.flaw for finding in check(forgery(good))}
+    assert ALL_FORGERIES[forgery] in {finding.flaw for finding in check(forgery(good))}
+
+
+def test_the_recorded_run_has_batches_that_were_stored_and_decided_again_beside_others(good: Evidence) -> None:
+    retried = list(retried_batches(good))
+    assert len(retried) > 1
+    assert any(each.beside for each in retried)
 
 
 def test_a_seed_stands_for_one_plan() -> None:
@@ -63,6 +77,26 @@ def test_any_process_knows_what_another_one_sends() -> None:
     repeats = [each for each in sent if each.repeatable and again[each.name] == each]
     assert len(repeats) > len(again)
     assert sent == [operation(7, caller, step, CALLERS) for caller in CALLERS for step in range(300)]
+
+
+def test_hostile_messages_are_on_their_side_of_the_limit() -> None:
+    sizes: dict[Hostile, list[int]] = defaultdict(list)
+    for caller in CALLERS:
+        for step in range(200):
+            for wanted in singly(fresh(7, caller, step)):
+                if wanted.document and wanted.hostile and wanted.hostile != "malformed":
+                    fields = {**wanted.change, "tenant_id": wanted.tenant_id, "idempotency_key": wanted.key}
+                    (argument,) = hostile_arguments(wanted, {**fields, "author": wanted.name})
+                    sizes[wanted.hostile].append(len(argument.payload.data))
+    limit = Limits().change_bytes
+    assert all(size <= limit for kind in ("large", "large, of a stranger") for size in sizes[kind])
+    assert max(sizes["large"]) > limit - 1024
+    assert all(limit < size < 600_000 for size in sizes["too large"])
+
+
+def test_every_hostile_message_is_sent_soon() -> None:
+    sent = [fresh(7, caller, step) for caller in CALLERS for step in range(100)]
+    assert {each.hostile for each in sent if each.hostile} == set(get_args(Hostile))
 
 
 def chaos(*arguments: str) -> AbstractAsyncContextManager[Process]:

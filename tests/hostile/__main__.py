@@ -16,8 +16,9 @@ from temporalio.client import Client
 
 from embedded import StackAddresses, embedded_stack
 from stores.migrate import migrate
-from tests.hostile.inspection import Finding, inspect, verdict
-from tests.hostile.matrix import CASES, Attack, Case
+from tests.hostile.attack import Attack
+from tests.hostile.inspection import Finding, inspect, percentile, verdict
+from tests.hostile.matrix import CASES, Case
 from tests.support.journeys import Journeys
 from tests.support.worker_processes import worker_environment, worker_process
 from worker.plugin import JourneyPlugin
@@ -45,7 +46,8 @@ async def attack_with(case: Case, journeys: Journeys, addresses: StackAddresses,
     return Finding(
         tuple(dict.fromkeys(first.broken + after_kill.broken)),
         first.seconds,
-        max(first.longest_ms, after_kill.longest_ms),
+        first.activations + after_kill.activations,
+        first.neighbours,
     )
 
 
@@ -67,9 +69,11 @@ async def run(cases: Mapping[str, Case]) -> list[Finding]:
                     found = await attack_with(case, journeys, addresses, may_time_out=PAUSED in name)
                 findings[name] = found
                 console.print(f"{'[red]✗' if found.broken else '[green]✓'}[/] {name}", *found.broken, highlight=False)
-    table = Table("case", "alive after, s", "longest activation, ms", "broken", box=None)
+    table = Table("case", "alive after, s", "longest activation, ms", "others' p95, ms", "broken", box=None)
     for name, found in findings.items():
-        table.add_row(name, f"{found.seconds:.1f}", f"{found.longest_ms:.0f}", "; ".join(found.broken))
+        longest = f"{percentile(found.activations, 1):.0f}"
+        others = f"{percentile(found.neighbours, 0.95):.0f}" if found.neighbours else ""
+        table.add_row(name, f"{found.seconds:.1f}", longest, others, "; ".join(found.broken))
     console.print(table)
     return list(findings.values())
 
@@ -79,7 +83,7 @@ def main() -> None:
     arguments.add_argument("--only", default="", help="run only the cases whose names hold this text")
     wanted = arguments.parse_args().only
     findings = asyncio.run(run({name: case for name, case in CASES.items() if wanted in name}))
-    print(verdict(findings))
+    print(*verdict(findings), sep="\n")
     sys.exit(any(finding.broken for finding in findings))
 
 

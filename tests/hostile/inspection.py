@@ -1,16 +1,17 @@
 """What an attack must not have done, and how long the workflow's activations took."""
 
+import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.enums.v1 import EventType, TimeoutType, WorkflowTaskFailedCause
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetails
 
 from journeys.chat_session.names import workflow_id
-from tests.hostile.matrix import Attack
-from tests.support.polling import eventually
+from tests.hostile.attack import Attack, Target
 from tests.support.watching import runs
 from worker.plugin import JourneyPlugin
 from worker.sdk_patches.release_start_input import ReleasingWorkflowRunner
@@ -50,13 +51,15 @@ class Finding:
 
     Attributes:
         broken: The promises that were broken, in words; none if all is well.
-        seconds: How long it took until all was applied and an update answered.
-        longest_ms: The longest activation in a replay of all runs.
+        seconds: How long it took until all was applied and an update of every session answered.
+        activations: How long each activation took in a replay of all runs, in seconds.
+        neighbours: How long each update of other sessions took meanwhile, in seconds.
     """
 
     broken: tuple[str, ...]
     seconds: float
-    longest_ms: float
+    activations: tuple[float, ...]
+    neighbours: tuple[float, ...] = ()
 
 
 async def inspect(attack: Attack, *, may_time_out: bool) -> Finding:
@@ -66,23 +69,33 @@ async def inspect(attack: Attack, *, may_time_out: bool) -> Finding:
         attack: It is over.
         may_time_out: Whether the worker was paused, so that its workflow tasks timed out.
     """
-    journeys, session = attack.journeys, attack.session
     began = time.monotonic()
-    broken: list[str] = []
+    broken = [each for found in await asyncio.gather(*map(_go_on, attack.targets)) for each in found]
+    seconds = time.monotonic() - began
+    stopwatch = Stopwatch()
+    for target in attack.targets:
+        broken += await _look_at_runs(target, stopwatch, may_time_out=may_time_out)
+    for neighbour in attack.neighbours:
+        broken += neighbour.failed
+    neighbours = tuple(each for neighbour in attack.neighbours for each in neighbour.seconds)
+    return Finding(tuple(dict.fromkeys(broken)), seconds, tuple(stopwatch.activations), neighbours)
 
-    async def seen() -> list[int]:
-        row = await journeys.row(session)
-        found: list[int] = row["context"].get("seen", []) if row else []
-        return found
 
-    stored = await eventually(seen, lambda found: len(found) >= len(attack.sent), within=120)
-    if stored != attack.sent:
-        broken.append("signals are lost, doubled or out of order")
-    answered = await journeys.update(session, {"context": {"alive": True}, "returning": "receipt"})
+async def _go_on(target: Target) -> list[str]:
+    """What is wrong with a session once it has applied all and answered an update."""
+    broken = []
+    if await target.until_applied() != target.sent:
+        broken.append("changes are lost, doubled or out of order")
+    answered = await target.journeys.update(target.session, {"context": {"alive": True}, "returning": "receipt"})
     if answered["duplicate"]:
         broken.append("an update is taken for another one")
-    seconds = time.monotonic() - began
-    histories = await runs(journeys, session)
+    return broken
+
+
+async def _look_at_runs(target: Target, stopwatch: Stopwatch, *, may_time_out: bool) -> list[str]:
+    """What is wrong with a session's runs."""
+    broken = []
+    histories = await runs(target.journeys, target.session)
     for events in histories:
         for event in events:
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
@@ -90,19 +103,19 @@ async def inspect(attack: Attack, *, may_time_out: bool) -> Finding:
                 if cause not in _OF_THE_SERVER:
                     broken.append(f"a workflow task failed: {WorkflowTaskFailedCause.Name(cause)}")
             elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT and not may_time_out:
-                broken.append("a workflow task timed out")
+                kind = TimeoutType.Name(event.workflow_task_timed_out_event_attributes.timeout_type)
+                broken.append(f"a workflow task timed out: {kind}")
             elif event.event_type in (
                 EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
                 EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
                 EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
             ):
                 broken.append(f"a run ended: {EventType.Name(event.event_type)}")
-    stopwatch = Stopwatch()
     for events in histories:
-        error = await _replay(WorkflowHistory(workflow_id(session), events), stopwatch)
+        error = await _replay(WorkflowHistory(workflow_id(target.session), events), stopwatch)
         if error:
             broken.append(f"a run cannot be replayed: {error}")
-    return Finding(tuple(broken), seconds, max(stopwatch.activations, default=0) * 1000)
+    return broken
 
 
 async def _replay(history: WorkflowHistory, stopwatch: Stopwatch) -> Exception | None:
@@ -112,7 +125,24 @@ async def _replay(history: WorkflowHistory, stopwatch: Stopwatch) -> Exception |
     return (await replayer.replay_workflow(history, raise_on_replay_failure=False)).replay_failure
 
 
-def verdict(findings: Sequence[Finding]) -> str:
-    """One line about all of them."""
+def percentile(seconds: Sequence[float], rank: float) -> float:
+    """The smallest of some durations that this share of them does not exceed, in milliseconds; 0 if there are none."""
+    ordered = sorted(seconds)
+    return ordered[max(math.ceil(rank * len(ordered)), 1) - 1] * 1000 if ordered else 0.0
+
+
+def verdict(findings: Sequence[Finding]) -> list[str]:
+    """What is to be said about all of them, with the goals on the reference machine."""
     broken = sum(bool(finding.broken) for finding in findings)
-    return f"{len(findings) - broken} passed, {broken} failed"
+    activations = [each for finding in findings for each in finding.activations]
+    neighbours = [each for finding in findings for each in finding.neighbours]
+    lines = [
+        f"{len(activations)} activations: longest {percentile(activations, 1):.0f} ms (goal 400 ms), "
+        f"p99 {percentile(activations, 0.99):.1f} ms (goal 50 ms)"
+    ]
+    if neighbours:
+        lines.append(
+            f"{len(neighbours)} updates of other sessions meanwhile: median {percentile(neighbours, 0.5):.0f} ms, "
+            f"p95 {percentile(neighbours, 0.95):.0f} ms (goal 500 ms)"
+        )
+    return [*lines, f"{len(findings) - broken} passed, {broken} failed"]

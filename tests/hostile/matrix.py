@@ -4,70 +4,22 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-from temporalio.api.common.v1 import Payload
-from temporalio.client import ActivityFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.client import ActivityFailureError, WorkflowQueryFailedError
 from temporalio.common import RawValue
 from temporalio.service import RPCError
 
-from journeys.chat_session.names import GET, UPDATE
-from tests.hostile.documents import SHAPES, filled
-from tests.support.journeys import Journeys
+from journeys.chat_session.names import GET
+from tests.hostile.attack import Attack
+from tests.hostile.documents import SHAPES, escaped, filled, raw, with_text
 
 KIB: Final = 1024
 
 
-@dataclass
-class Attack:
-    """One session under attack.
-
-    Attributes:
-        sent: The numbers of the legal signals that Temporal accepted, in order; each is kept under the key `seen`.
-        pause: Stops the worker that serves the session, until `go_on`.
-    """
-
-    journeys: Journeys
-    session: str
-    pause: Callable[[], None]
-    go_on: Callable[[], None]
-    sent: list[int] = field(default_factory=list)
-
-    async def signal(self, count: int, **more: Any) -> None:
-        """Send legal signals that each append a number."""
-        handle = self.journeys.handle(self.session)
-        for _ in range(count):
-            number = len(self.sent)
-            message = {"tenant_id": self.journeys.tenant_id, "append": {"seen": [number]}} | more
-            await handle.signal(UPDATE, message, rpc_timeout=timedelta(seconds=20))
-            self.sent.append(number)
-
-    async def throw(self, count: int, message: object, *, signal: bool) -> None:
-        """Send a message many times at once, whatever becomes of it."""
-        handle = self.journeys.handle(self.session)
-
-        async def one() -> None:
-            try:
-                if signal:
-                    await handle.signal(UPDATE, message, rpc_timeout=timedelta(seconds=20))
-                else:
-                    await handle.execute_update(
-                        UPDATE, message, id=f"{UPDATE}/{uuid4()}", rpc_timeout=timedelta(seconds=10)
-                    )
-            except (RPCError, WorkflowUpdateFailedError):
-                pass
-
-        await asyncio.gather(*(one() for _ in range(count)))
-
-
 Case = Callable[[Attack], Awaitable[None]]
-
-
-def raw(text: str) -> RawValue:
-    return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=text.encode()))
 
 
 def _change(attack: Attack, value: object, *, tenant: str | None = None) -> dict[str, Any]:
@@ -75,8 +27,8 @@ def _change(attack: Attack, value: object, *, tenant: str | None = None) -> dict
 
 
 def _escaped(attack: Attack, size: int) -> RawValue:
-    letters = "\\u0041" * (size // 6)
-    return raw(f'{{"tenant_id":{json.dumps(attack.journeys.tenant_id)},"context":{{"hostile":"{letters}"}}}}')
+    tenant = {"tenant_id": attack.journeys.tenant_id}
+    return with_text(tenant, "context", f'{{"hostile":{escaped("A" * (size // 6))}}}')
 
 
 async def _large_context(attack: Attack, shape: str) -> None:
@@ -168,6 +120,34 @@ async def large_queries_and_reads(attack: Attack) -> None:
     await attack.signal(5)
 
 
+async def five_sessions_at_once(attack: Attack) -> None:
+    """Large messages of floats, of owner and stranger, to five sessions, while two other tenants work."""
+    attack.also += [await attack.on_another_session() for _ in range(4)]
+    attacked = (attack, *attack.also)
+    # Encoded before: what the sender computes must not be taken for what the sessions cost each other.
+    floats = filled("long floats", 60 * KIB)
+    messages = [_encoded(_change(attack, floats)), _encoded(_change(attack, floats, tenant="a stranger"))]
+    too_large = [
+        _encoded(_change(attack, filled("short floats", size), tenant="a stranger")) for size in (900 * KIB, 1900 * KIB)
+    ]
+
+    async def strike(each: Attack) -> None:
+        for message in too_large:
+            await each.throw(2, message, signal=True)
+        for message in messages:
+            for _ in range(10):
+                await each.throw(10, message, signal=True)
+        await each.signal(5)
+        await each.until_applied()
+
+    async with attack.neighbours_at_work(2):
+        await asyncio.gather(*map(strike, attacked))
+
+
+def _encoded(message: object) -> RawValue:
+    return raw(json.dumps(message).encode())
+
+
 CASES: Final[Mapping[str, Case]] = {
     **{f"25 changes of 248 KiB of {shape}": many_small_changes_of_a_large_context(shape) for shape in SHAPES},
     **{f"200 signals of 60 KiB of {shape}": signals_of_60_kib(shape) for shape in SHAPES},
@@ -181,6 +161,7 @@ CASES: Final[Mapping[str, Case]] = {
     "205 signals of 128 KiB, worker paused": signals_while_the_worker_is_away(205, 128 * KIB),
     "28 signals of 900 KiB, worker paused": signals_while_the_worker_is_away(28, 900 * KIB),
     "large queries and reads": large_queries_and_reads,
+    "five sessions attacked at once while others work": five_sessions_at_once,
 }
 
 SHORT_CASES: Final[Mapping[str, Case]] = {

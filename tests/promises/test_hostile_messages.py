@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.api.common.v1 import Payload
 from temporalio.client import (
     ActivityFailureError,
     WorkflowExecutionStatus,
@@ -16,136 +15,24 @@ from temporalio.client import (
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
 )
-from temporalio.common import RawValue
 from temporalio.service import RPCError
 
 from journeys.canonical_json import canonical_hash
-from journeys.chat_session.limits import Limits
-from tests.support.documents import nested_json
+from tests.hostile.documents import (
+    CHANGE_BYTES,
+    FOREIGN,
+    LARGE,
+    SECRET,
+    TOO_LARGE,
+    UNFAITHFUL,
+    changes,
+    misfit_codes,
+    misfits,
+    raw,
+    with_text,
+)
 from tests.support.journeys import Journeys, Json, also_replayed, code_of, failed_tasks
 from tests.support.watching import assert_stored, refusal_code
-
-SECRET = "s3cret"
-NEARLY_ONE_MB = 990_000  # more is passed on by no server that has the settings of the embedded one
-CHANGE_BYTES = Limits().change_bytes
-
-
-def raw(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
-    """A payload exactly as it is here, past the client's converter."""
-    return RawValue(Payload(metadata={"encoding": encoding}, data=data))
-
-
-def marked(mark: str) -> RawValue:
-    """A payload that the SDK takes for one of its own."""
-    return RawValue(Payload(metadata={mark: b"true"}))
-
-
-def with_text(fitting: Json, field: str, text: str) -> RawValue:
-    """A message with one field's JSON written by hand."""
-    written = [f"{json.dumps(name)}:{json.dumps(value)}" for name, value in fitting.items() if name != field]
-    return raw(("{" + ",".join([*written, f"{json.dumps(field)}:{text}"]) + "}").encode())
-
-
-def misfits(fitting: Json) -> dict[str, Sequence[Any]]:
-    """Arguments that no message of the contract has; `fitting` is one that it does have."""
-    as_json = json.dumps(fitting).encode()
-    return {
-        "no argument": [],
-        "two arguments": [fitting, fitting],
-        "an argument and null": [fitting, None],
-        "five arguments": [fitting, 1, "two", None, raw(b"{")],
-        "null": [None],
-        "a boolean": [True],
-        "a number": [1],
-        "a text": [SECRET],
-        "a list": [[fitting]],
-        "an empty object": [{}],
-        "bytes": [SECRET.encode()],
-        "no bytes": [b""],
-        "an empty payload": [RawValue(Payload())],
-        "a payload without encoding": [RawValue(Payload(data=as_json))],
-        "encrypted": [raw(as_json, b"binary/encrypted")],
-        "protobuf": [raw(as_json, b"json/protobuf")],
-        "binary protobuf": [raw(as_json, b"binary/protobuf")],
-        "kept in another place": [raw(as_json, b"json/external-storage-reference")],
-        "kept in another place, with a mark": [marked("__temporal_external_storage_reference")],
-        "an envelope of the SDK's own": [marked("__temporal_system_payload")],
-        "an encoding that is no text": [raw(as_json, b"\xff\xfe")],
-        "no JSON at all": [raw(b"")],
-        "half of it": [raw(as_json[:-1])],
-        "more than it": [raw(as_json + b"}")],
-        "not UTF-8": [raw(b'{"tenant_id":"\xff"}')],
-        "UTF-16": [raw(as_json.decode().encode("utf-16"))],
-        "UTF-16 without a mark": [raw(as_json.decode().encode("utf-16-le"))],
-        "UTF-8 with a mark": [raw(as_json.decode().encode("utf-8-sig"))],
-        "spaces alone": [raw(b" " * 100_000)],
-        "an object of spaces": [raw(b" " * 100_000 + b"{")],
-        "control characters": [raw(b"{" + b"\x01" * 100_000)],
-        "a hundred thousand brackets": [raw(b"[" * 100_000)],
-        "an unknown field": [fitting | {SECRET: SECRET}],
-        "an unknown field that no text can hold": [raw(as_json[:-1] + b',"\\ud800":1}')],
-        "an unknown field with control characters": [fitting | {"\x00\n": 1}],
-        "a field twice, once wrong": [raw(as_json[:-1] + b',"tenant_id":1}')],
-        "a tenant of another type": [fitting | {"tenant_id": {"tenant_id": SECRET}}],
-        "a tenant that is NaN": [with_text(fitting, "tenant_id", "NaN")],
-        "a tenant beyond all doubles": [with_text(fitting, "tenant_id", "1e400")],
-        "a tenant of 5,000 digits": [with_text(fitting, "tenant_id", "9" * 5000)],
-        "a tenant with a lone surrogate": [with_text(fitting, "tenant_id", '"\\udfff"')],
-        "a tenant with NUL": [with_text(fitting, "tenant_id", '"\\u0000"')],
-        "a tenant of nearly 1 MB": [fitting | {"tenant_id": "x" * NEARLY_ONE_MB}],
-    }
-
-
-UNFAITHFUL = {
-    "NaN": '{"a":NaN}',
-    "infinity": '{"a":[-Infinity]}',
-    "a number beyond all doubles": '{"a":1e400}',
-    "NUL": '{"a":"\\u0000"}',
-    "NUL in a key": '{"a":{"\\u0000":1}}',
-    "a lone high surrogate": '{"a":"\\ud800"}',
-    "a lone low surrogate": '{"a":["\\udc00x"]}',
-    "a lone surrogate in a key": '{"\\ud800":1}',
-    "surrogates the wrong way round": '{"a":"\\udc00\\ud800"}',
-    "an integer beyond 2^53": '{"a":9007199254740992}',
-    "an integer below -2^53": '{"a":-9007199254740992}',
-    "an integer of 64 bits": '{"a":18446744073709551615}',
-    "an integer of 5,000 digits": '{"a":' + "9" * 5000 + "}",
-    "an integral double": '{"a":1e22}',
-    "the largest double": '{"a":1.7976931348623157e308}',
-    "33 levels": nested_json(33),
-    "150 levels": nested_json(150),
-    "250 levels": nested_json(250),
-    "10,000 levels": nested_json(10_000),
-    "a list for an object": '["s3cret"]',
-    "a text for an object": '"s3cret"',
-}
-TOO_LARGE = {
-    "128 KiB": '{"a":"' + "x" * CHANGE_BYTES + '"}',
-    "128 KiB in many parts": json.dumps({str(each): each for each in range(CHANGE_BYTES // 10)}),
-    "128 KiB as sent": '{"a":"' + "\\u0078" * (CHANGE_BYTES // 6) + '"}',
-    "nearly 1 MB": '{"a":"' + "x" * NEARLY_ONE_MB + '"}',
-}
-LARGE = {*TOO_LARGE, "a hundred thousand brackets", "a tenant of nearly 1 MB"}
-FOREIGN = {"a tenant with a lone surrogate", "a tenant with NUL"}
-"""Messages of a tenant that can be read, and that is not the session's."""
-
-
-def misfit_codes(sent: Mapping[str, object]) -> dict[str, str]:
-    """The code of each: what is too large is not even looked at."""
-    return dict.fromkeys(sent, "INVALID_PARAMETER") | {"a tenant of nearly 1 MB": "CONTEXT_TOO_LARGE"}
-
-
-def changes(fitting: Json) -> tuple[dict[str, Sequence[Any]], dict[str, str]]:
-    """What is sent as a change that none can be, and the code of each."""
-    sent = misfits(fitting)
-    codes = misfit_codes(sent)
-    for name, text in (UNFAITHFUL | TOO_LARGE).items():
-        sent[name] = [with_text(fitting, "context", text)]
-        codes[name] = "INVALID_PARAMETER" if name in UNFAITHFUL else "CONTEXT_TOO_LARGE"
-    for name in ("NaN", "NUL", "a lone high surrogate", "an integral double", "150 levels"):
-        sent[f"{name}, appended"] = [with_text(fitting, "append", '{"list":[' + UNFAITHFUL[name] + "]}")]
-        codes[f"{name}, appended"] = "INVALID_PARAMETER"
-    return sent, codes
 
 
 async def check_it_goes_on(journeys: Journeys, chat_session_id: str, kept: Json) -> None:

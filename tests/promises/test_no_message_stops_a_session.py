@@ -5,8 +5,9 @@ import signal
 
 import pytest
 
+from tests.hostile.attack import Attack
 from tests.hostile.inspection import inspect
-from tests.hostile.matrix import SHORT_CASES, Attack
+from tests.hostile.matrix import SHORT_CASES
 from tests.support.journeys import Journeys
 from tests.support.worker_processes import worker_environment, worker_process
 

@@ -177,10 +177,11 @@ Message = tuple[str, Json]
 
 
 class Writer:
-    """A worker's activities, as the journey of one session runs them."""
+    """A worker's activities, as the journey of one session runs them, and how often one has shown that it is alive."""
 
     def __init__(self, journeys: Journeys, surface: StateSurfacePostgres | None = None) -> None:
         self._tenant_id = journeys.tenant_id
+        self.heartbeats = 0
         self._activities = ChatSessionActivities(
             ChatSessionsSupabase(journeys.supabase),
             ChatPagesSupabase(journeys.supabase),
@@ -208,10 +209,14 @@ class Writer:
         environment.info = replace(
             environment.info, workflow_id=workflow_id(session.chat_session_id), workflow_type=JOURNEY_ID
         )
+        environment.on_heartbeat = self._count_heartbeat
         decided: DecidedBatch = await environment.run(
             self._activities.update_chat_context, *(raw(each) for each in (batch, *requests))
         )
         return decided
+
+    def _count_heartbeat(self) -> None:
+        self.heartbeats += 1
 
 
 def raw(value: object) -> RawValue:
@@ -418,6 +423,15 @@ async def test_one_batch_in_several_hands_at_once_is_written_once(journeys: Jour
     decided = await asyncio.gather(*(Writer(journeys).decide(session, *messages) for _ in range(4)))
     assert [applied(each) for each in decided] == [[(1, False), (2, False), (3, False)]] * 4
     await assert_stored(journeys, session.chat_session_id, 3)
+
+
+async def test_a_batch_that_takes_a_while_shows_that_it_is_alive(journeys: Journeys) -> None:
+    """So it is not given up for dead, and begun anew for ever, where the machine is slow."""
+    session = await create_sleeping_session(journeys)
+    writer = Writer(journeys)
+    large = {"context": {"refused": ["x" * 40_000]}, "base_revision": 7}
+    assert codes(await writer.decide(session, *((f"run/{name}", large) for name in "abc"))) == ["REVISION_CONFLICT"] * 3
+    assert writer.heartbeats >= 3
 
 
 @pytest.mark.parametrize("info", [{"workflow_id": "another"}, {"workflow_type": "another"}, {"workflow_id": None}])

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 
+import workflows.chat_session
+from tests.support.journeys import Journeys
 from tests.support.paths import HISTORIES, REPOSITORY
 from tests.support.record_histories import IDENTITY, KINDS
 from tests.support.reordered_journey import ReorderedJourney
 from tests.support.replaying import replayer
+from tests.support.watching import count, until_revision
 
 RECORDED = sorted(HISTORIES.glob("*.json"))
 recorded = pytest.mark.parametrize("file", RECORDED, ids=[file.stem for file in RECORDED])
@@ -95,3 +99,19 @@ def test_a_history_says_nothing_about_the_machine_that_recorded_it(file: Path) -
     assert not [text for text in found if path.search(text) or any(name in text for name in private if len(name) > 3)]
     identities = set(re.findall(r'"identity": "([^"]*)"', file.read_text("utf-8")))
     assert identities <= {IDENTITY}
+
+
+async def test_a_run_whose_batches_were_smaller_replays(journeys: Journeys, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with journeys.worker():
+        session = await journeys.create_session()
+    for number in range(9):
+        await journeys.signal(session, {"append": {"notes": [number]}})
+    with monkeypatch.context() as smaller:
+        smaller.setattr(workflows.chat_session, "MAX_BATCH_MESSAGES", 2)
+        async with journeys.worker():
+            row = await until_revision(journeys, session, 9)
+    assert row["context"]["notes"] == list(range(9))
+    history = await journeys.handle(session).fetch_history()
+    batches = EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_MARKER_RECORDED
+    assert count(history.events, *batches) == 1 + 5
+    await replayer().replay_workflow(history)

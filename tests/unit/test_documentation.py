@@ -14,7 +14,7 @@ from journeys.errors import ERRORS
 from journeys.retry_policies import (
     LOCAL_TOTAL,
     QUERY_HEAD_START,
-    REGULAR_ATTEMPT,
+    REGULAR_HEARTBEAT,
     REGULAR_RETRIES,
     WORKFLOW_TASK_TIMEOUT,
 )
@@ -78,7 +78,7 @@ def test_the_timeouts_that_the_pages_tell_are_those_of_the_code() -> None:
     assert f"task_timeout=timedelta(seconds={task_timeout})" in calling
     assert f"workflow task timeout of {task_timeout} s" in reliability
     assert f"tried twice within {LOCAL_TOTAL.total_seconds():g} s" in reliability
-    assert f"the attempt's timeout, {REGULAR_ATTEMPT.total_seconds():g} s" in reliability
+    assert f"the heartbeat timeout, {REGULAR_HEARTBEAT.total_seconds():g} s" in reliability
     assert REGULAR_RETRIES.maximum_interval == timedelta(seconds=5)
     assert "retries every 5 s" in re.sub(r"\s+", " ", reliability)
     assert f"longer than {QUERY_HEAD_START / timedelta(milliseconds=1):g} ms" in re.sub(r"\s+", " ", reliability)

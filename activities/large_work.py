@@ -1,0 +1,33 @@
+"""One thread for work on large messages and contexts, so that the event loop serves other sessions meanwhile.
+
+It takes the work of all sessions piece by piece, in turns. More threads would only take the interpreter from the loop.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
+
+from temporalio import activity
+
+_LARGE_BYTES: Final = 16 * 1024
+_THREAD: Final = ThreadPoolExecutor(1, thread_name_prefix="large-work")
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+async def run_by_size(
+    size: int, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Result:
+    """Call a function here, or in the thread if it works on so many bytes that it takes a while.
+
+    The activity then also shows that it is alive, so that a busy worker does not begin a long batch anew for ever.
+    """
+    if size <= _LARGE_BYTES:
+        return function(*args, **kwargs)
+    result = await asyncio.get_running_loop().run_in_executor(_THREAD, partial(function, *args, **kwargs))
+    if not activity.info().is_local:
+        activity.heartbeat()
+    return result

@@ -1,0 +1,86 @@
+"""Flaws, and a session with all that concerns it: what the checker looks for, and at."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pydantic import JsonValue
+
+from journeys.chat_session.session import LedgerEntry
+from tests.chaos.evidence import Call, Opening, StoredSession
+
+Flaw = Literal[
+    "lost",
+    "doubled",
+    "reordered",
+    "gap",
+    "leak",
+    "stale",
+    "diverged",
+    "split",
+    "invented",
+    "misjudged",
+    "broken",
+    "stuck",
+]
+
+FLAWS: Final[dict[Flaw, str]] = {
+    "lost": "an acknowledged change, or an accepted signal, does not stand",
+    "doubled": "a change stands more than once",
+    "reordered": "a change stands before one that was acknowledged before it was sent",
+    "gap": "revisions do not follow each other",
+    "leak": "somebody saw or changed what is another tenant's",
+    "stale": "a read is older than what was acknowledged before it",
+    "diverged": "ledger, session, State Surface, journey or an answer say different things",
+    "split": "an initialization made more than one session, or a session has another ID than its own",
+    "invented": "something stands that nobody sent, or other than it was sent",
+    "misjudged": "a message was refused that had to stand, or stands and had to be refused",
+    "broken": "an error that is not one of the contract's, or a run that failed or cannot be replayed",
+    "stuck": "a session does not go on though all harm is over",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken promise."""
+
+    flaw: Flaw
+    chat_session_id: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A session at one revision."""
+
+    active_agent: str
+    context: dict[str, JsonValue]
+    context_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """All that concerns one session, put together."""
+
+    opening: Opening
+    stored: StoredSession
+    states: Sequence[State]
+    calls: Sequence[Call]
+
+    @property
+    def by_author(self) -> dict[str, list[LedgerEntry]]:
+        """Ledger rows by the operation that made them."""
+        rows: dict[str, list[LedgerEntry]] = defaultdict(list)
+        for entry in self.stored.ledger:
+            rows[entry.author or ""].append(entry)
+        return rows
+
+    @property
+    def operations(self) -> dict[str, list[Call]]:
+        """The calls that change something, by operation."""
+        calls: dict[str, list[Call]] = defaultdict(list)
+        for call in self.calls:
+            if call.change is not None:
+                calls[call.operation].append(call)
+        return calls
