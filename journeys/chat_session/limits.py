@@ -10,6 +10,9 @@ MIB: Final = 1024 * KIB
 MAX_BATCH_MESSAGES: Final = 100
 """Messages in one batch."""
 
+MAX_CHANGE_MESSAGES: Final = 100
+"""Messages of the transcript that one change may add or replace, and as many that it may remove."""
+
 MAX_BATCH_BYTES: Final = 512 * KIB
 """Size of the messages in one batch, as they were sent; one message alone may be larger."""
 

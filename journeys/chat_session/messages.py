@@ -1,7 +1,8 @@
 """The requests that other systems send to a chat session's journey.
 
-`initialize_chat_session` creates a session exactly once, `get_chat_session` reads it, and `update_chat_context` changes
-the conversation context that its agents share.
+`initialize_chat_session` creates a session exactly once. `update_chat_context` adds to its transcript and changes the
+context that its agents share; `update_chat_session` changes its title, lifecycle state and owner. `get_chat_session`,
+`get_chat_messages`, `get_chat_session_history` and `list_chat_sessions` read.
 """
 
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstra
 
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session.keys import message_id, named_session_key, session_id, session_key, update_key
+from journeys.chat_session.limits import MAX_CHANGE_MESSAGES
 from journeys.chat_session.names import DEFAULT_AGENT
 from journeys.chat_session.session import Agent, ChatSessionArtifact, Context, LifecycleState, Revision, Title
 from journeys.errors import InvalidParameter
@@ -35,9 +37,6 @@ SessionName = Annotated[
     str, AfterValidator(matching(r"[\x20-\x7e]{1,128}", "must be 1-128 printable ASCII characters"))
 ]
 """A caller's own name of a session, of which the session's ID is derived."""
-
-MAX_TRANSCRIPT_ITEMS: Final = 100
-"""Messages that one change may add or replace, and as many that it may remove."""
 
 
 class MessageEnvelope(Request):
@@ -360,12 +359,12 @@ class SignalChatContext(ChangeRequest):
     messages: (
         Annotated[
             list[Annotated[Context, AfterValidator(_check_message)]],
-            Field(min_length=1, max_length=MAX_TRANSCRIPT_ITEMS),
+            Field(min_length=1, max_length=MAX_CHANGE_MESSAGES),
             AfterValidator(_check_ids_differ),
         ]
         | None
     ) = None
-    remove_messages: Annotated[list[MessageId], Field(min_length=1, max_length=MAX_TRANSCRIPT_ITEMS)] | None = None
+    remove_messages: Annotated[list[MessageId], Field(min_length=1, max_length=MAX_CHANGE_MESSAGES)] | None = None
     active_agent: Agent | None = None
     merge_strategy: Literal["merge", "replace"] = "merge"
 

@@ -242,7 +242,7 @@ async def create_sleeping_session(journeys: Journeys) -> ChatSessionArtifact:
 async def as_stored(journeys: Journeys, session: ChatSessionArtifact) -> ChatSessionArtifact:
     row = await journeys.row(session.chat_session_id)
     assert row is not None
-    names = ("active_agent", "context", "context_hash", "revision", "updated_at")
+    names = ("active_agent", "context", "context_hash", "revision", "message_count", "updated_at")
     return session.model_copy(update={name: row[name] for name in names})
 
 
@@ -274,7 +274,12 @@ def on_a_base(*_: str) -> list[Message]:
     return [(f"run/{base}", {"append": {"notes": [0]}, "base_revision": base}) for base in range(3)]
 
 
-@pytest.mark.parametrize("kind", [keyed, keyless, on_a_base])
+def said(*names: str) -> list[Message]:
+    """Messages for the transcript: each adds one, and the first is replaced by the later ones."""
+    return [(f"run/{name}", {"messages": [{"text": name}, {"id": "the first", "by": name}]}) for name in names]
+
+
+@pytest.mark.parametrize("kind", [keyed, keyless, on_a_base, said])
 @pytest.mark.parametrize("again_by", ["the same worker", "another worker"])
 async def test_a_batch_whose_reply_was_lost_is_written_once(journeys: Journeys, kind: Any, again_by: str) -> None:
     session = await create_sleeping_session(journeys)
@@ -288,7 +293,22 @@ async def test_a_batch_whose_reply_was_lost_is_written_once(journeys: Journeys, 
     assert again.loaded
     assert again.loaded == await as_stored(journeys, session)
     assert await journeys.snapshot(session.chat_session_id) == before
+    assert [outcome.known.message_ids if outcome.known else outcome.message_ids for outcome in again.outcomes] == [
+        outcome.message_ids for outcome in first.outcomes
+    ]
     await assert_stored(journeys, session.chat_session_id, 3)
+
+
+async def test_a_writer_of_messages_that_dies_between_the_stores_is_made_up_for(journeys: Journeys) -> None:
+    """The payload was left out of a write that never happened; the next one sends it."""
+    session = await create_sleeping_session(journeys)
+    with pytest.raises(WriterDiedError):
+        await Writer(journeys, SurfaceNeverReached(journeys.state_surface)).decide(session, *said("a"))
+    decided = await Writer(journeys).decide(session, *said("a", "b"))
+    assert applied(decided) == [(1, False), (2, False)]
+    snapshot = await journeys.snapshot(session.chat_session_id)
+    assert len(snapshot["messages"]) == 3
+    await assert_stored(journeys, session.chat_session_id, 2)
 
 
 @pytest.mark.parametrize("registered", [True, False])

@@ -259,10 +259,15 @@ class Journeys:
         identity = UUID(chat_session_id)
         row = "select xmin::text, s::text as all from public.chat_sessions as s where chat_session_id = $1"
         ledger = "select xmin::text, u::text as all from public.chat_context_updates as u where chat_session_id = $1"
+        transcript = "select xmin::text, m::text as all from public.chat_messages as m where chat_session_id = $1"
         artifact = "select xmin::text, a::text as all from state_surface.artifacts as a where artifact_id = $1"
         return {
             "row": [dict(each) for each in await self.supabase.fetch(row, identity)],
             "ledger": [dict(each) for each in await self.supabase.fetch(f"{ledger} order by revision", identity)],
+            "messages": [
+                dict(each)
+                for each in await self.supabase.fetch(f"{transcript} order by first_revision, ordinal", identity)
+            ],
             "artifact": [dict(each) for each in await self.state_surface.fetch(artifact, identity)],
         }
 
