@@ -36,6 +36,7 @@ from journeys.retry_policies import READ_ATTEMPTS
 from journeys.state_surface import StateSurface
 from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.earlier_contexts_supabase import EarlierContextsSupabase
 
 
 class ChatSessionActivities:
@@ -45,11 +46,13 @@ class ChatSessionActivities:
         self,
         sessions: ChatSessionsSupabase,
         pages: ChatPagesSupabase,
+        earlier: EarlierContextsSupabase,
         surface: StateSurface,
         settings: SessionSettings,
     ) -> None:
         self._sessions = sessions
         self._pages = pages
+        self._earlier = earlier
         self._surface = surface
         self._settings = settings
         self._cache = SessionCache()
@@ -103,6 +106,8 @@ class ChatSessionActivities:
         """Read a session from Supabase by its ID or, without an ID, a user's most recent active one. Change nothing."""
         try:
             wanted = parse_only(GetChatSession, arguments)
+            if wanted.at_revision is not None and not wanted.chat_session_id:
+                raise InvalidParameter("chat_session_id: is needed with at_revision", field="chat_session_id")
             if wanted.chat_session_id:
                 session = await self._sessions.read(wanted.chat_session_id)
             elif wanted.user_id:
@@ -111,9 +116,35 @@ class ChatSessionActivities:
                 raise InvalidParameter("user_id: is needed if chat_session_id is absent", field="user_id")
             if session is None or not session.is_for(wanted.tenant_id, wanted.user_id):
                 raise SessionNotFound
+            if wanted.at_revision is not None:
+                return await self._read_earlier(session, wanted.at_revision)
             return session
         except (JourneyError, ApplicationError) as error:
             _raise_to_reader(error)
+
+    async def _read_earlier(self, session: ChatSessionView, revision: int) -> ChatSessionView:
+        if revision > session.revision:
+            raise InvalidParameter(
+                f"at_revision: {revision} is above the session's revision, {session.revision}", field="at_revision"
+            )
+        earlier = await self._earlier.at(session.chat_session_id, revision)
+        if earlier is None:
+            raise InvalidParameter(
+                f"at_revision: the ledger holds no context as early as revision {revision}", field="at_revision"
+            )
+        if not earlier.is_proven:
+            raise InvalidParameter(
+                f"at_revision: the ledger was edited, so the context of revision {revision} cannot be told",
+                field="at_revision",
+            )
+        return session.model_copy(
+            update={
+                "revision": earlier.revision,
+                "active_agent": earlier.active_agent,
+                "context": earlier.context,
+                "context_hash": earlier.context_hash,
+            }
+        )
 
     @activity.defn(name=HISTORY)
     async def get_chat_session_history(self, *arguments: object) -> ChatSessionHistory:

@@ -44,7 +44,7 @@ from journeys.chat_session.rules import (
     check_request_size,
     decide,
 )
-from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.chat_session.session import ChatSessionArtifact, WrittenEntry
 from journeys.chat_session.transcript import StoredMessage, TranscriptDraft
 from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
 from journeys.failures import from_failure
@@ -82,7 +82,7 @@ class _Decided:
 
     draft: Draft
     decisions: list[Decision | InitializeChatSession]
-    entries: list[LedgerEntry]
+    entries: list[WrittenEntry]
     transcript: TranscriptDraft
 
 
@@ -200,7 +200,7 @@ class BatchDecider:
         return stored
 
     async def _load(self, stored: StoredSession) -> Draft:
-        draft = Draft.of(stored.session)
+        draft = Draft.of(stored.session, stored.fold_length)
         self._creation_key = stored.creation_key
         known = (stored.session.revision, stored.session.context_hash)
         self._is_known_to_workflow = known == (self.batch.revision, self.batch.context_hash)
@@ -278,7 +278,7 @@ class BatchDecider:
         so_far = dict(known)
         transcript = TranscriptDraft(found_messages)
         decisions: list[Decision | InitializeChatSession] = []
-        entries: list[LedgerEntry] = []
+        entries: list[WrittenEntry] = []
         for message in messages:
             content = message.content
             if isinstance(content, InitializeChatSession):
@@ -361,7 +361,7 @@ class BatchDecider:
             if reread is None:
                 raise SessionNotFound("the session is gone from the store")
             self._is_known_to_workflow = False
-            draft = Draft.of(reread.session)
+            draft = Draft.of(reread.session, reread.fold_length)
 
     # The workflow is told.
 

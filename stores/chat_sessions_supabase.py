@@ -18,9 +18,10 @@ from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.activities import KnownChange
 from journeys.chat_session.answers import ChatSessionView
 from journeys.chat_session.errors import ContextTooLarge
+from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
 from journeys.chat_session.limits import MAX_PAGE_BYTES, MAX_STORED_CONTEXT_BYTES
 from journeys.chat_session.refusals import Refusals
-from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
+from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry, WrittenEntry
 from journeys.chat_session.transcript import NO_WRITE, StoredMessage, TranscriptWrite
 from journeys.errors import DatabaseUnavailable
 from stores.postgres import Pool, connection_to, json_text, parse_row
@@ -46,13 +47,21 @@ _COLUMNS: Final = """
 
 _ENTRY_COLUMNS: Final = """
   chat_session_id, revision, idempotency_key, change, change_hash, author, active_agent, context_hash, applied_at,
-  message
+  message, context, fold_changes, fold_bytes
 """
 
-_CREATION_KEY: Final = """
+# What a decision needs to know of the ledger.
+_OF_LEDGER: Final = """
   (
     select idempotency_key from public.chat_context_updates where chat_session_id = s.chat_session_id and revision = 0
-  ) as creation_key
+  ) as creation_key,
+  (
+    select array[u.fold_changes, u.fold_bytes]
+    from public.chat_context_updates as u
+    where u.chat_session_id = s.chat_session_id and u.fold_changes is not null
+    order by u.revision desc
+    limit 1
+  ) as fold_length
 """
 
 _CREATE: Final = f"""
@@ -64,15 +73,19 @@ with created as (
 ),
 entry as (
   insert into public.chat_context_updates ({_ENTRY_COLUMNS})
-  select chat_session_id, revision, $9, $10::jsonb, $11, null, active_agent, context_hash, created_at, null from created
+  select
+    chat_session_id, revision, $9, $10::jsonb, $11, null, active_agent, context_hash, created_at, null, null, 0, 0
+  from created
 )
-select {_COLUMNS}, $9::text as creation_key from created
+select {_COLUMNS}, $9::text as creation_key, array[0, 0]::bigint[] as fold_length from created
 union all
-select {_COLUMNS}, {_CREATION_KEY} from public.chat_sessions as s
+select {_COLUMNS}, {_OF_LEDGER} from public.chat_sessions as s
 where chat_session_id = $1 and not exists (select from created)
 """
 
-_READ: Final = f"select {_COLUMNS}, {_CREATION_KEY} from public.chat_sessions as s where chat_session_id = $1"
+_READ: Final = f"select {_COLUMNS} from public.chat_sessions where chat_session_id = $1"
+
+_LOAD: Final = f"select {_COLUMNS}, {_OF_LEDGER} from public.chat_sessions as s where chat_session_id = $1"
 
 _READ_LATEST: Final = f"""
 select {_COLUMNS} from public.chat_sessions
@@ -143,10 +156,10 @@ entries as (
   insert into public.chat_context_updates ({entry_columns})
   select
     written.chat_session_id, e.revision, e.idempotency_key, e.change, e.change_hash, e.author, e.active_agent,
-    e.context_hash, e.applied_at, e.message
+    e.context_hash, e.applied_at, e.message, e.context, e.fold_changes, e.fold_bytes
   from written, jsonb_to_recordset($8::jsonb) as e (
     revision bigint, idempotency_key text, change jsonb, change_hash text, author text, active_agent text,
-    context_hash text, applied_at timestamptz, message text
+    context_hash text, applied_at timestamptz, message text, context jsonb, fold_changes integer, fold_bytes bigint
   )
 )
 select
@@ -227,10 +240,10 @@ entry as (
   insert into public.chat_context_updates ({_ENTRY_COLUMNS})
   select
     chat_session_id, revision, format('journey/%s/%s', revision, gen_random_uuid()), $4::jsonb, $5, 'journey',
-    active_agent, context_hash, updated_at, null
+    active_agent, context_hash, updated_at, null, null, null, null
   from advanced
 )
-select {_COLUMNS}, null::text as creation_key from advanced
+select {_COLUMNS}, {_OF_LEDGER} from advanced as s
 """
 
 _FILL_HASH: Final = """
@@ -295,11 +308,13 @@ class StoredSession:
     Attributes:
         refusals: The signals of its tenant that were refused.
         creation_key: The ledger's key of revision 0; None if the ledger has no such entry.
+        fold_length: Of the ledger.
     """
 
     session: ChatSessionArtifact
     refusals: Refusals
     creation_key: str | None
+    fold_length: FoldLength
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +400,7 @@ class ChatSessionsSupabase:
 
     async def load(self, chat_session_id: str) -> StoredSession | None:
         """Read a session to decide on, and store its context hash if a change by hand left it stale."""
-        row = await self._fetch_row(_READ, UUID(chat_session_id))
+        row = await self._fetch_row(_LOAD, UUID(chat_session_id))
         return await self._parse_and_fill_hash(row) if row else None
 
     async def write(
@@ -393,7 +408,7 @@ class ChatSessionsSupabase:
         *,
         base: ChatSessionArtifact,
         keys: Sequence[str],
-        entries: Sequence[LedgerEntry],
+        entries: Sequence[WrittenEntry],
         after: ChatSessionArtifact,
         context_text: str | None,
         refusals: Refusals | None,
@@ -529,7 +544,8 @@ def _parse_refusals(row: asyncpg.Record) -> Refusals:
 
 def _stored(row: asyncpg.Record) -> StoredSession:
     refusals = _parse_refusals(row)
-    return StoredSession(_parse_session(row), refusals, row["creation_key"])
+    fold_length = FoldLength(*row["fold_length"]) if row["fold_length"] else UNKNOWN_LENGTH
+    return StoredSession(_parse_session(row), refusals, row["creation_key"], fold_length)
 
 
 def _view(row: asyncpg.Record) -> ChatSessionView:

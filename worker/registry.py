@@ -7,6 +7,7 @@ from typing import Final
 from activities.chat_session import ChatSessionActivities
 from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.earlier_contexts_supabase import EarlierContextsSupabase
 from stores.postgres import Pool
 from stores.state_surface_postgres import StateSurfacePostgres
 from worker.settings import WorkerSettings
@@ -41,6 +42,7 @@ def _chat_session_activities(stores: Stores, settings: WorkerSettings) -> Activi
     return ChatSessionActivities(
         ChatSessionsSupabase(stores.supabase),
         ChatPagesSupabase(stores.supabase),
+        EarlierContextsSupabase(stores.supabase),
         StateSurfacePostgres(stores.state_surface),
         settings.session_settings,
     ).all

@@ -203,6 +203,8 @@ class ChatSessionJourney:
         try:
             self._check(arguments)
             request = parse_only(GetChatSession, arguments)
+            if request.at_revision is not None:
+                raise InvalidParameter("at_revision: a query answers the session as it is now", field="at_revision")
             if self._session is None or self._context is None:
                 raise DatabaseUnavailable("the session is not loaded yet; ask again")
             named = request.chat_session_id in (None, self._chat_session_id)

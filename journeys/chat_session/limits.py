@@ -29,6 +29,10 @@ MAX_HISTORY_WITH_MESSAGES_BYTES: Final = 16 * MIB
 MAX_UNFOLDED_BYTES: Final = 64 * KIB
 """Accepted changes that a workflow holds without having applied them to its copy of the context."""
 
+MAX_FOLD_CHANGES: Final = 200
+MAX_FOLD_BYTES: Final = 1 * MIB
+"""Changes of the context, and their canonical size, of which one is stored with the full context."""
+
 MAX_CARRIED_BYTES: Final = 256 * KIB
 """Waiting messages that continue-as-new carries over; with more, the run goes on first. They are written as base64, and
 with the context they stay below 1 MiB."""

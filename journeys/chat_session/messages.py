@@ -198,11 +198,15 @@ class GetChatSession(Request):
 
     A query reads the session of the journey that it is sent to. The activity reads the session with `chat_session_id`
     or, without an ID, the user's most recent active session.
+
+    Attributes:
+        at_revision: Read context and agent as they were after this revision. Only the activity can, with an ID.
     """
 
     tenant_id: Identifier
     user_id: Identifier | None = None
     chat_session_id: Uuid | None = None
+    at_revision: Revision | None = None
 
 
 class GetChatSessionHistory(Request):

@@ -25,9 +25,10 @@ from pydantic import JsonValue
 from journeys.canonical_json import CanonicalObject, canonical
 from journeys.chat_session.activities import KnownChange
 from journeys.chat_session.errors import ContextTooLarge, SessionNotActive, SessionNotFound
+from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import ChangeRequest, SignalChatContext, UpdateChatSession
-from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
+from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry, WrittenEntry
 from journeys.chat_session.transcript import NO_EDIT, Messages, TranscriptEdit, edit_transcript
 from journeys.errors import IdempotencyConflict, JourneyError, RevisionConflict
 from journeys.i_json import check_i_json
@@ -44,6 +45,7 @@ class Change:
         identity: Of the message that asks for it.
         content: See `SignalChatContext.change`.
         content_hash: Hex SHA-256 of the canonical content. Equal hashes mean the same change.
+        size: Size of the canonical content in bytes.
     """
 
     request: SignalChatContext | UpdateChatSession
@@ -51,26 +53,39 @@ class Change:
     identity: str
     content: dict[str, JsonValue]
     content_hash: str
+    size: int
 
     @classmethod
     def of(cls, request: SignalChatContext | UpdateChatSession, *, key: str, identity: str) -> Self:
         """The change that a request makes under an idempotency key."""
         content = request.change
-        content_hash = sha256(canonical(content)).hexdigest()
-        return cls(request=request, key=key, identity=identity, content=content, content_hash=content_hash)
+        encoded = canonical(content)
+        return cls(
+            request=request,
+            key=key,
+            identity=identity,
+            content=content,
+            content_hash=sha256(encoded).hexdigest(),
+            size=len(encoded),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A session as the changes decided so far leave it, with the canonical form of its context."""
+    """A session as the changes decided so far leave it, with the canonical form of its context.
+
+    Attributes:
+        fold_length: Of the ledger, up to this session.
+    """
 
     session: ChatSessionArtifact
     canonical: CanonicalObject
+    fold_length: FoldLength
 
     @classmethod
-    def of(cls, session: ChatSessionArtifact) -> Self:
+    def of(cls, session: ChatSessionArtifact, fold_length: FoldLength = UNKNOWN_LENGTH) -> Self:
         """A stored session."""
-        return cls(session, CanonicalObject(session.context))
+        return cls(session, CanonicalObject(session.context), fold_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +93,7 @@ class Applied:
     """The change makes a new revision: the session after it, its ledger entry, and its messages."""
 
     draft: Draft
-    entry: LedgerEntry
+    entry: WrittenEntry
     transcript: TranscriptEdit
 
 
@@ -154,7 +169,9 @@ def decide(
             "updated_at": updated_at,
         }
     )
-    entry = LedgerEntry(
+    keeps_context = request.keeps_context
+    fold_length = draft.fold_length if keeps_context else draft.fold_length.after(change.size)
+    entry = WrittenEntry(
         revision=after.revision,
         idempotency_key=change.key,
         change=change.content | dict(edit.ledger),
@@ -164,8 +181,11 @@ def decide(
         context_hash=after.context_hash,
         applied_at=after.updated_at,
         message=change.identity,
+        context=after.context if not keeps_context and fold_length.changes == 0 else None,
+        fold_changes=None if keeps_context else fold_length.changes,
+        fold_bytes=None if keeps_context else fold_length.size,
     )
-    return Applied(Draft(after, context), entry, edit)
+    return Applied(Draft(after, context, fold_length), entry, edit)
 
 
 def as_known(entry: LedgerEntry, message_ids: tuple[str, ...] = ()) -> KnownChange:

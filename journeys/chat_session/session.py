@@ -89,3 +89,17 @@ class LedgerEntry(Record):
     context_hash: str | None
     applied_at: Timestamp
     message: str | None = None
+
+
+class WrittenEntry(LedgerEntry):
+    """An entry as it is to be stored.
+
+    Attributes:
+        context: The full context after the change, on some entries.
+        fold_changes: See `FoldLength`; None if the change keeps the context.
+        fold_bytes: See `FoldLength`; None if the change keeps the context.
+    """
+
+    context: Context | None = None
+    fold_changes: int | None = None
+    fold_bytes: int | None = None

@@ -194,7 +194,12 @@ class ChatSessions:
         return InitializedChatSession.model_validate(answer)
 
     async def get(
-        self, chat_session_id: str | None = None, *, tenant_id: str, user_id: str | None = None
+        self,
+        chat_session_id: str | None = None,
+        *,
+        tenant_id: str,
+        user_id: str | None = None,
+        at_revision: int | None = None,
     ) -> ChatSessionView:
         """Read a session by its ID or, without an ID, the user's most recent active session. This changes nothing.
 
@@ -202,11 +207,18 @@ class ChatSessions:
             chat_session_id: The session's ID.
             tenant_id: The tenant that the session belongs to.
             user_id: The user that the session belongs to. A service of the tenant may leave it out if it knows the ID.
+            at_revision: Read the context and the agent as they were after this revision; needs the session's ID.
 
         Raises:
             JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
         """
-        request = _build_request(GetChatSession, tenant_id=tenant_id, user_id=user_id, chat_session_id=chat_session_id)
+        request = _build_request(
+            GetChatSession,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            chat_session_id=chat_session_id,
+            at_revision=at_revision,
+        )
 
         async def ask(deadline: Deadline) -> Json:
             live = await self._read_live(request, deadline)
@@ -218,7 +230,7 @@ class ChatSessions:
 
     async def _read_live(self, request: GetChatSession, deadline: Deadline) -> Json | None:
         """The session as its journey shows it; None if no run is open, or if the store is to be asked instead."""
-        if request.chat_session_id is None:
+        if request.chat_session_id is None or request.at_revision is not None:
             return None
         try:
             live = await self._transport.query(

@@ -142,14 +142,20 @@ def get(
     *,
     tenant: Tenant,
     user: User = None,
+    at_revision: Annotated[
+        int | None, typer.Option(metavar="N", help="Show the context and the agent as they were after revision N.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show a session as it is now."""
+    """Show a session as it is now, or as it was."""
     if chat_session_id is None and user is None:
         raise typer.BadParameter("is needed without an ID", param_hint="'--user'")
+    if chat_session_id is None and at_revision is not None:
+        raise typer.BadParameter("needs an ID", param_hint="'--at-revision'")
 
     async def main(sessions: ChatSessions) -> None:
-        _show(await sessions.get(chat_session_id, tenant_id=tenant, user_id=user), json=json)
+        view = await sessions.get(chat_session_id, tenant_id=tenant, user_id=user, at_revision=at_revision)
+        _show(view, json=json)
 
     _run(main)
 

@@ -8,7 +8,7 @@ from journeys.canonical_json import canonical
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import GetChatMessages, SignalChatContext
 from journeys.chat_session.rules import Applied, Change, Draft, decide
-from journeys.chat_session.session import LedgerEntry
+from journeys.chat_session.session import WrittenEntry
 from journeys.chat_session.transcript import StoredMessage, TranscriptDraft
 from journeys.cursors import encode_cursor
 from journeys.messages import parse
@@ -55,7 +55,7 @@ async def test_a_key_is_looked_up_without_reading_the_ledger_of_its_session(post
         stored = await sessions.load(str(LONG))
         assert stored is not None
         session = stored.session
-        entry = LedgerEntry(
+        entry = WrittenEntry(
             revision=CHANGES + 1,
             idempotency_key="new",
             change={},

@@ -22,10 +22,11 @@ from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import SignalChatContext
 from journeys.chat_session.names import JOURNEY_ID, UPDATE, workflow_id
 from journeys.chat_session.rules import Applied, Change, Draft, as_known, decide
-from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.chat_session.session import ChatSessionArtifact, WrittenEntry
 from journeys.state_surface import SurfaceArtifact
 from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase, WriteOutcome
+from stores.earlier_contexts_supabase import EarlierContextsSupabase
 from stores.state_surface_postgres import StateSurfacePostgres
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, Json, also_replayed
 from tests.support.watching import assert_stored, refusal_code, until_revision
@@ -185,6 +186,7 @@ class Writer:
         self._activities = ChatSessionActivities(
             ChatSessionsSupabase(journeys.supabase),
             ChatPagesSupabase(journeys.supabase),
+            EarlierContextsSupabase(journeys.supabase),
             surface or StateSurfacePostgres(journeys.state_surface),
             SessionSettings(idle_seconds=60, rollover_messages=500),
         )
@@ -484,7 +486,7 @@ async def write(
 ) -> tuple[WriteOutcome, ChatSessionArtifact]:
     """Write the changes that messages make to a session; the session after them."""
     draft = Draft.of(session)
-    entries: list[LedgerEntry] = []
+    entries: list[WrittenEntry] = []
     for identity, request in messages:
         signal = SignalChatContext(tenant_id=session.tenant_id, **request)
         change = Change.of(signal, key=request["idempotency_key"], identity=identity)
