@@ -87,6 +87,9 @@ _READ: Final = f"select {_COLUMNS} from public.chat_sessions where chat_session_
 
 _LOAD: Final = f"select {_COLUMNS}, {_OF_LEDGER} from public.chat_sessions as s where chat_session_id = $1"
 
+_IS_DELETED: Final = (
+    "select lifecycle_state = 'DELETED' as is_deleted from public.chat_sessions where chat_session_id = $1"
+)
 _READ_LATEST: Final = f"""
 select {_COLUMNS} from public.chat_sessions
 where tenant_id = $1 and user_id = $2 and lifecycle_state = 'ACTIVE'
@@ -397,6 +400,11 @@ class ChatSessionsSupabase:
         """Read the user's active session with the latest change; None if the user has no active session."""
         row = await self._fetch_row(_READ_LATEST, tenant_id, user_id)
         return _view(row) if row else None
+
+    async def is_deleted(self, chat_session_id: str) -> bool:
+        """Whether the session was deleted; False if it never existed."""
+        row = await self._fetch_row(_IS_DELETED, UUID(chat_session_id))
+        return row is not None and row["is_deleted"]
 
     async def load(self, chat_session_id: str) -> StoredSession | None:
         """Read a session to decide on, and store its context hash if a change by hand left it stale."""
