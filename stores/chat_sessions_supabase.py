@@ -87,9 +87,10 @@ _READ: Final = f"select {_COLUMNS} from public.chat_sessions where chat_session_
 
 _LOAD: Final = f"select {_COLUMNS}, {_OF_LEDGER} from public.chat_sessions as s where chat_session_id = $1"
 
-_IS_DELETED: Final = (
-    "select lifecycle_state = 'DELETED' as is_deleted from public.chat_sessions where chat_session_id = $1"
-)
+_IS_DELETED: Final = """
+select lifecycle_state = 'DELETED' as is_deleted from public.chat_sessions where chat_session_id = $1
+"""
+
 _READ_LATEST: Final = f"""
 select {_COLUMNS} from public.chat_sessions
 where tenant_id = $1 and user_id = $2 and lifecycle_state = 'ACTIVE'

@@ -25,7 +25,7 @@ class ChatSessionErasure:
             ApplicationError: The workflow's ID is not that of an erasure (`INVALID_PARAMETER`).
         """
         del arguments
-        return await workflow.execute_activity(
+        erased: Erased = await workflow.execute_activity(
             ERASE,
             result_type=Erased,
             start_to_close_timeout=_ATTEMPT,
@@ -33,3 +33,4 @@ class ChatSessionErasure:
             retry_policy=REGULAR_RETRIES,
             summary="delete the runs, agent turns and reads of a deleted session",
         )
+        return erased
