@@ -15,6 +15,7 @@ from activities.chat_session_batches import BatchDecider
 from activities.chat_session_cache import SessionCache
 from journeys.chat_session.activities import Batch, DecidedBatch, SessionSettings
 from journeys.chat_session.answers import ChatMessages, ChatSessionHistory, ChatSessionList, ChatSessionView
+from journeys.chat_session.deletion import DELETED_FIELD
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.keys import is_session_id
 from journeys.chat_session.messages import GetChatMessages, GetChatSession, GetChatSessionHistory, ListChatSessions
@@ -36,6 +37,7 @@ from journeys.retry_policies import READ_ATTEMPTS
 from journeys.state_surface import StateSurface
 from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.deletions_supabase import DeletionsSupabase
 from stores.earlier_contexts_supabase import EarlierContextsSupabase
 
 
@@ -47,12 +49,14 @@ class ChatSessionActivities:
         sessions: ChatSessionsSupabase,
         pages: ChatPagesSupabase,
         earlier: EarlierContextsSupabase,
+        deletions: DeletionsSupabase,
         surface: StateSurface,
         settings: SessionSettings,
     ) -> None:
         self._sessions = sessions
         self._pages = pages
         self._earlier = earlier
+        self._deletions = deletions
         self._surface = surface
         self._settings = settings
         self._cache = SessionCache()
@@ -91,6 +95,7 @@ class ChatSessionActivities:
             batch, *payloads = (_data(argument) for argument in arguments)
             decider = BatchDecider(
                 self._sessions,
+                self._deletions,
                 self._surface,
                 self._cache,
                 self._settings,
@@ -115,12 +120,20 @@ class ChatSessionActivities:
             else:
                 raise InvalidParameter("user_id: is needed if chat_session_id is absent", field="user_id")
             if session is None or not session.is_for(wanted.tenant_id, wanted.user_id):
-                raise SessionNotFound
+                raise await self._explain_absence(wanted)
             if wanted.at_revision is not None:
                 return await self._read_earlier(session, wanted.at_revision)
             return session
         except (JourneyError, ApplicationError) as error:
             _raise_to_reader(error)
+
+    async def _explain_absence(self, wanted: GetChatSession) -> SessionNotFound:
+        """Why there is no such session: a service of its tenant is told that it was deleted."""
+        if wanted.chat_session_id and wanted.user_id is None:
+            tombstone = await self._deletions.find(wanted.chat_session_id)
+            if tombstone and tombstone.tenant_id == wanted.tenant_id:
+                return SessionNotFound("the session is deleted", field=DELETED_FIELD)
+        return SessionNotFound()
 
     async def _read_earlier(self, session: ChatSessionView, revision: int) -> ChatSessionView:
         if revision > session.revision:

@@ -13,7 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.chat_session_cache import SessionCache
-from activities.large_work import run_by_size
+from activities.large_work import heartbeat_while, run_by_size
 from journeys.chat_session.activities import (
     Batch,
     DecidedBatch,
@@ -24,8 +24,10 @@ from journeys.chat_session.activities import (
     SessionSettings,
     SessionState,
 )
+from journeys.chat_session.deletion import Tombstone
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.messages import (
+    DeleteChatSession,
     InitializeChatSession,
     JourneyArgument,
     SignalChatContext,
@@ -51,6 +53,7 @@ from journeys.failures import from_failure
 from journeys.messages import parse, read
 from journeys.state_surface import ProducedBy, StateSurface, SurfaceArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
+from stores.deletions_supabase import DeletionsSupabase
 
 _CHANGES: Final[Mapping[str, type[SignalChatContext | UpdateChatSession]]] = {
     "signal": SignalChatContext,
@@ -64,16 +67,33 @@ _CREATION: Final = "initialize/"
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """A message that was parsed: a change, an initialization, or the error that refuses it."""
+    """A message that was parsed: a change, an initialization, a deletion, or the error that refuses it."""
 
     received: ReceivedMessage
-    content: Change | InitializeChatSession | JourneyError
+    content: Change | InitializeChatSession | DeleteChatSession | JourneyError
     claimed_tenant: str | None  # None if none can be read
     size: int
 
     @property
     def change(self) -> Change | None:
         return self.content if isinstance(self.content, Change) else None
+
+    @property
+    def update_id(self) -> str:
+        return self.received.identity.partition("/")[2]
+
+
+class _SessionDeleted(Exception):  # noqa: N818 - no error: it leads to what is said of a deleted session
+    """The session is deleted.
+
+    Attributes:
+        before: What became of the messages before the deletion, if this batch deleted it.
+    """
+
+    def __init__(self, tombstone: Tombstone, before: Sequence[Outcome] = ()) -> None:
+        super().__init__()
+        self.tombstone = tombstone
+        self.before = before
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +111,7 @@ class BatchDecider:
     """Decides one batch for one session."""
 
     sessions: ChatSessionsSupabase
+    deletions: DeletionsSupabase
     surface: StateSurface
     cache: SessionCache
     settings: SessionSettings
@@ -121,12 +142,14 @@ class BatchDecider:
         ]
         self._stored_refusals = self.batch.refusals
         self._refused = self.batch.refused
-        draft = await self._find(argument, messages)
-        if draft is None:
-            return self._nothing_there(messages)
-        before = draft.session
         try:
-            draft, outcomes = await self._settle(draft, messages)
+            draft = await self._find(argument, messages)
+            if draft is None:
+                return self._nothing_there(messages)
+            before = draft.session
+            draft, outcomes = await self._settle_all(draft, messages)
+        except _SessionDeleted as deleted:
+            return await self._tell_of_deletion(deleted, messages)
         except SessionNotFound:
             self.cache.forget(self.chat_session_id)
             return self._nothing_there(messages)
@@ -146,6 +169,8 @@ class BatchDecider:
                 initialization = parse(InitializeChatSession, raw)
                 self._check_initialization(initialization)
                 return _Message(received, initialization, claimed, len(data))
+            if received.kind == "delete":
+                return _Message(received, parse(DeleteChatSession, raw), claimed, len(data))
             request = parse(_CHANGES[received.kind], raw, depth=self.settings.limits.nesting)
         except JourneyError as error:
             return _Message(received, error, claimed, len(data))
@@ -187,6 +212,8 @@ class BatchDecider:
             for each in (first, *initializations):
                 if each and stored is None:
                     stored = await self._create(each)
+        if stored is None and (tombstone := await self.deletions.find(self.chat_session_id)):
+            raise _SessionDeleted(tombstone)
         return await self._load(stored) if stored else None
 
     async def _create(self, request: InitializeChatSession) -> StoredSession:
@@ -196,6 +223,8 @@ class BatchDecider:
         )
         if stored is None:
             raise InvalidParameter("the session's idempotency key belongs to another session")
+        if isinstance(stored, Tombstone):
+            raise _SessionDeleted(stored)
         await self.surface.register(_as_artifact(stored.session))
         return stored
 
@@ -209,6 +238,57 @@ class BatchDecider:
         return await self._sync_state_surface(draft)
 
     # The messages are decided and stored.
+
+    async def _settle_all(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
+        """Decide and store messages up to a deletion that takes effect, if there is one.
+
+        Raises:
+            _SessionDeleted: After one.
+        """
+        outcomes: list[Outcome] = []
+        rest = list(messages)
+        while True:
+            place = next((place for place, each in enumerate(rest) if each.received.kind == "delete"), len(rest))
+            draft, decided = await self._settle(draft, rest[:place])
+            outcomes += decided
+            if place == len(rest):
+                return draft, outcomes
+            draft, refused = await self._delete(draft, rest[place], outcomes)
+            outcomes.append(refused)
+            rest = rest[place + 1 :]
+
+    async def _delete(self, draft: Draft, message: _Message, outcomes: list[Outcome]) -> tuple[Draft, Outcome]:
+        """Delete the session, unless the message may not.
+
+        Args:
+            draft: The session.
+            message: The deletion.
+            outcomes: Of the messages before it.
+
+        Raises:
+            _SessionDeleted: It is deleted.
+        """
+        for _ in range(_ROUNDS):
+            if isinstance(message.content, JourneyError):
+                return draft, Outcome(refused=Refused.by(message.content))
+            assert isinstance(message.content, DeleteChatSession)
+            if not draft.session.is_for(message.content.tenant_id, message.content.user_id):
+                return draft, Outcome(refused=Refused.by(SessionNotFound()))
+            deleting = self.deletions.delete(draft.session, update_id=message.update_id, at=self.batch.at)
+            if tombstone := await heartbeat_while(deleting):
+                raise _SessionDeleted(tombstone, before=outcomes)
+            draft = await self._reload()
+        raise DatabaseUnavailable("other writers keep changing the session")
+
+    async def _reload(self) -> Draft:
+        """The session as stored, after another writer has changed it."""
+        self.cache.forget(self.chat_session_id)
+        stored = await self.sessions.load(self.chat_session_id)
+        if stored is None:
+            if tombstone := await self.deletions.find(self.chat_session_id):
+                raise _SessionDeleted(tombstone)
+            raise SessionNotFound("the session is gone from the store")
+        return await self._load(stored)
 
     async def _settle(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
         try:
@@ -260,12 +340,8 @@ class BatchDecider:
             known |= {change.idempotency_key: change for change in found.known}
             found_messages |= {message.message_id: message for message in found.found}
             if found.is_elsewhere:
-                self.cache.forget(self.chat_session_id)
                 found_messages.clear()
-                stored = await self.sessions.load(self.chat_session_id)
-                if stored is None:
-                    raise SessionNotFound("the session is gone from the store")
-                draft = await self._load(stored)
+                draft = await self._reload()
         raise DatabaseUnavailable("other writers keep changing the session")
 
     async def _decide_all(
@@ -288,6 +364,7 @@ class BatchDecider:
             if isinstance(content, JourneyError):
                 decisions.append(content)
                 continue
+            assert isinstance(content, Change)  # a deletion is not decided with other messages
             # A change that keeps the context costs the same however large the context is.
             size = message.size if content.request.keeps_context else max(draft.canonical.size, message.size)
             decision = await run_by_size(
@@ -363,7 +440,30 @@ class BatchDecider:
             self._is_known_to_workflow = False
             draft = Draft.of(reread.session, reread.fold_length)
 
+    async def _sync_tombstone(self, tombstone: Tombstone) -> None:
+        """Have the State Surface forget a deleted session as well."""
+        while True:
+            artifact = _as_deleted_artifact(tombstone)
+            held = await self.surface.update(artifact)
+            if held is None:
+                held = await self.surface.register(artifact)
+            if held <= tombstone.revision:
+                return
+            advanced = await self.deletions.advance_past(tombstone, held) or await self.deletions.find(
+                self.chat_session_id
+            )
+            if advanced is None:
+                raise SessionNotFound("the session is gone from the store")
+            tombstone = advanced
+
     # The workflow is told.
+
+    async def _tell_of_deletion(self, deleted: "_SessionDeleted", messages: Sequence[_Message]) -> DecidedBatch:
+        self.cache.forget(self.chat_session_id)
+        await self._sync_tombstone(deleted.tombstone)
+        outcomes = list(deleted.before)
+        outcomes += [_outcome_of_deleted(deleted.tombstone, each) for each in messages[len(outcomes) :]]
+        return DecidedBatch(outcomes=tuple(outcomes), settings=self.settings, is_deleted=True)
 
     def _nothing_there(self, messages: Sequence[_Message]) -> DecidedBatch:
         def refusal(message: _Message) -> JourneyError:
@@ -403,6 +503,36 @@ class BatchDecider:
 
 def _may_rest_on_an_absent_message(decision: Decision) -> bool:
     return isinstance(decision, JourneyError) and decision.field == "messages"
+
+
+def _outcome_of_deleted(tombstone: Tombstone, message: _Message) -> Outcome:
+    content = message.content
+    if isinstance(content, DeleteChatSession):
+        answer = tombstone.answer_deletion(content, message.update_id)
+        if isinstance(answer, JourneyError):
+            return Outcome(refused=Refused.by(answer))
+        return Outcome(deleted_at=answer)
+    if isinstance(content, JourneyError):
+        return Outcome(refused=Refused.by(content))
+    if isinstance(content, InitializeChatSession):  # of this session's ID, so it is the one that created it
+        return Outcome(refused=Refused.by(tombstone.refuse(content.tenant_id, None)))
+    return Outcome(refused=Refused.by(tombstone.refuse(content.request.tenant_id, content.request.user_id)))
+
+
+def _as_deleted_artifact(tombstone: Tombstone) -> SurfaceArtifact:
+    return SurfaceArtifact.model_construct(
+        artifact_id=tombstone.chat_session_id,
+        tenant_id=tombstone.tenant_id,
+        artifact_type=ARTIFACT_TYPE,
+        lifecycle_state="DELETED",
+        produced_by=ProducedBy(intent=INITIALIZE, execution_id=activity.info().workflow_run_id or ""),
+        semantic_descriptor={"title": None, "content": "deleted"},
+        semantic_payload={},
+        materializations=(),
+        revision=tombstone.revision,
+        created_at=tombstone.created_at,
+        updated_at=tombstone.deleted_at,
+    )
 
 
 def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:

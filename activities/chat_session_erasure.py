@@ -23,7 +23,7 @@ from journeys.chat_session.names import (
 )
 from journeys.errors import InvalidParameter, JourneyError
 from journeys.failures import as_failure
-from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.deletions_supabase import DeletionsSupabase
 
 # Temporal lists a run a moment after it has begun.
 _QUIET_SECONDS: Final = 10
@@ -35,8 +35,8 @@ _GRACE_SECONDS: Final = 10
 class ChatSessionErasureActivities:
     """The activity, on the store that a worker was given and the worker's own connection to Temporal."""
 
-    def __init__(self, sessions: ChatSessionsSupabase) -> None:
-        self._sessions = sessions
+    def __init__(self, deletions: DeletionsSupabase) -> None:
+        self._deletions = deletions
 
     @property
     def all(self) -> Sequence[Callable[..., object]]:
@@ -48,7 +48,7 @@ class ChatSessionErasureActivities:
         """Erase until Temporal has listed nothing for ten seconds; do nothing unless the session is deleted."""
         try:
             chat_session_id = _own_session_id()
-            if not await self._sessions.is_deleted(chat_session_id):
+            if await self._deletions.find(chat_session_id) is None:
                 return Erased()
             return await _Erasure(activity.client(), chat_session_id).erase()
         except JourneyError as error:

@@ -41,7 +41,8 @@ with recursive page as (
       order by m.first_revision {order}, m.ordinal {order}
       limit 1
     ) as message
-    where session.chat_session_id = $1 and session.tenant_id = $2 and ($3::text is null or session.user_id = $3)
+    where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
+  and ($3::text is null or session.user_id = $3)
   )
   union all
   select page.number + 1, message.*, page.size + message.bytes
@@ -65,7 +66,8 @@ select
   ) as has_others_behind
 from public.chat_sessions as session
 left join page on page.number = 1 or (page.number <= $6 and page.size <= $7)
-where session.chat_session_id = $1 and session.tenant_id = $2 and ($3::text is null or session.user_id = $3)
+where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
+  and ($3::text is null or session.user_id = $3)
 order by page.number
 """
 

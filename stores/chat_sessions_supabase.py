@@ -17,6 +17,7 @@ from pydantic_core import from_json
 from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.activities import KnownChange
 from journeys.chat_session.answers import ChatSessionView
+from journeys.chat_session.deletion import Tombstone
 from journeys.chat_session.errors import ContextTooLarge
 from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
 from journeys.chat_session.limits import MAX_PAGE_BYTES, MAX_STORED_CONTEXT_BYTES
@@ -31,7 +32,7 @@ STORE: Final = "Supabase"
 
 RIGHTS: Final = {
     "public.chat_sessions": ("select", "insert", "update"),
-    "public.chat_context_updates": ("select", "insert", "update"),
+    "public.chat_context_updates": ("select", "insert", "update", "delete"),
     "public.chat_messages": ("select", "insert", "update", "delete"),
 }
 """What the statements here need; the role `journey_worker` has it."""
@@ -77,18 +78,19 @@ entry as (
     chat_session_id, revision, $9, $10::jsonb, $11, null, active_agent, context_hash, created_at, null, null, 0, 0
   from created
 )
-select {_COLUMNS}, $9::text as creation_key, array[0, 0]::bigint[] as fold_length from created
+select {_COLUMNS}, null::text as deleted_by, $9::text as creation_key, array[0, 0]::bigint[] as fold_length from created
 union all
-select {_COLUMNS}, {_OF_LEDGER} from public.chat_sessions as s
+select {_COLUMNS}, deleted_by, {_OF_LEDGER} from public.chat_sessions as s
 where chat_session_id = $1 and not exists (select from created)
 """
 
-_READ: Final = f"select {_COLUMNS} from public.chat_sessions where chat_session_id = $1"
+_READ: Final = f"""
+select {_COLUMNS} from public.chat_sessions where chat_session_id = $1 and lifecycle_state <> 'DELETED'
+"""
 
-_LOAD: Final = f"select {_COLUMNS}, {_OF_LEDGER} from public.chat_sessions as s where chat_session_id = $1"
-
-_IS_DELETED: Final = """
-select lifecycle_state = 'DELETED' as is_deleted from public.chat_sessions where chat_session_id = $1
+_LOAD: Final = f"""
+select {_COLUMNS}, {_OF_LEDGER} from public.chat_sessions as s
+where chat_session_id = $1 and lifecycle_state <> 'DELETED'
 """
 
 _READ_LATEST: Final = f"""
@@ -138,7 +140,9 @@ from public.chat_sessions as s
 where s.chat_session_id = $1
 """
 
-_KEEP_REFUSALS: Final = "update public.chat_sessions set refusals = $2::jsonb where chat_session_id = $1"
+_KEEP_REFUSALS: Final = """
+update public.chat_sessions set refusals = $2::jsonb where chat_session_id = $1 and lifecycle_state <> 'DELETED'
+"""
 
 # All or nothing: ledger and transcript are written only together with the session, and the session only if it still is
 # at the revision that the changes were decided against, none of their keys is known, and the transcript has none of the
@@ -274,7 +278,7 @@ with recursive page as (
       order by u.revision
       limit 1
     ) as entry
-    where session.chat_session_id = $1 and session.tenant_id = $2
+    where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
   )
   union all
   select page.number + 1, entry.*, page.size + entry.bytes
@@ -290,7 +294,7 @@ with recursive page as (
 select page.*, (select count(*) from page) as found
 from public.chat_sessions as session
 left join page on page.number = 1 or (page.number <= $4 and page.size <= $5)
-where session.chat_session_id = $1 and session.tenant_id = $2
+where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
 order by page.number
 """.format(
     # 500 bytes are more than the hashes, the times and the names of the fields take.
@@ -358,7 +362,9 @@ class ChatSessionsSupabase:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def create(self, session: ChatSessionArtifact, *, key: str, creation_key: str) -> StoredSession | None:
+    async def create(
+        self, session: ChatSessionArtifact, *, key: str, creation_key: str
+    ) -> StoredSession | Tombstone | None:
         """Create a session with its ledger's entry for revision 0, unless it exists.
 
         Args:
@@ -367,7 +373,7 @@ class ChatSessionsSupabase:
             creation_key: The ledger's key of revision 0.
 
         Returns:
-            The stored session; None if the idempotency key belongs to another session.
+            The stored session, or what is left of it; None if the idempotency key belongs to another session.
         """
         change: Context = _NO_CHANGE | {"context": session.context, "active_agent": session.active_agent}
         if session.title is not None:
@@ -389,7 +395,8 @@ class ChatSessionsSupabase:
                 session.title,
             )
             if row:
-                return await self._parse_and_fill_hash(row)
+                is_deleted = row["lifecycle_state"] == "DELETED"
+                return parse_tombstone(row) if is_deleted else await self._parse_and_fill_hash(row)
         return None
 
     async def read(self, chat_session_id: str) -> ChatSessionView | None:
@@ -401,11 +408,6 @@ class ChatSessionsSupabase:
         """Read the user's active session with the latest change; None if the user has no active session."""
         row = await self._fetch_row(_READ_LATEST, tenant_id, user_id)
         return _view(row) if row else None
-
-    async def is_deleted(self, chat_session_id: str) -> bool:
-        """Whether the session was deleted; False if it never existed."""
-        row = await self._fetch_row(_IS_DELETED, UUID(chat_session_id))
-        return row is not None and row["is_deleted"]
 
     async def load(self, chat_session_id: str) -> StoredSession | None:
         """Read a session to decide on, and store its context hash if a change by hand left it stale."""
@@ -537,6 +539,16 @@ class ChatSessionsSupabase:
     async def _fetch_row(self, statement: str, *parameters: object) -> asyncpg.Record | None:
         async with connection_to(STORE, self._pool) as connection:
             return await connection.fetchrow(statement, *parameters)
+
+
+def parse_tombstone(row: asyncpg.Record) -> Tombstone:
+    """What is left of a deleted session.
+
+    Raises:
+        DatabaseUnavailable: The row does not fit.
+    """
+    fields = {**row, "chat_session_id": str(row["chat_session_id"]), "deleted_at": row["updated_at"]}
+    return parse_row(STORE, Tombstone, fields)
 
 
 def _parse_entry(row: asyncpg.Record) -> LedgerEntry:

@@ -1,16 +1,29 @@
 """The erasure: a workflow that removes what Temporal keeps of a deleted session. Anyone may start it, at any time."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 from temporalio import workflow
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from journeys.chat_session.erasure import Erased
-from journeys.chat_session.names import ERASE, ERASURE_ID
-from journeys.retry_policies import REGULAR_HEARTBEAT, REGULAR_RETRIES
+from journeys.chat_session.names import ERASE, ERASURE_ID, ERASURE_WORKFLOW_ID_PREFIX
+from journeys.retry_policies import REGULAR_HEARTBEAT, REGULAR_RETRIES, WORKFLOW_TASK_TIMEOUT
 
 # Temporal takes half a minute to delete a run; a session may have many, and one that is still open.
 _ATTEMPT: Final = timedelta(hours=1)
+
+
+async def start_erasure(chat_session_id: str) -> None:
+    """Start the erasure of a session from its own workflow, which it outlives."""
+    with suppress(WorkflowAlreadyStartedError):  # an erasure that runs also removes the run that asks for another
+        await workflow.start_child_workflow(
+            ERASURE_ID,
+            id=ERASURE_WORKFLOW_ID_PREFIX + chat_session_id,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
+        )
 
 
 @workflow.defn(name=ERASURE_ID)

@@ -35,6 +35,9 @@ class SessionSettings(Record):
     rollover_messages: int
 
 
+MessageKind = Literal["initialize", "update", "signal", "edit", "delete"]
+
+
 class ReceivedMessage(Record):
     """One message of a batch; its payload travels beside this record, as it came.
 
@@ -43,7 +46,7 @@ class ReceivedMessage(Record):
     """
 
     identity: str
-    kind: Literal["initialize", "update", "signal", "edit"]
+    kind: MessageKind
 
 
 class Batch(Record):
@@ -120,6 +123,7 @@ class Outcome(Record):
         created: Whether the session was created by the runs that this message belongs to.
         keeps_context: Whether the change cannot have changed the context.
         message_ids: The transcript's messages that an update of this batch has added or replaced, in order.
+        deleted_at: When the session was deleted, for a deletion.
     """
 
     refused: Refused | None = Field(default=None, exclude_if=_is_default(None))
@@ -130,6 +134,7 @@ class Outcome(Record):
     created: bool = Field(default=False, exclude_if=_is_default(default=False))
     keeps_context: bool = Field(default=False, exclude_if=_is_default(default=False))
     message_ids: tuple[str, ...] = Field(default=(), exclude_if=_is_default(()))
+    deleted_at: Timestamp | None = Field(default=None, exclude_if=_is_default(None))
 
 
 class SessionState(Record):
@@ -166,6 +171,7 @@ class DecidedBatch(Record):
         refusals: As stored after the batch, if they are not what the batch said.
         advanced_from: The revision that was advanced because the State Surface was ahead of Supabase.
         failure: Why there is no session, if the workflow's argument is at fault.
+        is_deleted: Whether there is a session no more.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -176,3 +182,4 @@ class DecidedBatch(Record):
     refusals: Refusals | None = Field(default=None, exclude_if=_is_default(None))
     advanced_from: int | None = Field(default=None, exclude_if=_is_default(None))
     failure: Refused | None = Field(default=None, exclude_if=_is_default(None))
+    is_deleted: bool = Field(default=False, exclude_if=_is_default(default=False))

@@ -53,6 +53,13 @@ class UpdatedChatSession(ChatSessionArtifact, UpdateReceipt):
     """The answer to `update_chat_context`: the session as it is now, and the receipt's fields."""
 
 
+class DeletedChatSession(Record):
+    """The answer to `delete_chat_session`."""
+
+    chat_session_id: Uuid
+    deleted_at: Timestamp
+
+
 class ChatSessionHistory(Record):
     """A page of a session's ledger.
 

@@ -1,6 +1,7 @@
 """The errors that only chat sessions have; see `journeys.errors` for the tree."""
 
-from journeys.errors import JourneyError
+from journeys.chat_session.names import WORKFLOW_ID_PREFIX
+from journeys.errors import InvalidParameter, JourneyError
 
 
 class SessionNotFound(JourneyError):  # noqa: N818 - named as the contract's code
@@ -25,3 +26,11 @@ class ContextTooLarge(JourneyError):  # noqa: N818
     """The change, or the context that it would make, has more bytes than its limit allows."""
 
     code = "CONTEXT_TOO_LARGE"
+
+
+def wrong_workflow_id() -> InvalidParameter:
+    """The error for a run of the journey that has not the ID of a session's workflow."""
+    return InvalidParameter(
+        f"chat_session_id: the workflow ID of a session is {WORKFLOW_ID_PREFIX}<chat_session_id>",
+        field="chat_session_id",
+    )

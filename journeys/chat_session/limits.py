@@ -23,6 +23,12 @@ MAX_TASK_ECHO_BYTES: Final = 1280 * KIB
 """Requests that are accepted, and answers, in one workflow task. With the arguments of one regular activity they stay
 below 1.75 MiB, and so below the 4 MiB that the server takes of a task in all."""
 
+METADATA_BYTES: Final = 1 * KIB
+"""A payload has at most about so many bytes besides its data."""
+
+RECEIPT_BYTES: Final = 1 * KIB
+"""An answer has at most about so many bytes besides a context."""
+
 MAX_HISTORY_WITH_MESSAGES_BYTES: Final = 16 * MIB
 """Once a run's history is larger than this, its regular activities carry no messages."""
 

@@ -209,6 +209,18 @@ class GetChatSession(Request):
     at_revision: Revision | None = None
 
 
+class DeleteChatSession(Request):
+    """Delete a session with everything that was said in it, for good.
+
+    Attributes:
+        author: Who deletes it.
+    """
+
+    tenant_id: Identifier
+    user_id: Identifier | None = None
+    author: Author | None = None
+
+
 class GetChatSessionHistory(Request):
     """Read a page of a session's ledger, oldest entry first."""
 

@@ -11,12 +11,13 @@ INITIALIZE: Final = "initialize_chat_session"
 GET: Final = "get_chat_session"
 UPDATE: Final = "update_chat_context"
 EDIT: Final = "update_chat_session"
+DELETE: Final = "delete_chat_session"
 HISTORY: Final = "get_chat_session_history"
 MESSAGES: Final = "get_chat_messages"
 LIST: Final = "list_chat_sessions"
 LOAD: Final = "load_chat_session"
 
-READING_ACTIVITIES: Final = (GET, HISTORY)
+READING_ACTIVITIES: Final = (GET, HISTORY, MESSAGES)
 """They run by themselves, under the IDs `<intent>/<chat_session_id or ->/<uuid4>`."""
 
 ERASURE_ID: Final = "journey_coexistence_chat_session_erasure"

@@ -8,7 +8,13 @@ from typing import Final, Literal, Required, Self, TypedDict, Unpack, overload
 from uuid import uuid4
 
 from pydantic import JsonValue
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.client import (
+    ActivityFailureError,
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.chat_session.answers import (
@@ -16,13 +22,17 @@ from journeys.chat_session.answers import (
     ChatSessionHistory,
     ChatSessionList,
     ChatSessionView,
+    DeletedChatSession,
     InitializedChatSession,
     UpdatedChatSession,
     UpdateReceipt,
 )
+from journeys.chat_session.deletion import DELETED_FIELD
+from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.keys import session_id
 from journeys.chat_session.messages import (
     ChangeRequest,
+    DeleteChatSession,
     GetChatMessages,
     GetChatSession,
     GetChatSessionHistory,
@@ -34,7 +44,18 @@ from journeys.chat_session.messages import (
     UpdateChatContext,
     UpdateChatSession,
 )
-from journeys.chat_session.names import EDIT, GET, HISTORY, INITIALIZE, JOURNEY_ID, LIST, MESSAGES, UPDATE, workflow_id
+from journeys.chat_session.names import (
+    DELETE,
+    EDIT,
+    GET,
+    HISTORY,
+    INITIALIZE,
+    JOURNEY_ID,
+    LIST,
+    MESSAGES,
+    UPDATE,
+    workflow_id,
+)
 from journeys.chat_session.session import LedgerEntry, LifecycleState
 from journeys.client.connection import connect
 from journeys.client.deadline import Deadline
@@ -42,7 +63,7 @@ from journeys.client.read_revisions import ReadRevisions
 from journeys.client.settings import ClientSettings, read_settings
 from journeys.client.transport import Json, Transport
 from journeys.errors import DatabaseUnavailable, EngineUnavailable
-from journeys.failures import from_query_failure
+from journeys.failures import from_failure, from_query_failure
 from journeys.messages import RequestType, parse
 from journeys.retry_policies import QUERY_ATTEMPT, QUERY_HEAD_START
 from journeys.search_attributes import TENANT_ID, USER_ID
@@ -452,17 +473,45 @@ class ChatSessions:
         read = partial(self._transport.read, LIST, request, None)
         return ChatSessionList.model_validate(await self._transport.call(read))
 
-    async def _send_change(self, intent: str, chat_session_id: str, request: ChangeRequest) -> Json:
+    async def delete(
+        self, chat_session_id: str, *, tenant_id: str, user_id: str | None = None, author: str | None = None
+    ) -> DeletedChatSession:
+        """Delete a session with everything that was said in it, for good, and wait until both stores hold that.
+
+        What Temporal keeps of the session is removed a little later, by a workflow of its own.
+
+        Args:
+            chat_session_id: The session's ID.
+            tenant_id: The tenant that the session belongs to.
+            user_id: The user that the session belongs to. A service of the tenant may leave it out, and is told again
+                when a session was deleted that is deleted already.
+            author: Who deletes it.
+
+        Raises:
+            JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
+        """
+        request = _build_request(DeleteChatSession, tenant_id=tenant_id, user_id=user_id, author=author)
+        return DeletedChatSession.model_validate(await self._send_change(DELETE, chat_session_id, request))
+
+    async def _send_change(self, intent: str, chat_session_id: str, request: ChangeRequest | DeleteChatSession) -> Json:
+        may_be_taken = False
         argument = _resume_argument(chat_session_id, request)
         update_id = f"{intent}/{uuid4()}"
         to = workflow_id(chat_session_id)
 
         async def send(deadline: Deadline) -> Json:
-            answer = await self._transport.update(
-                intent, request, workflow_id=to, update_id=update_id, deadline=deadline
-            )
+            nonlocal may_be_taken
+            try:
+                answer = await self._transport.update(
+                    intent, request, workflow_id=to, update_id=update_id, deadline=deadline
+                )
+            except BaseException:
+                may_be_taken = True
+                raise
             if answer is None:
-                await self._check_stored(argument, deadline)
+                if not may_be_taken:  # or an earlier attempt has deleted the session
+                    await self._check_stored(argument, deadline)
+                may_be_taken = True
                 answer = await self._transport.update_with_start(
                     intent, request, workflow_id=to, argument=argument, update_id=update_id, deadline=deadline
                 )
@@ -504,7 +553,12 @@ class ChatSessions:
         request = GetChatSession(
             tenant_id=argument.tenant_id, user_id=argument.user_id, chat_session_id=argument.chat_session_id
         )
-        await self._transport.read(GET, request, argument.chat_session_id, deadline)
+        try:
+            await self._transport.read(GET, request, argument.chat_session_id, deadline)
+        except ActivityFailureError as failure:
+            error = from_failure(failure)
+            if not isinstance(error, SessionNotFound) or error.field != DELETED_FIELD:
+                raise
 
     async def _last_run_served(self, argument: JourneyArgument, deadline: Deadline) -> bool:
         """Whether the last run served this tenant and user until it completed. This costs much less than a read."""
@@ -519,7 +573,7 @@ class ChatSessions:
         )
 
 
-def _resume_argument(chat_session_id: str, request: ChangeRequest) -> JourneyArgument:
+def _resume_argument(chat_session_id: str, request: ChangeRequest | DeleteChatSession) -> JourneyArgument:
     return _build_request(
         JourneyArgument, chat_session_id=chat_session_id, tenant_id=request.tenant_id, user_id=request.user_id
     )

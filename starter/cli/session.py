@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from journeys.chat_session.session import ChatSessionReceipt, LedgerEntry, LifecycleState
 from journeys.client.chat_sessions import ChatSessions, ContextChange
 from journeys.errors import InvalidParameter
+from journeys.identifiers import timestamp
 from journeys.messages import read
 from starter.cli.command import Json, examples, out, print_json, run_command
 from starter.cli.tables import ledger_table, session_table, sessions_table, transcript_table
@@ -300,6 +301,27 @@ def archive(chat_session_id: Id, *, tenant: Tenant, user: User = None, json: Jso
 def reopen(chat_session_id: Id, *, tenant: Tenant, user: User = None, json: Json = False) -> None:
     """Take an archived session out again."""
     _set_state(chat_session_id, tenant, user, "ACTIVE", json=json)
+
+
+@app.command(epilog=examples(f"journey session delete {_ID} --tenant acme --user ada"))
+def delete(
+    chat_session_id: Id,
+    *,
+    tenant: Tenant,
+    user: User = None,
+    author: Author = None,
+    json: Json = False,
+) -> None:
+    """Delete a session with everything that was said in it, for good: nothing brings it back."""
+
+    async def main(sessions: ChatSessions) -> None:
+        deleted = await sessions.delete(chat_session_id, tenant_id=tenant, user_id=user, author=author)
+        if json:
+            print_json(deleted)
+        else:
+            out.print(f"Deleted at {timestamp(deleted.deleted_at)}. Temporal's part follows within a minute or two.")
+
+    _run(main)
 
 
 @app.command(epilog=examples(f"journey session messages {_ID} --tenant acme --user ada"))

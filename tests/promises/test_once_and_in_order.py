@@ -26,6 +26,7 @@ from journeys.chat_session.session import ChatSessionArtifact, WrittenEntry
 from journeys.state_surface import SurfaceArtifact
 from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase, WriteOutcome
+from stores.deletions_supabase import DeletionsSupabase
 from stores.earlier_contexts_supabase import EarlierContextsSupabase
 from stores.state_surface_postgres import StateSurfacePostgres
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, Json, also_replayed
@@ -187,6 +188,7 @@ class Writer:
             ChatSessionsSupabase(journeys.supabase),
             ChatPagesSupabase(journeys.supabase),
             EarlierContextsSupabase(journeys.supabase),
+            DeletionsSupabase(journeys.supabase),
             surface or StateSurfacePostgres(journeys.state_surface),
             SessionSettings(idle_seconds=60, rollover_messages=500),
         )

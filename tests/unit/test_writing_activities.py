@@ -14,6 +14,7 @@ from journeys.chat_session.activities import SessionSettings
 from journeys.state_surface import StateSurface
 from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.deletions_supabase import DeletionsSupabase
 from stores.earlier_contexts_supabase import EarlierContextsSupabase
 
 SESSION = "31dca87f-efb8-5ac5-b6df-13a4bc321dfd"
@@ -41,6 +42,7 @@ def activities() -> ChatSessionActivities:
         cast("ChatSessionsSupabase", Untouchable()),
         cast("ChatPagesSupabase", Untouchable()),
         cast("EarlierContextsSupabase", Untouchable()),
+        cast("DeletionsSupabase", Untouchable()),
         cast("StateSurface", Untouchable()),
         SessionSettings(idle_seconds=1, rollover_messages=1),
     )
