@@ -9,6 +9,7 @@ from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteActivityExecutionRequest, DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.chat_session.erasure import Erased
@@ -71,7 +72,7 @@ class _Erasure:
             if await self._erase_what_is_listed():
                 quiet_since = time.monotonic()
             activity.heartbeat()
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await _pause()
         return self._erased
 
     async def _erase_what_is_listed(self) -> bool:
@@ -128,6 +129,15 @@ class _Erasure:
             _raise_unless_gone(failure)
         self._deleted.add(activity_id)
         self._erased = self._erased.plus(reads=1)
+
+
+async def _pause() -> None:
+    try:
+        async with asyncio.timeout(_PAUSE_SECONDS):
+            await activity.wait_for_worker_shutdown()
+    except TimeoutError:
+        return
+    raise ApplicationError("the worker stops; another one goes on with the erasure")
 
 
 def _own_session_id() -> str:
