@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +10,7 @@ from pydantic_core import from_json
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
 from journeys.chat_session.errors import SessionNotActive, SessionNotFound
-from journeys.chat_session.names import ERASURE_ID, ERASURE_WORKFLOW_ID_PREFIX, GET, JOURNEY_ID, workflow_id
+from journeys.chat_session.names import ERASURE_ID, ERASURE_WORKFLOW_ID_PREFIX, JOURNEY_ID, workflow_id
 from journeys.errors import InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from tests.support.journeys import Journeys, Json, also_replayed
@@ -142,36 +141,6 @@ async def test_an_erasure_leaves_a_session_that_lives_alone(journeys: Journeys) 
         with pytest.raises(WorkflowFailureError) as refused:
             await journeys.client.execute_workflow(ERASURE_ID, id=f"erasure-{uuid4()}", task_queue=journeys.task_queue)
         assert isinstance(from_failure(refused.value), InvalidParameter)
-
-
-async def test_an_erasure_removes_runs_turns_and_reads(journeys: Journeys) -> None:
-    async with journeys.worker(idle_seconds=0):
-        session = await journeys.create_session()
-        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
-        for number in range(2):  # a run each
-            await journeys.update(session, {"context": {"a": number}})
-            await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
-        turn = await journeys.client.start_workflow(
-            "agent_turn",
-            id=f"agent-turn/{session}/1",
-            task_queue=f"nobody-{uuid4()}",
-            execution_timeout=timedelta(minutes=10),
-        )
-        read = await journeys.client.start_activity(
-            GET,
-            {"tenant_id": journeys.tenant_id, "chat_session_id": session},
-            id=f"{GET}/{session}/{uuid4()}",
-            task_queue=journeys.task_queue,
-            schedule_to_close_timeout=timedelta(seconds=20),
-        )
-        await read.result()
-        await journeys.sessions.delete(session, tenant_id=journeys.tenant_id)
-        erasing = journeys.client.get_workflow_handle(ERASURE_WORKFLOW_ID_PREFIX + session)
-        erased = await asyncio.wait_for(erasing.result(), 180)
-    assert erased == {"runs": 4, "turns": 1, "reads": 1}
-    ids = {workflow_id(session), turn.id}
-    found = [run.id async for run in journeys.client.list_workflows(f"WorkflowId IN {tuple(ids)}")]
-    assert not found
 
 
 async def test_a_deletion_whose_artifact_was_not_written_is_made_up_for(journeys: Journeys) -> None:

@@ -103,9 +103,10 @@ async def test_in_a_gap_the_last_revision_before_it_is_read(journeys: Journeys) 
             "update state_surface.artifacts set revision = 7 where artifact_id = $1", UUID(session)
         )
         await journeys.update(session, {"context": {"b": 2}})
-        before, after = await read_at(journeys, session, 6), await read_at(journeys, session, 9)
-    assert (before["revision"], before["context"]) == (0, {"a": 1})
-    assert (after["revision"], after["context"]) == (9, {"a": 1, "b": 2})
+        first, gap, last = [await read_at(journeys, session, revision) for revision in (0, 6, 8)]
+    assert (first["revision"], first["context"]) == (0, {"a": 1})
+    assert (gap["revision"], gap["context"]) == (1, {"a": 1, "b": 2})
+    assert (last["revision"], last["context"]) == (8, {"a": 1, "b": 2})
 
 
 async def test_a_ledger_that_was_edited_is_not_believed(journeys: Journeys) -> None:
