@@ -5,16 +5,15 @@ again: a message whose change is in the ledger already is answered as applied. N
 hold it, and a decision that writes nothing holds only once the store has confirmed the revision that it was made on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pydantic import JsonValue
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.chat_session_cache import SessionCache
-from activities.large_work import run_by_size
+from activities.large_work import heartbeat_while, run_by_size
 from journeys.chat_session.activities import (
     Batch,
     DecidedBatch,
@@ -25,12 +24,15 @@ from journeys.chat_session.activities import (
     SessionSettings,
     SessionState,
 )
+from journeys.chat_session.deletion import Tombstone
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.messages import (
+    DeleteChatSession,
     InitializeChatSession,
     JourneyArgument,
     SignalChatContext,
     UpdateChatContext,
+    UpdateChatSession,
 )
 from journeys.chat_session.names import ARTIFACT_TYPE, INITIALIZE
 from journeys.chat_session.refusals import Refusal, Refusals
@@ -44,28 +46,31 @@ from journeys.chat_session.rules import (
     check_request_size,
     decide,
 )
-from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.chat_session.session import ChatSessionArtifact, WrittenEntry
+from journeys.chat_session.transcript import StoredMessage, TranscriptDraft
 from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from journeys.messages import parse, read
 from journeys.state_surface import ProducedBy, StateSurface, SurfaceArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
+from stores.deletions_supabase import DeletionsSupabase
 
+_CHANGES: Final[Mapping[str, type[SignalChatContext | UpdateChatSession]]] = {
+    "signal": SignalChatContext,
+    "update": UpdateChatContext,
+    "edit": UpdateChatSession,
+}
 _ROUNDS: Final = 10
 # The key of revision 0, before the first run ID.
 _CREATION: Final = "initialize/"
-_DESCRIPTOR: Final[dict[str, JsonValue]] = {
-    "title": "Chat session",
-    "content": "active agent and shared conversation context",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """A message that was parsed: a change, an initialization, or the error that refuses it."""
+    """A message that was parsed: a change, an initialization, a deletion, or the error that refuses it."""
 
     received: ReceivedMessage
-    content: Change | InitializeChatSession | JourneyError
+    content: Change | InitializeChatSession | DeleteChatSession | JourneyError
     claimed_tenant: str | None  # None if none can be read
     size: int
 
@@ -73,12 +78,40 @@ class _Message:
     def change(self) -> Change | None:
         return self.content if isinstance(self.content, Change) else None
 
+    @property
+    def update_id(self) -> str:
+        return self.received.identity.partition("/")[2]
+
+
+class _SessionDeleted(Exception):  # noqa: N818 - no error: it leads to what is said of a deleted session
+    """The session is deleted.
+
+    Attributes:
+        before: What became of the messages before the deletion, if this batch deleted it.
+    """
+
+    def __init__(self, tombstone: Tombstone, before: Sequence[Outcome] = ()) -> None:
+        super().__init__()
+        self.tombstone = tombstone
+        self.before = before
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A batch as it is decided and not yet stored."""
+
+    draft: Draft
+    decisions: list[Decision | InitializeChatSession]
+    entries: list[WrittenEntry]
+    transcript: TranscriptDraft
+
 
 @dataclass(slots=True)
 class BatchDecider:
     """Decides one batch for one session."""
 
     sessions: ChatSessionsSupabase
+    deletions: DeletionsSupabase
     surface: StateSurface
     cache: SessionCache
     settings: SessionSettings
@@ -109,16 +142,19 @@ class BatchDecider:
         ]
         self._stored_refusals = self.batch.refusals
         self._refused = self.batch.refused
-        draft = await self._find(argument, messages)
-        if draft is None:
-            return self._nothing_there(messages)
         try:
-            draft, outcomes = await self._settle(draft, messages)
+            draft = await self._find(argument, messages)
+            if draft is None:
+                return self._nothing_there(messages)
+            before = draft.session
+            draft, outcomes = await self._settle_all(draft, messages)
+        except _SessionDeleted as deleted:
+            return await self._tell_of_deletion(deleted, messages)
         except SessionNotFound:
             self.cache.forget(self.chat_session_id)
             return self._nothing_there(messages)
         self.cache.put(draft)
-        return self._report(draft, outcomes)
+        return self._report(before, draft, outcomes)
 
     # Messages are parsed.
 
@@ -133,12 +169,13 @@ class BatchDecider:
                 initialization = parse(InitializeChatSession, raw)
                 self._check_initialization(initialization)
                 return _Message(received, initialization, claimed, len(data))
-            model = UpdateChatContext if received.kind == "update" else SignalChatContext
-            request = parse(model, raw, depth=self.settings.limits.nesting)
+            if received.kind == "delete":
+                return _Message(received, parse(DeleteChatSession, raw), claimed, len(data))
+            request = parse(_CHANGES[received.kind], raw, depth=self.settings.limits.nesting)
         except JourneyError as error:
             return _Message(received, error, claimed, len(data))
         # Another run may get a retry of an update, so its key does not depend on the run.
-        name = received.identity.partition("/")[2] if received.kind == "update" else received.identity
+        name = received.identity if received.kind == "signal" else received.identity.partition("/")[2]
         change = Change.of(request, key=request.key(self.chat_session_id, name), identity=received.identity)
         return _Message(received, change, claimed, len(data))
 
@@ -175,6 +212,8 @@ class BatchDecider:
             for each in (first, *initializations):
                 if each and stored is None:
                     stored = await self._create(each)
+        if stored is None and (tombstone := await self.deletions.find(self.chat_session_id)):
+            raise _SessionDeleted(tombstone)
         return await self._load(stored) if stored else None
 
     async def _create(self, request: InitializeChatSession) -> StoredSession:
@@ -184,11 +223,13 @@ class BatchDecider:
         )
         if stored is None:
             raise InvalidParameter("the session's idempotency key belongs to another session")
+        if isinstance(stored, Tombstone):
+            raise _SessionDeleted(stored)
         await self.surface.register(_as_artifact(stored.session))
         return stored
 
     async def _load(self, stored: StoredSession) -> Draft:
-        draft = Draft.of(stored.session)
+        draft = Draft.of(stored.session, stored.fold_length)
         self._creation_key = stored.creation_key
         known = (stored.session.revision, stored.session.context_hash)
         self._is_known_to_workflow = known == (self.batch.revision, self.batch.context_hash)
@@ -197,6 +238,57 @@ class BatchDecider:
         return await self._sync_state_surface(draft)
 
     # The messages are decided and stored.
+
+    async def _settle_all(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
+        """Decide and store messages up to a deletion that takes effect, if there is one.
+
+        Raises:
+            _SessionDeleted: After one.
+        """
+        outcomes: list[Outcome] = []
+        rest = list(messages)
+        while True:
+            place = next((place for place, each in enumerate(rest) if each.received.kind == "delete"), len(rest))
+            draft, decided = await self._settle(draft, rest[:place])
+            outcomes += decided
+            if place == len(rest):
+                return draft, outcomes
+            draft, refused = await self._delete(draft, rest[place], outcomes)
+            outcomes.append(refused)
+            rest = rest[place + 1 :]
+
+    async def _delete(self, draft: Draft, message: _Message, outcomes: list[Outcome]) -> tuple[Draft, Outcome]:
+        """Delete the session, unless the message may not.
+
+        Args:
+            draft: The session.
+            message: The deletion.
+            outcomes: Of the messages before it.
+
+        Raises:
+            _SessionDeleted: It is deleted.
+        """
+        for _ in range(_ROUNDS):
+            if isinstance(message.content, JourneyError):
+                return draft, Outcome(refused=Refused.by(message.content))
+            assert isinstance(message.content, DeleteChatSession)
+            if not draft.session.is_for(message.content.tenant_id, message.content.user_id):
+                return draft, Outcome(refused=Refused.by(SessionNotFound()))
+            deleting = self.deletions.delete(draft.session, update_id=message.update_id, at=self.batch.at)
+            if tombstone := await heartbeat_while(deleting):
+                raise _SessionDeleted(tombstone, before=outcomes)
+            draft = await self._reload()
+        raise DatabaseUnavailable("other writers keep changing the session")
+
+    async def _reload(self) -> Draft:
+        """The session as stored, after another writer has changed it."""
+        self.cache.forget(self.chat_session_id)
+        stored = await self.sessions.load(self.chat_session_id)
+        if stored is None:
+            if tombstone := await self.deletions.find(self.chat_session_id):
+                raise _SessionDeleted(tombstone)
+            raise SessionNotFound("the session is gone from the store")
+        return await self._load(stored)
 
     async def _settle(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
         try:
@@ -218,16 +310,20 @@ class BatchDecider:
     async def _decide_and_store(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
         """Decide messages and store them, again and again if the ledger or the revision says otherwise."""
         known: dict[str, KnownChange] = {}
+        found_messages: dict[str, StoredMessage] = {}
         keys = tuple({each.change.key: None for each in messages if each.change})
         for _ in range(_ROUNDS):
-            after, decisions, entries = await self._decide_all(draft, messages, known)
+            decided = await self._decide_all(draft, messages, known, found_messages)
+            after, decisions, entries = decided.draft, decided.decisions, decided.entries
+            context_changes = after.session.context_hash != draft.session.context_hash
             refusals = self._new_refusals(draft, messages, decisions)
             found = await self.sessions.write(
                 base=draft.session,
                 keys=tuple(key for key in keys if key not in known),
                 entries=entries,
                 after=after.session,
-                context_text=after.canonical.encode().decode(),
+                context_text=after.canonical.encode().decode() if context_changes else None,
+                transcript=decided.transcript.write(),
                 refusals=refusals if refusals != self._stored_refusals else None,
             )
             if found.revision is None:
@@ -236,23 +332,29 @@ class BatchDecider:
                 self._stored_refusals = refusals
                 self._refused = Refusals()
                 if entries:
-                    after = await self._sync_state_surface(after)
+                    payload_changes = context_changes or after.session.active_agent != draft.session.active_agent
+                    after = await self._sync_state_surface(
+                        after, payload_since=None if payload_changes else draft.session.revision
+                    )
                 return after, [self._outcome(*each) for each in zip(messages, decisions, strict=True)]
             known |= {change.idempotency_key: change for change in found.known}
+            found_messages |= {message.message_id: message for message in found.found}
             if found.is_elsewhere:
-                self.cache.forget(self.chat_session_id)
-                stored = await self.sessions.load(self.chat_session_id)
-                if stored is None:
-                    raise SessionNotFound("the session is gone from the store")
-                draft = await self._load(stored)
+                found_messages.clear()
+                draft = await self._reload()
         raise DatabaseUnavailable("other writers keep changing the session")
 
     async def _decide_all(
-        self, draft: Draft, messages: Sequence[_Message], known: dict[str, KnownChange]
-    ) -> tuple[Draft, list[Decision | InitializeChatSession], list[LedgerEntry]]:
+        self,
+        draft: Draft,
+        messages: Sequence[_Message],
+        known: Mapping[str, KnownChange],
+        found_messages: Mapping[str, StoredMessage],
+    ) -> _Decided:
         so_far = dict(known)
+        transcript = TranscriptDraft(found_messages)
         decisions: list[Decision | InitializeChatSession] = []
-        entries: list[LedgerEntry] = []
+        entries: list[WrittenEntry] = []
         for message in messages:
             content = message.content
             if isinstance(content, InitializeChatSession):
@@ -262,14 +364,21 @@ class BatchDecider:
             if isinstance(content, JourneyError):
                 decisions.append(content)
                 continue
-            size = max(draft.canonical.size, message.size)
-            decision = await run_by_size(size, decide, draft, content, so_far, self.settings.limits, self.batch.at)
+            assert isinstance(content, Change)  # a deletion is not decided with other messages
+            # A change that keeps the context costs the same however large the context is.
+            size = message.size if content.request.keeps_context else max(draft.canonical.size, message.size)
+            decision = await run_by_size(
+                size, decide, draft, content, so_far, self.settings.limits, self.batch.at, transcript.messages
+            )
             if isinstance(decision, Applied):
                 draft = decision.draft
                 entries.append(decision.entry)
-                so_far[content.key] = as_known(decision.entry)
+                so_far[content.key] = as_known(decision.entry, decision.transcript.message_ids)
+                transcript.apply(decision.transcript)
+            elif isinstance(content.request, SignalChatContext) and _may_rest_on_an_absent_message(decision):
+                transcript.look_up(content.request)
             decisions.append(decision)
-        return draft, decisions, entries
+        return _Decided(draft, decisions, entries, transcript)
 
     def _new_refusals(
         self, draft: Draft, messages: Sequence[_Message], decisions: Sequence[Decision | InitializeChatSession]
@@ -291,18 +400,29 @@ class BatchDecider:
             return Outcome(created=created)
         request = message.change.request if message.change else None
         returning = request.returning if isinstance(request, UpdateChatContext) else "receipt"
+        is_answered = message.received.kind != "signal"
         if isinstance(decision, Applied):
-            return Outcome(revision=decision.entry.revision, returning=returning)
-        known = decision.known
+            return Outcome(
+                revision=decision.entry.revision,
+                returning=returning,
+                keeps_context=message.change is not None and message.change.request.keeps_context,
+                message_ids=decision.transcript.message_ids if is_answered else (),
+            )
+        known = decision.known if is_answered else decision.known.model_copy(update={"message_ids": ()})
         return Outcome(revision=known.revision, known=known, duplicate=decision.duplicate, returning=returning)
 
     # The State Surface follows.
 
-    async def _sync_state_surface(self, draft: Draft) -> Draft:
-        """Bring the State Surface up to a stored session. If it is ahead, advance the session past it."""
+    async def _sync_state_surface(self, draft: Draft, *, payload_since: int | None = None) -> Draft:
+        """Bring the State Surface up to a stored session. If it is ahead, advance the session past it.
+
+        Args:
+            draft: The stored session.
+            payload_since: The revision since which agent and context are the same, if it is known.
+        """
         while True:
             artifact = _as_artifact(draft.session)
-            held = await self.surface.update(artifact)
+            held = await self.surface.update(artifact, payload_since=payload_since)
             if held is None:
                 held = await self.surface.register(artifact)
             if held <= draft.session.revision:
@@ -318,9 +438,32 @@ class BatchDecider:
             if reread is None:
                 raise SessionNotFound("the session is gone from the store")
             self._is_known_to_workflow = False
-            draft = Draft.of(reread.session)
+            draft = Draft.of(reread.session, reread.fold_length)
+
+    async def _sync_tombstone(self, tombstone: Tombstone) -> None:
+        """Have the State Surface forget a deleted session as well."""
+        while True:
+            artifact = _as_deleted_artifact(tombstone)
+            held = await self.surface.update(artifact)
+            if held is None:
+                held = await self.surface.register(artifact)
+            if held <= tombstone.revision:
+                return
+            advanced = await self.deletions.advance_past(tombstone, held) or await self.deletions.find(
+                self.chat_session_id
+            )
+            if advanced is None:
+                raise SessionNotFound("the session is gone from the store")
+            tombstone = advanced
 
     # The workflow is told.
+
+    async def _tell_of_deletion(self, deleted: "_SessionDeleted", messages: Sequence[_Message]) -> DecidedBatch:
+        self.cache.forget(self.chat_session_id)
+        await self._sync_tombstone(deleted.tombstone)
+        outcomes = list(deleted.before)
+        outcomes += [_outcome_of_deleted(deleted.tombstone, each) for each in messages[len(outcomes) :]]
+        return DecidedBatch(outcomes=tuple(outcomes), settings=self.settings, is_deleted=True)
 
     def _nothing_there(self, messages: Sequence[_Message]) -> DecidedBatch:
         def refusal(message: _Message) -> JourneyError:
@@ -332,25 +475,64 @@ class BatchDecider:
             failure=Refused.by(self._argument_error or SessionNotFound()),
         )
 
-    def _report(self, draft: Draft, outcomes: Sequence[Outcome]) -> DecidedBatch:
+    def _report(self, before: ChatSessionArtifact, draft: Draft, outcomes: Sequence[Outcome]) -> DecidedBatch:
         session = draft.session
+        same_context = self._is_known_to_workflow and session.context_hash == before.context_hash
         expected = self.batch.refusals.plus(self.batch.refused)
         return DecidedBatch(
             outcomes=tuple(outcomes),
             state=SessionState(
                 revision=session.revision,
-                context_hash=session.context_hash,
-                active_agent=session.active_agent,
-                updated_at=session.updated_at,
+                context_hash=None if same_context else session.context_hash,
+                active_agent=None if session.active_agent == before.active_agent else session.active_agent,
+                updated_at=None if session.updated_at == self.batch.at else session.updated_at,
+                message_count=session.message_count,
+                title=None if session.title == before.title else session.title or "",
+                lifecycle_state=None if session.lifecycle_state == before.lifecycle_state else session.lifecycle_state,
+                user_id=None if session.user_id == before.user_id else session.user_id,
             )
             if self._is_known_to_workflow
             else None,
             loaded=None if self._is_known_to_workflow else session,
-            context_bytes=draft.canonical.size,
+            context_bytes=None if same_context else draft.canonical.size,
             settings=self.settings if self.batch.revision is None else None,
             refusals=self._stored_refusals if self._stored_refusals != expected else None,
             advanced_from=self._advanced_from,
         )
+
+
+def _may_rest_on_an_absent_message(decision: Decision) -> bool:
+    return isinstance(decision, JourneyError) and decision.field == "messages"
+
+
+def _outcome_of_deleted(tombstone: Tombstone, message: _Message) -> Outcome:
+    content = message.content
+    if isinstance(content, DeleteChatSession):
+        answer = tombstone.answer_deletion(content, message.update_id)
+        if isinstance(answer, JourneyError):
+            return Outcome(refused=Refused.by(answer))
+        return Outcome(deleted_at=answer)
+    if isinstance(content, JourneyError):
+        return Outcome(refused=Refused.by(content))
+    if isinstance(content, InitializeChatSession):  # of this session's ID, so it is the one that created it
+        return Outcome(refused=Refused.by(tombstone.refuse(content.tenant_id, None)))
+    return Outcome(refused=Refused.by(tombstone.refuse(content.request.tenant_id, content.request.user_id)))
+
+
+def _as_deleted_artifact(tombstone: Tombstone) -> SurfaceArtifact:
+    return SurfaceArtifact.model_construct(
+        artifact_id=tombstone.chat_session_id,
+        tenant_id=tombstone.tenant_id,
+        artifact_type=ARTIFACT_TYPE,
+        lifecycle_state="DELETED",
+        produced_by=ProducedBy(intent=INITIALIZE, execution_id=activity.info().workflow_run_id or ""),
+        semantic_descriptor={"title": None, "content": "deleted"},
+        semantic_payload={},
+        materializations=(),
+        revision=tombstone.revision,
+        created_at=tombstone.created_at,
+        updated_at=tombstone.deleted_at,
+    )
 
 
 def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:
@@ -360,10 +542,15 @@ def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:
         artifact_type=ARTIFACT_TYPE,
         lifecycle_state=session.lifecycle_state,
         produced_by=ProducedBy(intent=INITIALIZE, execution_id=activity.info().workflow_run_id or ""),
-        semantic_descriptor=_DESCRIPTOR,
+        semantic_descriptor={
+            "title": session.title,
+            "content": "active agent, shared conversation context and transcript",
+            "message_count": session.message_count,
+        },
         semantic_payload={"active_agent": session.active_agent, "context": session.context},
         materializations=(
             {"store": "supabase", "table": "public.chat_sessions", "chat_session_id": session.chat_session_id},
+            {"store": "supabase", "table": "public.chat_messages", "chat_session_id": session.chat_session_id},
         ),
         revision=session.revision,
         created_at=session.created_at,

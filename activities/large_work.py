@@ -4,7 +4,7 @@ It takes the work of all sessions piece by piece, in turns. More threads would o
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
@@ -12,6 +12,7 @@ from typing import Final, ParamSpec, TypeVar
 from temporalio import activity
 
 _LARGE_BYTES: Final = 16 * 1024
+_HEARTBEAT_SECONDS: Final = 1
 _THREAD: Final = ThreadPoolExecutor(1, thread_name_prefix="large-work")
 
 Parameters = ParamSpec("Parameters")
@@ -28,6 +29,22 @@ async def run_by_size(
     if size <= _LARGE_BYTES:
         return function(*args, **kwargs)
     result = await asyncio.get_running_loop().run_in_executor(_THREAD, partial(function, *args, **kwargs))
+    _heartbeat()
+    return result
+
+
+async def heartbeat_while(work: Awaitable[Result]) -> Result:
+    """Wait for work that may take a store a long time, and show meanwhile that the activity is alive."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=_HEARTBEAT_SECONDS)
+            _heartbeat()
+        return task.result()
+    finally:
+        task.cancel()
+
+
+def _heartbeat() -> None:
     if not activity.info().is_local:
         activity.heartbeat()
-    return result

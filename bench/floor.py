@@ -17,7 +17,7 @@ from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import SignalChatContext
 from journeys.chat_session.rules import Applied, Draft, decide
 from journeys.chat_session.rules import Change as RequestedChange
-from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 from stores.postgres import open_pool
 from stores.state_surface_postgres import StateSurfacePostgres
 
@@ -49,7 +49,7 @@ class Floor:
         wanted = session.request.session(datetime.now(UTC))
         creation = f"initialize/{session.chat_session_id}"
         stored = await self._sessions.create(wanted, key=session.request.key, creation_key=creation)
-        assert stored is not None
+        assert isinstance(stored, StoredSession)
         await self._surface.register(surface_artifact(stored.session, ""))
         self._held[session.chat_session_id] = Draft.of(stored.session)
 

@@ -5,7 +5,7 @@ from temporalio import activity
 from bench.naive_records import CreateSession, WriteChange
 from bench.surface_artifact import surface_artifact
 from journeys.chat_session.session import ChatSessionArtifact
-from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 from stores.postgres import json_text
 from stores.state_surface_postgres import StateSurfacePostgres
 
@@ -22,7 +22,7 @@ class NaiveActivities:
         """Create a session if it does not exist yet, and answer the stored one."""
         creation = f"initialize/{activity.info().workflow_run_id}"
         stored = await self._sessions.create(wanted.session, key=wanted.idempotency_key, creation_key=creation)
-        if stored is None:
+        if not isinstance(stored, StoredSession):
             raise RuntimeError("the session's key belongs to another session")
         return stored.session
 

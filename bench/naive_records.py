@@ -1,6 +1,6 @@
 """What the workflow of the variant `naive` sends its activities: whole sessions."""
 
-from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.chat_session.session import ChatSessionArtifact, WrittenEntry
 from journeys.messages import Record
 
 
@@ -11,5 +11,5 @@ class CreateSession(Record):
 
 class WriteChange(Record):
     before: ChatSessionArtifact
-    entry: LedgerEntry
+    entry: WrittenEntry
     after: ChatSessionArtifact

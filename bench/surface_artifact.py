@@ -13,10 +13,15 @@ def surface_artifact(session: ChatSessionArtifact, run_id: str) -> SurfaceArtifa
         artifact_type=ARTIFACT_TYPE,
         lifecycle_state=session.lifecycle_state,
         produced_by=ProducedBy(intent=INITIALIZE, execution_id=run_id),
-        semantic_descriptor={"title": "Chat session", "content": "active agent and shared conversation context"},
+        semantic_descriptor={
+            "title": session.title,
+            "content": "active agent, shared conversation context and transcript",
+            "message_count": session.message_count,
+        },
         semantic_payload={"active_agent": session.active_agent, "context": session.context},
         materializations=(
             {"store": "supabase", "table": "public.chat_sessions", "chat_session_id": session.chat_session_id},
+            {"store": "supabase", "table": "public.chat_messages", "chat_session_id": session.chat_session_id},
         ),
         revision=session.revision,
         created_at=session.created_at,

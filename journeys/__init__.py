@@ -14,8 +14,17 @@ messages. All of it except `client` is deterministic and free of I/O, so that wo
 
 from typing import TYPE_CHECKING
 
-from journeys.chat_session.answers import ChatSessionView, InitializedChatSession, UpdatedChatSession, UpdateReceipt
-from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
+from journeys.chat_session.answers import (
+    ChatMessage,
+    ChatMessages,
+    ChatSessionList,
+    ChatSessionView,
+    InitializedChatSession,
+    ListedChatSession,
+    UpdatedChatSession,
+    UpdateReceipt,
+)
+from journeys.chat_session.errors import ContextTooLarge, SessionNotActive, SessionNotFound
 from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
 from journeys.errors import (
     DatabaseUnavailable,
@@ -30,7 +39,10 @@ if TYPE_CHECKING:
     from journeys.client.chat_sessions import ChatSessions
 
 __all__ = [
+    "ChatMessage",
+    "ChatMessages",
     "ChatSessionArtifact",
+    "ChatSessionList",
     "ChatSessionView",
     "ChatSessions",
     "ContextTooLarge",
@@ -41,7 +53,9 @@ __all__ = [
     "InvalidParameter",
     "JourneyError",
     "LedgerEntry",
+    "ListedChatSession",
     "RevisionConflict",
+    "SessionNotActive",
     "SessionNotFound",
     "UpdateReceipt",
     "UpdatedChatSession",

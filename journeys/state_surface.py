@@ -47,8 +47,12 @@ class StateSurface(Protocol):
     async def register(self, artifact: SurfaceArtifact) -> int:
         """Register an artifact, or bring a registered one up to this revision; returns its revision afterwards."""
 
-    async def update(self, artifact: SurfaceArtifact) -> int | None:
-        """Bring an artifact up to this revision; returns its revision afterwards, None if it is not registered."""
+    async def update(self, artifact: SurfaceArtifact, *, payload_since: int | None = None) -> int | None:
+        """Bring an artifact up to this revision; returns its revision afterwards, None if it is not registered.
+
+        If the payload has been the same since the revision `payload_since`, and the registry holds exactly that
+        revision, the payload is neither sent nor written.
+        """
 
     async def get(self, artifact_id: str, tenant_id: str) -> SurfaceArtifact | None:
         """Read an artifact; None if the tenant has no such artifact."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -12,10 +13,11 @@ from pydantic_core import from_json
 from temporalio.client import Client
 
 from journeys.canonical_json import canonical_hash
-from journeys.chat_session.answers import ChatSessionView
+from journeys.chat_session.answers import ChatMessage, ChatSessionView
+from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.names import workflow_id
 from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
-from journeys.client.chat_sessions import ChatSessions
+from journeys.client.chat_sessions import ChatSessions, ContextChange
 from journeys.errors import JourneyError
 from journeys.messages import Record
 from starter.dev_stack import dev_stack
@@ -32,6 +34,7 @@ class DemoReport(Record):
 
     Attributes:
         session: The session as it was read at the end.
+        messages: The session's transcript.
         ledger: The session's changes, from Supabase.
         state_surface_revision: The revision of the registered artifact.
         trace_url: The page of the Web UI that shows the journey while the stack runs.
@@ -39,6 +42,7 @@ class DemoReport(Record):
     """
 
     session: ChatSessionView
+    messages: tuple[ChatMessage, ...]
     ledger: tuple[LedgerEntry, ...]
     state_surface_revision: int
     trace_url: str
@@ -46,7 +50,7 @@ class DemoReport(Record):
 
 
 async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Callable[[str], None]) -> DemoReport:
-    """Run the journey: initialize twice, get, hand over, two agents append at once, signal, update, get.
+    """Run the journey: a session is created, talked in by three at once, read, listed; another is put away and deleted.
 
     Args:
         folder: The folder in which the stack keeps its data.
@@ -69,8 +73,8 @@ async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Calla
 
         tenant, user, asked = "acme", "ada", datetime.now(UTC)
         first, second = await asyncio.gather(
-            sessions.initialize(tenant_id=tenant, user_id=user, requested_at=asked),
-            sessions.initialize(tenant_id=tenant, user_id=user, requested_at=asked),
+            sessions.initialize(tenant_id=tenant, user_id=user, requested_at=asked, title="Quarterly figures"),
+            sessions.initialize(tenant_id=tenant, user_id=user, requested_at=asked, title="Quarterly figures"),
         )
         check(
             "two initializations at once made one session",
@@ -79,6 +83,9 @@ async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Calla
         identity = first.chat_session_id
         check("the guide leads a new session", (await sessions.get(identity, tenant_id=tenant)).active_agent == "guide")
 
+        await sessions.update_context(
+            identity, tenant_id=tenant, user_id=user, messages=[{"id": "m1", "text": "How was the quarter?"}]
+        )
         handed_over = await sessions.update_context(
             identity, tenant_id=tenant, user_id=user, active_agent="liaison_finance", author="user"
         )
@@ -88,44 +95,55 @@ async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Calla
             sessions.update_context(
                 identity,
                 tenant_id=tenant,
-                append={"messages": [{"id": "m1", "from": "liaison_finance", "text": "Here are the figures."}]},
+                messages=[{"id": "m2", "role": "assistant", "text": "Here are the figures."}],
                 author="liaison_finance",
             ),
             sessions.update_context(
                 identity,
                 tenant_id=tenant,
-                append={"messages": [{"id": "m2", "from": "guide", "text": "Shall I summarise them?"}]},
+                messages=[{"id": "m3", "role": "assistant", "text": "Shall we summarise them?"}],
                 author="guide",
             ),
         )
         await sessions.signal_context(
             identity, tenant_id=tenant, context={"topic": "quarterly figures"}, author="guide"
         )
-        answered = await sessions.update_context(
-            identity,
+        answer = ContextChange(
             tenant_id=tenant,
             user_id=user,
-            append={"messages": [{"id": "m3", "from": "user", "text": "Yes, please."}]},
+            messages=[{"text": "Yes, please."}],
             idempotency_key="the user's answer",
             author="user",
         )
-        again = await sessions.update_context(
-            identity,
-            tenant_id=tenant,
-            user_id=user,
-            append={"messages": [{"id": "m3", "from": "user", "text": "Yes, please."}]},
-            idempotency_key="the user's answer",
-            author="user",
-        )
-        check("a change that was sent twice was applied once", again.applied_revision == answered.applied_revision)
+        answered = await sessions.update_context(identity, **answer)
+        again = await sessions.update_context(identity, **answer)
+        check("a message that was sent twice was added once", again.message_ids == answered.message_ids)
 
         seen = await sessions.get(identity, tenant_id=tenant, user_id=user)
-        messages = seen.context.get("messages")
+        transcript = await sessions.messages(identity, tenant_id=tenant, user_id=user)
         check(
             "two agents and a user wrote at once and nothing was lost",
-            isinstance(messages, list) and {m["id"] for m in messages if isinstance(m, dict)} == {"m1", "m2", "m3"},
+            [message.id for message in transcript.messages[::3]] == ["m1", *(answered.message_ids or ())]
+            and {message.id for message in transcript.messages[1:3]} == {"m2", "m3"},
         )
         check("the signal was applied", seen.context.get("topic") == "quarterly figures")
+        earlier = await sessions.get(identity, tenant_id=tenant, at_revision=0)
+        check("the first revision can be read again", (earlier.context, earlier.active_agent) == ({}, "guide"))
+
+        other = await sessions.initialize(tenant_id=tenant, user_id=user, session_name="scratch", title="Scratch")
+        listed = await sessions.list(tenant_id=tenant, user_id=user)
+        check(
+            "both sessions are listed, the latest first",
+            [session.title for session in listed.sessions] == ["Scratch", "Quarterly figures"],
+        )
+        await sessions.update_session(other.chat_session_id, tenant_id=tenant, user_id=user, lifecycle_state="ARCHIVED")
+        listed = await sessions.list(tenant_id=tenant, user_id=user)
+        check("an archived session is put away", [session.chat_session_id for session in listed.sessions] == [identity])
+        await sessions.delete(other.chat_session_id, tenant_id=tenant, user_id=user)
+        with suppress(SessionNotFound):
+            await sessions.get(other.chat_session_id, tenant_id=tenant)
+            raise PromiseBroken("a deleted session is not found")
+        check("a deleted session is not found", True)
 
         row, revisions = await _read_supabase(addresses.supabase_db_url, seen)
         check("Supabase holds the session as it was read", row == (seen.revision, seen.context_hash))
@@ -134,6 +152,7 @@ async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Calla
         check("the State Surface holds the same revision", registered == (seen.revision, seen.context_hash))
         return DemoReport(
             session=seen,
+            messages=transcript.messages,
             ledger=tuple(await sessions.history(identity, tenant_id=tenant)),
             state_surface_revision=seen.revision,
             trace_url=f"{addresses.temporal_ui_url}/namespaces/{addresses.temporal_namespace}/workflows/"

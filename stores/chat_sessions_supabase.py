@@ -1,4 +1,4 @@
-"""Chat sessions in Supabase: the table `public.chat_sessions` and its ledger, `public.chat_context_updates`.
+"""Chat sessions in Supabase: the table `public.chat_sessions`, its ledger and its transcript.
 
 Every write is one autocommit statement. It takes one round trip, also through a pooler in transaction mode, and if the
 reply is lost, the database holds either all of the write or nothing.
@@ -7,6 +7,7 @@ reply is lost, the database holds either all of the write or nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import product
 from typing import Final
 from uuid import UUID
 
@@ -16,10 +17,13 @@ from pydantic_core import from_json
 from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.activities import KnownChange
 from journeys.chat_session.answers import ChatSessionView
+from journeys.chat_session.deletion import Tombstone
 from journeys.chat_session.errors import ContextTooLarge
+from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
 from journeys.chat_session.limits import MAX_PAGE_BYTES, MAX_STORED_CONTEXT_BYTES
 from journeys.chat_session.refusals import Refusals
-from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
+from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry, WrittenEntry
+from journeys.chat_session.transcript import NO_WRITE, StoredMessage, TranscriptWrite
 from journeys.errors import DatabaseUnavailable
 from stores.postgres import Pool, connection_to, json_text, parse_row
 
@@ -28,7 +32,8 @@ STORE: Final = "Supabase"
 
 RIGHTS: Final = {
     "public.chat_sessions": ("select", "insert", "update"),
-    "public.chat_context_updates": ("select", "insert", "update"),
+    "public.chat_context_updates": ("select", "insert", "update", "delete"),
+    "public.chat_messages": ("select", "insert", "update", "delete"),
 }
 """What the statements here need; the role `journey_worker` has it."""
 
@@ -37,39 +42,56 @@ _WRITE_ATTEMPTS: Final = 5
 _MESSAGE_NESTING: Final = 8
 
 _COLUMNS: Final = """
-  chat_session_id, tenant_id, user_id, active_agent, context, context_hash, revision, lifecycle_state, refusals,
-  created_at, updated_at
+  chat_session_id, tenant_id, user_id, title, active_agent, context, context_hash, revision, message_count,
+  turn_revision, lifecycle_state, refusals, created_at, updated_at
 """
 
 _ENTRY_COLUMNS: Final = """
   chat_session_id, revision, idempotency_key, change, change_hash, author, active_agent, context_hash, applied_at,
-  message
+  message, context, fold_changes, fold_bytes
 """
 
-_CREATION_KEY: Final = """
+# What a decision needs to know of the ledger.
+_OF_LEDGER: Final = """
   (
     select idempotency_key from public.chat_context_updates where chat_session_id = s.chat_session_id and revision = 0
-  ) as creation_key
+  ) as creation_key,
+  (
+    select array[u.fold_changes, u.fold_bytes]
+    from public.chat_context_updates as u
+    where u.chat_session_id = s.chat_session_id and u.fold_changes is not null
+    order by u.revision desc
+    limit 1
+  ) as fold_length
 """
 
 _CREATE: Final = f"""
 with created as (
   insert into public.chat_sessions ({_COLUMNS}, idempotency_key)
-  values ($1, $2, $3, $4, $5::jsonb, $6, 0, 'ACTIVE', null, $7, $7, $8)
+  values ($1, $2, $3, $12, $4, $5::jsonb, $6, 0, 0, 0, 'ACTIVE', null, $7, $7, $8)
   on conflict do nothing
   returning {_COLUMNS}
 ),
 entry as (
   insert into public.chat_context_updates ({_ENTRY_COLUMNS})
-  select chat_session_id, revision, $9, $10::jsonb, $11, null, active_agent, context_hash, created_at, null from created
+  select
+    chat_session_id, revision, $9, $10::jsonb, $11, null, active_agent, context_hash, created_at, null, null, 0, 0
+  from created
 )
-select {_COLUMNS}, $9::text as creation_key from created
+select {_COLUMNS}, null::text as deleted_by, $9::text as creation_key, array[0, 0]::bigint[] as fold_length from created
 union all
-select {_COLUMNS}, {_CREATION_KEY} from public.chat_sessions as s
+select {_COLUMNS}, deleted_by, {_OF_LEDGER} from public.chat_sessions as s
 where chat_session_id = $1 and not exists (select from created)
 """
 
-_READ: Final = f"select {_COLUMNS}, {_CREATION_KEY} from public.chat_sessions as s where chat_session_id = $1"
+_READ: Final = f"""
+select {_COLUMNS} from public.chat_sessions where chat_session_id = $1 and lifecycle_state <> 'DELETED'
+"""
+
+_LOAD: Final = f"""
+select {_COLUMNS}, {_OF_LEDGER} from public.chat_sessions as s
+where chat_session_id = $1 and lifecycle_state <> 'DELETED'
+"""
 
 _READ_LATEST: Final = f"""
 select {_COLUMNS} from public.chat_sessions
@@ -85,55 +107,135 @@ _KNOWN: Final = """
   select entry.*
   from (select unnest($2::text[]) as idempotency_key limit cardinality($2::text[])) as asked
   cross join lateral (
-    select revision, idempotency_key, change_hash, active_agent, context_hash, applied_at, message
+    select
+      revision, idempotency_key, change_hash, active_agent, context_hash, applied_at, message,
+      jsonb_path_query_array(change, '$.messages[*].id') as message_ids
     from public.chat_context_updates
     where chat_session_id = $1 and idempotency_key = asked.idempotency_key
     limit 1
   ) as entry
 """
 
+# As with the keys, each message is looked up by itself; the transcript may be long.
+_FOUND: Final = """
+  select entry.*
+  from (select unnest({ids}::text[]) as message_id limit cardinality({ids}::text[])) as asked
+  cross join lateral (
+    select message_id, role, author, first_revision, ordinal, created_at
+    from public.chat_messages
+    where chat_session_id = $1 and message_id = asked.message_id
+    limit 1
+  ) as entry
+"""
+
 _LOOK_UP: Final = f"""
-with known as ({_KNOWN})
+with known as ({_KNOWN}),
+found as ({_FOUND.format(ids="$3")})
 select
   s.revision,
   s.context_hash,
-  (select coalesce(jsonb_agg(to_jsonb(known)), '[]') from known) as known
+  (select coalesce(jsonb_agg(to_jsonb(known)), '[]') from known) as known,
+  (select coalesce(jsonb_agg(to_jsonb(found)), '[]') from found) as found
 from public.chat_sessions as s
 where s.chat_session_id = $1
 """
 
-_KEEP_REFUSALS: Final = "update public.chat_sessions set refusals = $2::jsonb where chat_session_id = $1"
+_KEEP_REFUSALS: Final = """
+update public.chat_sessions set refusals = $2::jsonb where chat_session_id = $1 and lifecycle_state <> 'DELETED'
+"""
 
-# All or nothing: the ledger is written only together with the session, and the session only if it still is at the
-# revision that the changes were decided against and none of their keys is known.
-_WRITE: Final = f"""
-with known as ({_KNOWN}),
+# All or nothing: ledger and transcript are written only together with the session, and the session only if it still is
+# at the revision that the changes were decided against, none of their keys is known, and the transcript has none of the
+# messages that they were decided to add. What the batch does not change is not named: PostgreSQL would write a large
+# context again.
+_WRITE: Final = """
+with known as ({known}),
+{found}
 written as (
   update public.chat_sessions
   set
-    context = $4::jsonb, context_hash = $5, active_agent = $6, revision = $7, updated_at = $8,
-    refusals = coalesce($10::jsonb, refusals)
-  where chat_session_id = $1 and revision = $3 and context_hash = $11 and not exists (select from known)
+    {context}
+    active_agent = $5, revision = $6, updated_at = $7, refusals = coalesce($9::jsonb, refusals)
+  where chat_session_id = $1 and revision = $3 and context_hash = $4 and not exists (select from known) {unless_found}
   returning chat_session_id
 ),
+{transcript}
 entries as (
-  insert into public.chat_context_updates ({_ENTRY_COLUMNS})
+  insert into public.chat_context_updates ({entry_columns})
   select
     written.chat_session_id, e.revision, e.idempotency_key, e.change, e.change_hash, e.author, e.active_agent,
-    e.context_hash, e.applied_at, e.message
-  from written, jsonb_to_recordset($9::jsonb) as e (
+    e.context_hash, e.applied_at, e.message, e.context, e.fold_changes, e.fold_bytes
+  from written, jsonb_to_recordset($8::jsonb) as e (
     revision bigint, idempotency_key text, change jsonb, change_hash text, author text, active_agent text,
-    context_hash text, applied_at timestamptz, message text
+    context_hash text, applied_at timestamptz, message text, context jsonb, fold_changes integer, fold_bytes bigint
   )
 )
 select
   s.revision,
   s.context_hash,
   exists (select from written) as written,
-  (select coalesce(jsonb_agg(to_jsonb(known)), '[]') from known) as known
+  (select coalesce(jsonb_agg(to_jsonb(known)), '[]') from known) as known,
+  {found_column} as found
 from public.chat_sessions as s
 where s.chat_session_id = $1
 """
+
+_TRANSCRIPT: Final = """
+removed as (
+  delete from public.chat_messages as m
+  using written
+  where m.ctid = any (
+    array(
+      select entry.ctid
+      from unnest($12::text[]) as gone (message_id)
+      cross join lateral (
+        select ctid from public.chat_messages where chat_session_id = $1 and message_id = gone.message_id limit 1
+      ) as entry
+    )
+  )
+),
+messages as (
+  insert into public.chat_messages as m (
+    chat_session_id, message_id, first_revision, ordinal, revision, role, author, body, body_hash, created_at,
+    updated_at
+  )
+  select
+    written.chat_session_id, e.message_id, e.first_revision, e.ordinal, e.revision, e.role, e.author, e.body,
+    e.body_hash, e.created_at, e.updated_at
+  from written, jsonb_to_recordset($11::jsonb) as e (
+    message_id text, first_revision bigint, ordinal bigint, revision bigint, role text, author text, body jsonb,
+    body_hash text, created_at timestamptz, updated_at timestamptz
+  )
+  on conflict (chat_session_id, message_id) do update
+  set
+    first_revision = excluded.first_revision, ordinal = excluded.ordinal, revision = excluded.revision,
+    role = excluded.role, author = excluded.author, body = excluded.body, body_hash = excluded.body_hash,
+    created_at = excluded.created_at, updated_at = excluded.updated_at
+),
+"""
+
+
+def _write_statement(*, context: bool, transcript: bool, owner: bool) -> str:
+    """The write of a batch, by what it changes: the context, the transcript, and title, state or owner."""
+    first = 14 if transcript else 10
+    owners = first + 2 if context else first
+    return _WRITE.format(
+        known=_KNOWN,
+        found=f"found as ({_FOUND.format(ids='$10')})," if transcript else "",
+        unless_found="and not exists (select from found)" if transcript else "",
+        found_column="(select coalesce(jsonb_agg(to_jsonb(found)), '[]') from found)" if transcript else "'[]'",
+        context=(f"context = ${first}::jsonb, context_hash = ${first + 1}," if context else "")
+        + ("message_count = $13," if transcript else "")
+        + (f"title = ${owners}, lifecycle_state = ${owners + 1}, user_id = ${owners + 2}," if owner else ""),
+        transcript=_TRANSCRIPT if transcript else "",
+        entry_columns=_ENTRY_COLUMNS,
+    )
+
+
+_WRITES: Final = {
+    changes: _write_statement(context=changes[0], transcript=changes[1], owner=changes[2])
+    for changes in product((False, True), repeat=3)
+}
 
 _ADVANCE: Final = f"""
 with advanced as (
@@ -146,10 +248,10 @@ entry as (
   insert into public.chat_context_updates ({_ENTRY_COLUMNS})
   select
     chat_session_id, revision, format('journey/%s/%s', revision, gen_random_uuid()), $4::jsonb, $5, 'journey',
-    active_agent, context_hash, updated_at, null
+    active_agent, context_hash, updated_at, null, null, null, null
   from advanced
 )
-select {_COLUMNS}, null::text as creation_key from advanced
+select {_COLUMNS}, {_OF_LEDGER} from advanced as s
 """
 
 _FILL_HASH: Final = """
@@ -176,7 +278,7 @@ with recursive page as (
       order by u.revision
       limit 1
     ) as entry
-    where session.chat_session_id = $1 and session.tenant_id = $2
+    where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
   )
   union all
   select page.number + 1, entry.*, page.size + entry.bytes
@@ -192,7 +294,7 @@ with recursive page as (
 select page.*, (select count(*) from page) as found
 from public.chat_sessions as session
 left join page on page.number = 1 or (page.number <= $4 and page.size <= $5)
-where session.chat_session_id = $1 and session.tenant_id = $2
+where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
 order by page.number
 """.format(
     # 500 bytes are more than the hashes, the times and the names of the fields take.
@@ -214,11 +316,13 @@ class StoredSession:
     Attributes:
         refusals: The signals of its tenant that were refused.
         creation_key: The ledger's key of revision 0; None if the ledger has no such entry.
+        fold_length: Of the ledger.
     """
 
     session: ChatSessionArtifact
     refusals: Refusals
     creation_key: str | None
+    fold_length: FoldLength
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +334,14 @@ class WriteOutcome:
         revision: The session's revision before the call; None if there is no such session.
         is_elsewhere: Whether the stored revision or context is not the one that the batch was decided on.
         known: The changes that the ledger already had under the batch's keys.
+        found: The messages that the batch takes for absent, and that the transcript has.
     """
 
     written: bool
     revision: int | None = None
     is_elsewhere: bool = False
     known: tuple[KnownChange, ...] = ()
+    found: tuple[StoredMessage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +353,7 @@ class LedgerPage:
 
 
 class ChatSessionsSupabase:
-    """Both tables, on a pool of connections.
+    """The three tables, on a pool of connections.
 
     Every method raises the errors of `stores.postgres.translate_errors`. A method that returns a session raises
     `ContextTooLarge` if the stored context is too large or too deep for a journey.
@@ -256,7 +362,9 @@ class ChatSessionsSupabase:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def create(self, session: ChatSessionArtifact, *, key: str, creation_key: str) -> StoredSession | None:
+    async def create(
+        self, session: ChatSessionArtifact, *, key: str, creation_key: str
+    ) -> StoredSession | Tombstone | None:
         """Create a session with its ledger's entry for revision 0, unless it exists.
 
         Args:
@@ -265,9 +373,11 @@ class ChatSessionsSupabase:
             creation_key: The ledger's key of revision 0.
 
         Returns:
-            The stored session; None if the idempotency key belongs to another session.
+            The stored session, or what is left of it; None if the idempotency key belongs to another session.
         """
         change: Context = _NO_CHANGE | {"context": session.context, "active_agent": session.active_agent}
+        if session.title is not None:
+            change["title"] = session.title
         for _ in range(2):  # if another transaction created the row during the statement, only the next one can see it
             row = await self._fetch_row(
                 _CREATE,
@@ -282,9 +392,11 @@ class ChatSessionsSupabase:
                 creation_key,
                 json_text(change),
                 canonical_hash(change),
+                session.title,
             )
             if row:
-                return await self._parse_and_fill_hash(row)
+                is_deleted = row["lifecycle_state"] == "DELETED"
+                return parse_tombstone(row) if is_deleted else await self._parse_and_fill_hash(row)
         return None
 
     async def read(self, chat_session_id: str) -> ChatSessionView | None:
@@ -299,7 +411,7 @@ class ChatSessionsSupabase:
 
     async def load(self, chat_session_id: str) -> StoredSession | None:
         """Read a session to decide on, and store its context hash if a change by hand left it stale."""
-        row = await self._fetch_row(_READ, UUID(chat_session_id))
+        row = await self._fetch_row(_LOAD, UUID(chat_session_id))
         return await self._parse_and_fill_hash(row) if row else None
 
     async def write(
@@ -307,51 +419,69 @@ class ChatSessionsSupabase:
         *,
         base: ChatSessionArtifact,
         keys: Sequence[str],
-        entries: Sequence[LedgerEntry],
+        entries: Sequence[WrittenEntry],
         after: ChatSessionArtifact,
-        context_text: str,
+        context_text: str | None,
         refusals: Refusals | None,
+        transcript: TranscriptWrite = NO_WRITE,
     ) -> WriteOutcome:
-        """Apply a batch if the session is as it was decided on, and none of its keys is known.
+        """Apply a batch if session and transcript are as it was decided on, and none of its keys is known.
 
         Args:
             base: The session that the batch was decided on.
             keys: The idempotency keys to look up.
             entries: The changes to apply, in order; if there are none, the keys and the session are only looked up.
             after: The session after the last of them.
-            context_text: The context after the last of them, as JSON.
+            context_text: The context after the last of them, as JSON; None if it is the same as before.
             refusals: To be stored; None if they stay.
+            transcript: What the batch does to the transcript.
 
         Raises:
             DatabaseUnavailable: At each of several attempts, another writer changed the session during the statement.
         """
         identity = UUID(base.chat_session_id)
+        has_messages = transcript != NO_WRITE
+        owner = (after.title, after.lifecycle_state, after.user_id)
+        has_owner = owner != (base.title, base.lifecycle_state, base.user_id)
+        statement = _WRITES[context_text is not None, has_messages, has_owner]
+        parameters: list[object] = [
+            identity,
+            keys,
+            base.revision,
+            base.context_hash,
+            after.active_agent,
+            after.revision,
+            after.updated_at,
+            json_text(entries),
+            json_text(refusals) if refusals else None,
+        ]
+        if has_messages:
+            parameters += [
+                transcript.assumed_absent,
+                json_text(transcript.written),
+                transcript.removed,
+                after.message_count,
+            ]
+        if context_text is not None:
+            parameters += [context_text, after.context_hash]
+        if has_owner:
+            parameters += owner
         for _ in range(_WRITE_ATTEMPTS):
             if entries:
-                row = await self._fetch_row(
-                    _WRITE,
-                    identity,
-                    keys,
-                    base.revision,
-                    context_text,
-                    after.context_hash,
-                    after.active_agent,
-                    after.revision,
-                    after.updated_at,
-                    json_text(entries),
-                    json_text(refusals) if refusals else None,
-                    base.context_hash,
-                )
+                row = await self._fetch_row(statement, *parameters)
             else:
-                row = await self._fetch_row(_LOOK_UP, identity, keys)
+                row = await self._fetch_row(_LOOK_UP, identity, keys, transcript.assumed_absent)
             if row is None:
                 return WriteOutcome(written=False)
             known = tuple(parse_row(STORE, KnownChange, entry) for entry in from_json(row["known"]))
             elsewhere = (row["revision"], row["context_hash"]) != (base.revision, base.context_hash)
             if entries and row["written"]:
                 return WriteOutcome(written=True, revision=row["revision"])
-            if known or elsewhere:
-                return WriteOutcome(written=False, revision=row["revision"], is_elsewhere=elsewhere, known=known)
+            found = tuple(parse_row(STORE, StoredMessage, each) for each in from_json(row["found"]))
+            if known or found or elsewhere:
+                return WriteOutcome(
+                    written=False, revision=row["revision"], is_elsewhere=elsewhere, known=known, found=found
+                )
             if not entries:
                 if refusals:
                     async with connection_to(STORE, self._pool) as connection:
@@ -411,6 +541,16 @@ class ChatSessionsSupabase:
             return await connection.fetchrow(statement, *parameters)
 
 
+def parse_tombstone(row: asyncpg.Record) -> Tombstone:
+    """What is left of a deleted session.
+
+    Raises:
+        DatabaseUnavailable: The row does not fit.
+    """
+    fields = {**row, "chat_session_id": str(row["chat_session_id"]), "deleted_at": row["updated_at"]}
+    return parse_row(STORE, Tombstone, fields)
+
+
 def _parse_entry(row: asyncpg.Record) -> LedgerEntry:
     try:
         change = from_json(row["change"])
@@ -425,7 +565,8 @@ def _parse_refusals(row: asyncpg.Record) -> Refusals:
 
 def _stored(row: asyncpg.Record) -> StoredSession:
     refusals = _parse_refusals(row)
-    return StoredSession(_parse_session(row), refusals, row["creation_key"])
+    fold_length = FoldLength(*row["fold_length"]) if row["fold_length"] else UNKNOWN_LENGTH
+    return StoredSession(_parse_session(row), refusals, row["creation_key"], fold_length)
 
 
 def _view(row: asyncpg.Record) -> ChatSessionView:

@@ -16,13 +16,17 @@ STORE: Final = "the State Surface"
 RIGHTS: Final = {"state_surface.artifacts": ("select", "insert", "update")}
 """What the statements here need; the role `journey_worker` has it."""
 
-# An equal revision is written only if its payload differs, so that a retry creates no new row version. An artifact of
+# An equal revision is written only if its content differs, so that a retry creates no new row version. An artifact of
 # another tenant is not written to.
 _ADVANCES: Final = """
   artifacts.tenant_id = {new}.tenant_id
   and (
     artifacts.revision < {new}.revision
-    or artifacts.revision = {new}.revision and artifacts.semantic_payload is distinct from {new}.semantic_payload
+    or artifacts.revision = {new}.revision
+    and (
+      artifacts.semantic_descriptor is distinct from {new}.semantic_descriptor
+      or artifacts.semantic_payload is distinct from {new}.semantic_payload
+    )
   )
 """
 
@@ -34,8 +38,8 @@ with registered as (
   )
   values ($1, $2, $3, $4, $5::jsonb, $6::jsonb, $7::jsonb, $8::jsonb, $9::jsonb, $10, $11, $12)
   on conflict (artifact_id) do update
-  set lifecycle_state = excluded.lifecycle_state, semantic_payload = excluded.semantic_payload,
-    revision = excluded.revision, updated_at = excluded.updated_at
+  set lifecycle_state = excluded.lifecycle_state, semantic_descriptor = excluded.semantic_descriptor,
+    semantic_payload = excluded.semantic_payload, revision = excluded.revision, updated_at = excluded.updated_at
   where {_ADVANCES.format(new="excluded")}
   returning tenant_id, revision
 )
@@ -48,12 +52,12 @@ where artifact_id = $1 and not exists (select from registered)
 _UPDATE: Final = f"""
 with updated as (
   update state_surface.artifacts
-  set lifecycle_state = new.lifecycle_state, semantic_payload = new.semantic_payload, revision = new.revision,
-    updated_at = new.updated_at
+  set lifecycle_state = new.lifecycle_state, semantic_descriptor = new.semantic_descriptor,
+    semantic_payload = new.semantic_payload, revision = new.revision, updated_at = new.updated_at
   from (
     select
-      $2::text as tenant_id, $3::text as lifecycle_state, $4::jsonb as semantic_payload, $5::bigint as revision,
-      $6::timestamptz as updated_at
+      $2::text as tenant_id, $3::text as lifecycle_state, $4::jsonb as semantic_descriptor, $5::bigint as revision,
+      $6::timestamptz as updated_at, $7::jsonb as semantic_payload
   ) as new
   where artifact_id = $1 and {_ADVANCES.format(new="new")}
   returning artifacts.tenant_id, artifacts.revision
@@ -61,6 +65,14 @@ with updated as (
 select tenant_id, revision from updated
 union all
 select tenant_id, revision from state_surface.artifacts where artifact_id = $1 and not exists (select from updated)
+"""
+
+# PostgreSQL does not write a large payload again if the statement does not name it.
+_UPDATE_WITHOUT_PAYLOAD: Final = """
+update state_surface.artifacts
+set lifecycle_state = $3, semantic_descriptor = $4::jsonb, revision = $5, updated_at = $6
+where artifact_id = $1 and tenant_id = $2 and revision = $7
+returning tenant_id, revision
 """
 
 _GET: Final = "select * from state_surface.artifacts where artifact_id = $1 and tenant_id = $2"
@@ -105,8 +117,13 @@ class StateSurfacePostgres:
             )
         return held
 
-    async def update(self, artifact: SurfaceArtifact) -> int | None:
+    async def update(self, artifact: SurfaceArtifact, *, payload_since: int | None = None) -> int | None:
         """Bring an artifact up to this revision.
+
+        Args:
+            artifact: As it is to be.
+            payload_since: The payload has been the same since this revision. If the table holds exactly this revision,
+                the payload is not sent; otherwise all of the artifact is.
 
         Returns:
             The artifact's revision afterwards, a later one if the artifact was ahead; None if it is not registered.
@@ -114,16 +131,19 @@ class StateSurfacePostgres:
         Raises:
             DatabaseUnavailable: Another tenant's artifact has this ID, or the artifact's revision is out of bounds.
         """
-        return await self._write(
-            artifact,
-            _UPDATE,
+        common = (
             UUID(artifact.artifact_id),
             artifact.tenant_id,
             artifact.lifecycle_state,
-            json_text(artifact.semantic_payload),
+            json_text(artifact.semantic_descriptor),
             artifact.revision,
             artifact.updated_at,
         )
+        if payload_since is not None:
+            held = await self._write(artifact, _UPDATE_WITHOUT_PAYLOAD, *common, payload_since)
+            if held is not None:
+                return held
+        return await self._write(artifact, _UPDATE, *common, json_text(artifact.semantic_payload))
 
     async def _write(self, artifact: SurfaceArtifact, statement: str, *parameters: object) -> int | None:
         async with connection_to(STORE, self._pool, may_refuse=False) as connection:

@@ -24,6 +24,8 @@ from worker.sdk_patches.skip_payload_visitors import skip_payload_visitors
 # instance. If a module that is not named here reaches a C extension, as asyncpg does, creating the worker fails.
 _RESTRICTIONS: Final = SandboxRestrictions.default.with_passthrough_modules(
     "journeys",
+    "workflows.chat_session_details",
+    "workflows.chat_session_erasure",
     "workflows.idle_timer",
     "workflows.inbox",
     "workflows.continue_as_new",

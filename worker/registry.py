@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from activities.chat_session import ChatSessionActivities
+from activities.chat_session_erasure import ChatSessionErasureActivities
+from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase
+from stores.deletions_supabase import DeletionsSupabase
+from stores.earlier_contexts_supabase import EarlierContextsSupabase
 from stores.postgres import Pool
 from stores.state_surface_postgres import StateSurfacePostgres
 from worker.settings import WorkerSettings
 from workflows.chat_session import ChatSessionJourney
+from workflows.chat_session_erasure import ChatSessionErasure
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,22 @@ class Journey:
 
 
 def _chat_session_activities(stores: Stores, settings: WorkerSettings) -> Activities:
-    sessions, surface = ChatSessionsSupabase(stores.supabase), StateSurfacePostgres(stores.state_surface)
-    return ChatSessionActivities(sessions, surface, settings.session_settings).all
+    return ChatSessionActivities(
+        ChatSessionsSupabase(stores.supabase),
+        ChatPagesSupabase(stores.supabase),
+        EarlierContextsSupabase(stores.supabase),
+        DeletionsSupabase(stores.supabase),
+        StateSurfacePostgres(stores.state_surface),
+        settings.session_settings,
+    ).all
 
 
-JOURNEYS: Final = (Journey(ChatSessionJourney, _chat_session_activities),)
+def _chat_session_erasure_activities(stores: Stores, settings: WorkerSettings) -> Activities:
+    del settings
+    return ChatSessionErasureActivities(DeletionsSupabase(stores.supabase)).all
+
+
+JOURNEYS: Final = (
+    Journey(ChatSessionJourney, _chat_session_activities),
+    Journey(ChatSessionErasure, _chat_session_erasure_activities),
+)

@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
@@ -20,6 +19,7 @@ from temporalio.exceptions import ApplicationError
 from journeys.chat_session.activities import (
     Batch,
     DecidedBatch,
+    MessageKind,
     Outcome,
     ReceivedMessage,
     Refused,
@@ -27,6 +27,7 @@ from journeys.chat_session.activities import (
 )
 from journeys.chat_session.answers import (
     ChatSessionView,
+    DeletedChatSession,
     InitializedChatSession,
     UpdatedChatSession,
     UpdateReceipt,
@@ -34,7 +35,7 @@ from journeys.chat_session.answers import (
     answer_update,
 )
 from journeys.chat_session.continuation import CarriedMessage, CarriedState
-from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.errors import SessionNotFound, wrong_workflow_id
 from journeys.chat_session.folding import FoldedContext
 from journeys.chat_session.keys import is_session_id
 from journeys.chat_session.limits import (
@@ -45,37 +46,42 @@ from journeys.chat_session.limits import (
     MAX_HISTORY_WITH_MESSAGES_BYTES,
     MAX_LOCAL_BATCH_BYTES,
     MAX_TASK_ECHO_BYTES,
+    METADATA_BYTES,
+    RECEIPT_BYTES,
     UPPER_BOUNDS,
     Limits,
 )
 from journeys.chat_session.messages import GetChatSession, JourneyArgument
-from journeys.chat_session.names import GET, INITIALIZE, JOURNEY_ID, LOAD, UPDATE, WORKFLOW_ID_PREFIX
+from journeys.chat_session.names import (
+    DELETE,
+    EDIT,
+    GET,
+    INITIALIZE,
+    JOURNEY_ID,
+    LOAD,
+    UPDATE,
+    WORKFLOW_ID_PREFIX,
+)
 from journeys.chat_session.refusals import Refusal, Refusals
 from journeys.chat_session.rules import check_request_size
 from journeys.chat_session.session import ChatSessionReceipt, Context
 from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
 from journeys.failures import as_failure, from_failure
-from journeys.identifiers import timestamp
 from journeys.messages import JSON_ENCODING, check_form, parse_only
-from journeys.search_attributes import ACTIVE_AGENT, TENANT_ID, USER_ID
-from workflows.continue_as_new import Rollover
+from workflows.chat_session_details import batch_summary, set_details, upsert_search_attributes
+from workflows.chat_session_erasure import start_erasure
+from workflows.continue_as_new import Rollover, is_repeated_by_temporal
 from workflows.idle_timer import IdleTimer
 from workflows.inbox import Inbox
 from workflows.run_activity import run_activity
 from workflows.task_budget import TaskBudget
-
-# A payload has about this many bytes besides its data.
-_METADATA_BYTES: Final = 1024
-
-# An answer has about this many bytes besides a context.
-_RECEIPT_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Message:
     """A message in the inbox; `outcome` is where an update waits, None for a signal."""
 
-    kind: Literal["initialize", "update", "signal"]
+    kind: MessageKind
     identity: str
     data: bytes
     outcome: "asyncio.Future[Outcome] | None"
@@ -104,6 +110,7 @@ class ChatSessionJourney:
         self._decided: deque[tuple[_Message, Outcome]] = deque()  # updates that are not answered yet
         self._budget = TaskBudget(MAX_TASK_ECHO_BYTES)
         self._is_deciding = False
+        self._batch_time = workflow.now()
         self._more_waits = False  # after a local activity: the next batch ends the workflow task
         self._session: ChatSessionReceipt | None = None  # never ahead of what both stores hold
         self._context: FoldedContext | None = None
@@ -118,12 +125,13 @@ class ChatSessionJourney:
         self._refused = Refusals()  # since then, by size or form
         self._refused_in_batch = Refusals()  # those that an activity is about to store
         self._failure: Refused | None = None
+        self._is_deleted = False
         self._is_cancelled = False
         self._note = ""
         # Trust carried state only after our own continue-as-new. Cron and retries also set `continued_run_id`, but with
         # the caller's arguments.
-        if info.continued_run_id and not _is_repeated_by_temporal() and len(arguments) == 2:
-            self._restore(_read_carried(arguments[1]))
+        if info.continued_run_id and not is_repeated_by_temporal() and len(arguments) == 2:
+            self._restore(CarriedState.read(arguments[1]))
             arguments = arguments[:1]
         self._argument = self._read_argument(arguments)
 
@@ -167,11 +175,31 @@ class ChatSessionJourney:
         if outcome.returning == "artifact":
             session, context = await self._read_session()
             return answer_update(outcome, session, context)
-        assert self._session is not None
-        return answer_update(outcome, self._session, None)
+        return answer_update(outcome, self._present_session(), None)
 
     @update_chat_context.validator
     def _validate_update(self, *arguments: object) -> None:
+        self._validate(arguments)
+
+    @workflow.update(name=EDIT)
+    async def update_chat_session(self, *arguments: object) -> UpdateReceipt:
+        """Change title, lifecycle state or owner, and answer when both stores hold the change."""
+        outcome = await self._take_update("edit", arguments)
+        return answer_update(outcome, self._present_session(), None)
+
+    @update_chat_session.validator
+    def _validate_edit(self, *arguments: object) -> None:
+        self._validate(arguments)
+
+    @workflow.update(name=DELETE)
+    async def delete_chat_session(self, *arguments: object) -> DeletedChatSession:
+        """Delete the session, and answer when both stores have forgotten it. An erasure of Temporal's part follows."""
+        outcome = await self._take_update("delete", arguments)
+        assert outcome.deleted_at is not None
+        return DeletedChatSession(chat_session_id=self._chat_session_id, deleted_at=outcome.deleted_at)
+
+    @delete_chat_session.validator
+    def _validate_delete(self, *arguments: object) -> None:
         self._validate(arguments)
 
     @workflow.signal(name=UPDATE)
@@ -191,6 +219,10 @@ class ChatSessionJourney:
         try:
             self._check(arguments)
             request = parse_only(GetChatSession, arguments)
+            if request.at_revision is not None:
+                raise InvalidParameter("at_revision: a query answers the session as it is now", field="at_revision")
+            if self._is_deleted:
+                raise SessionNotFound
             if self._session is None or self._context is None:
                 raise DatabaseUnavailable("the session is not loaded yet; ask again")
             named = request.chat_session_id in (None, self._chat_session_id)
@@ -219,18 +251,18 @@ class ChatSessionJourney:
         for argument in arguments:
             assert isinstance(argument, RawValue)
             payload = argument.payload
-            check_request_size(max(len(payload.data), payload.ByteSize() - _METADATA_BYTES), self._limits)
+            check_request_size(max(len(payload.data), payload.ByteSize() - METADATA_BYTES), self._limits)
         return check_form(arguments)
 
     def _validate(self, arguments: Sequence[object]) -> None:
         try:
             if workflow.info().workflow_id != WORKFLOW_ID_PREFIX + self._chat_session_id:
-                raise _wrong_workflow_id()
+                raise wrong_workflow_id()
             self._check(arguments)
         except JourneyError as error:
             raise as_failure(error) from None
 
-    async def _take_update(self, kind: Literal["initialize", "update"], arguments: Sequence[object]) -> Outcome:
+    async def _take_update(self, kind: MessageKind, arguments: Sequence[object]) -> Outcome:
         """Put an update into the inbox, and wait until it is decided and stored.
 
         Raises:
@@ -268,20 +300,29 @@ class ChatSessionJourney:
 
     async def _serve(self) -> None:
         if not is_session_id(self._chat_session_id) or workflow.info().workflow_id == self._chat_session_id:
-            self._failure = Refused.by(_wrong_workflow_id())
+            self._failure = Refused.by(wrong_workflow_id())
             await self._refuse_all(self._failure)
             return
         if self._session is None:
             await self._decide_batch()
-        else:
-            self._show_session()
-        while not self._failure:
+        self._show_session()
+        while not self._failure and not self._is_deleted:
             assert self._settings is not None
             self._idle_timer.ensure_running(self._settings.idle_seconds)
             await workflow.wait_condition(lambda: self._has_work or self._can_close)
             if self._can_close:
                 break
             await self._decide_batch()
+        if self._is_deleted:
+            await self._end_deleted()
+
+    async def _end_deleted(self) -> None:
+        """Start the erasure, and answer whoever still waits; this run begins nothing else."""
+        await start_erasure(self._chat_session_id)
+        while self._has_work or not workflow.all_handlers_finished():
+            await workflow.wait_condition(lambda: self._has_work or workflow.all_handlers_finished())
+            if self._has_work:
+                await self._decide_batch()
 
     @property
     def _has_work(self) -> bool:
@@ -296,13 +337,13 @@ class ChatSessionJourney:
         else:
             messages = self._inbox.take_batch(MAX_BATCH_MESSAGES, MAX_LOCAL_BATCH_BYTES)
         self._refused_in_batch, self._refused = self._refused, Refusals()
-        self._set_details()
+        self._show_session()
         try:
             result = await run_activity(
                 self._intent_of(messages),
                 self._arguments(messages),
                 DecidedBatch,
-                summary=self._summary(messages),
+                summary=batch_summary(self._session, len(messages)),
                 ends_task=self._more_waits,
             )
         except ApplicationError as failure:
@@ -327,9 +368,10 @@ class ChatSessionJourney:
 
     def _arguments(self, messages: Sequence[_Message]) -> list[object]:
         session = self._session
+        self._batch_time = workflow.now()
         batch = Batch(
             first_run_id=workflow.info().first_execution_run_id,
-            at=workflow.now(),
+            at=self._batch_time,
             messages=tuple(ReceivedMessage(identity=each.identity, kind=each.kind) for each in messages),
             has_argument=session is None,
             may_create=session is None and self._may_create,
@@ -367,7 +409,12 @@ class ChatSessionJourney:
                 self._record_refusal(outcome.refused.code, outcome.refused.field)
             if message.kind == "initialize" and not outcome.refused and self._created_for is None:
                 self._created_for = message.identity.partition("/")[2]
-        if decided.loaded:
+        if decided.is_deleted:
+            self._is_deleted = True
+            self._session = self._context = None
+            self._refusals = Refusals()
+            self._is_stale = False
+        elif decided.loaded:
             self._session = ChatSessionReceipt.model_validate(dict(decided.loaded))
             self._context = FoldedContext(decided.loaded.context, decided.loaded.context_hash)
             self._argument = b""
@@ -375,25 +422,32 @@ class ChatSessionJourney:
         elif decided.state and self._session and self._context:
             state = decided.state
             for message, outcome in zip(messages, decided.outcomes, strict=True):
-                if outcome.revision is not None and outcome.known is None and not outcome.refused:
+                is_applied = outcome.revision is not None and outcome.known is None and not outcome.refused
+                if is_applied and not outcome.keeps_context:
                     self._context.add(message.data)
             self._session = self._session.model_copy(
                 update={
                     "revision": state.revision,
-                    "context_hash": state.context_hash,
-                    "active_agent": state.active_agent,
-                    "updated_at": state.updated_at,
+                    "context_hash": state.context_hash or self._session.context_hash,
+                    "active_agent": state.active_agent or self._session.active_agent,
+                    "updated_at": state.updated_at or self._batch_time,
+                    "message_count": state.message_count,
+                    "title": self._session.title if state.title is None else state.title or None,
+                    "lifecycle_state": state.lifecycle_state or self._session.lifecycle_state,
+                    "user_id": state.user_id or self._session.user_id,
                 }
             )
         else:
             self._failure = decided.failure or Refused.by(SessionNotFound())
-        self._context_bytes = decided.context_bytes
+        if decided.context_bytes is not None:
+            self._context_bytes = decided.context_bytes
 
     def _answer(self) -> None:
         """Answer decided updates, as many as this workflow task can carry."""
         while self._decided:
             message, outcome = self._decided[0]
-            size = _RECEIPT_BYTES
+            ids = outcome.known.message_ids if outcome.known else outcome.message_ids
+            size = RECEIPT_BYTES + sum(map(len, ids))
             if message.kind == "initialize" or outcome.returning == "artifact":
                 size += self._context_bytes
             if not self._budget.can_spend(size):
@@ -410,14 +464,30 @@ class ChatSessionJourney:
             ApplicationError: What is stored cannot be read.
         """
         for _ in range(2):
-            assert self._session is not None
+            session = self._present_session()
             assert self._context is not None
-            context = self._context.read(self._session.context_hash)
+            context = self._context.read(session.context_hash)
             if context is not None:
-                return self._session, context
+                return session, context
             self._is_stale = True
             await workflow.wait_condition(lambda: not self._is_stale)
         raise as_failure(InvalidParameter("the change is stored, and the stored session cannot be read"))
+
+    def _present_session(self) -> ChatSessionReceipt:
+        """The session that an applied change is answered with.
+
+        Raises:
+            ApplicationError: It was deleted right after the change.
+        """
+        if self._session is None:
+            raise as_failure(SessionNotFound())
+        return self._session
+
+    def _show_session(self) -> None:
+        if self._session:
+            upsert_search_attributes(self._session)
+            refusals = self._all_refusals
+            set_details(self._session, waiting=len(self._inbox), refusals=refusals, note=self._note)
 
     @property
     def _all_refusals(self) -> Refusals:
@@ -434,8 +504,8 @@ class ChatSessionJourney:
 
     @property
     def _has_ended(self) -> bool:
-        """Whether the journey is over for now, rather than to be continued as a new run."""
-        return not self._has_work and (self._idle_timer.has_expired or self._is_cancelled)
+        """Whether the journey is over, perhaps only for now, rather than to be continued as a new run."""
+        return not self._has_work and (self._is_deleted or self._idle_timer.has_expired or self._is_cancelled)
 
     @property
     def _can_close(self) -> bool:
@@ -527,63 +597,6 @@ class ChatSessionJourney:
         for signal in carried.signals:
             self._put(_Message(signal.kind, signal.identity, signal.data, None))
 
-    # People look.
-
-    def _show_session(self) -> None:
-        """Bring what the Web UI lists and shows of this run up to the session."""
-        session = self._session
-        assert session is not None
-        shown = workflow.info().typed_search_attributes
-        wanted = {TENANT_ID: session.tenant_id, USER_ID: session.user_id, ACTIVE_AGENT: session.active_agent}
-        changed = [key.value_set(value) for key, value in wanted.items() if shown.get(key) != value]
-        if changed:
-            workflow.upsert_search_attributes(changed)
-        self._set_details()
-
-    def _set_details(self) -> None:
-        """Set the Web UI's details of the run; they cost no history event."""
-        session = self._session
-        if session is None:
-            return
-        lines = [
-            f"**{session.active_agent}** leads. Revision **{session.revision}** of {timestamp(session.updated_at)}."
-        ]
-        if self._inbox:
-            lines.append(f"At least **{len(self._inbox)}** messages wait; see Pending Activities if that lasts.")
-        refusals = self._all_refusals
-        if refusals.count:
-            last = refusals.last[-1]
-            lines.append(
-                f"Refused signals: **{refusals.count}**, lastly {last.code} {last.field} at {timestamp(last.at)}."
-            )
-        if self._note:
-            lines.append(self._note)
-        workflow.set_current_details("\n\n".join(lines))
-
-    def _summary(self, messages: Sequence[_Message]) -> str:
-        """The activity's purpose, in a line for the Web UI."""
-        count = "1 message" if len(messages) == 1 else f"{len(messages)} messages"
-        if self._session is None:
-            return f"load or create the session, and decide {count}" if messages else "load or create the session"
-        return f"decide {count} at revision {self._session.revision}" if messages else "look at the session"
-
 
 def _as_payload(data: bytes) -> RawValue:
     return RawValue(Payload(metadata={"encoding": JSON_ENCODING}, data=data))
-
-
-def _read_carried(argument: object) -> CarriedState:
-    assert isinstance(argument, RawValue)
-    return CarriedState.model_validate_json(argument.payload.data)
-
-
-def _is_repeated_by_temporal() -> bool:
-    info = workflow.info()
-    return info.cron_schedule is not None or info.retry_policy is not None
-
-
-def _wrong_workflow_id() -> InvalidParameter:
-    return InvalidParameter(
-        f"chat_session_id: the workflow ID of a session is {WORKFLOW_ID_PREFIX}<chat_session_id>",
-        field="chat_session_id",
-    )

@@ -8,6 +8,12 @@ from temporalio import workflow
 _LARGE_OPENING_BYTES: Final = 32 * 1024
 
 
+def is_repeated_by_temporal() -> bool:
+    """Whether Temporal starts run after run of this workflow by itself, each with the caller's arguments."""
+    info = workflow.info()
+    return info.cron_schedule is not None or info.retry_policy is not None
+
+
 class Rollover:
     """Decides when to continue as new. Create it in `@workflow.init`."""
 

@@ -51,7 +51,7 @@ async def run_activity(
         name: The activity's name.
         arguments: The activity's arguments. History records them only if it runs as a regular activity.
         result_type: The type of the activity's result.
-        summary: One line for people who look at the trace.
+        summary: One line for people who look at the trace, if it runs as a regular activity: only that can be pending.
         ends_task: Run it as a regular activity at once, which ends the workflow task.
 
     Raises:
@@ -66,7 +66,6 @@ async def run_activity(
                 start_to_close_timeout=LOCAL_ATTEMPT,
                 schedule_to_close_timeout=LOCAL_TOTAL,
                 retry_policy=LOCAL_RETRIES,
-                summary=summary,
             )
         except FailureError as error:
             _raise_if_non_retryable(error)

@@ -2,6 +2,6 @@
 
 * `messages`: the requests of other systems; `session` and `answers`: the answers that they get; `errors`.
 * `names` and `keys`: how any client derives a session's IDs and keys.
-* `rules`: how a change is decided; `limits`: how large things may be.
+* `rules` and `transcript`: how a change is decided; `limits`: how large things may be.
 * `activities`: the arguments and results of activities; `continuation`: the state that continue-as-new carries over.
 """

@@ -7,10 +7,15 @@ from pydantic import Field
 
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.refusals import Refusals
-from journeys.chat_session.session import ChatSessionArtifact, Revision
+from journeys.chat_session.session import ChatSessionArtifact, LifecycleState, Revision
 from journeys.errors import ERRORS, JourneyError
 from journeys.identifiers import Timestamp
 from journeys.messages import Record
+
+
+# Every acknowledged update has an outcome in its history, so a field with its usual value is left out.
+def _is_default(default: object) -> Callable[[object], bool]:
+    return lambda value: value == default
 
 
 class SessionSettings(Record):
@@ -30,6 +35,9 @@ class SessionSettings(Record):
     rollover_messages: int
 
 
+MessageKind = Literal["initialize", "update", "signal", "edit", "delete"]
+
+
 class ReceivedMessage(Record):
     """One message of a batch; its payload travels beside this record, as it came.
 
@@ -38,7 +46,7 @@ class ReceivedMessage(Record):
     """
 
     identity: str
-    kind: Literal["initialize", "update", "signal"]
+    kind: MessageKind
 
 
 class Batch(Record):
@@ -72,6 +80,7 @@ class KnownChange(Record):
 
     Attributes:
         message: The identity of the message that made it; None if no message did.
+        message_ids: The transcript's messages that it added or replaced, in order.
     """
 
     revision: int
@@ -81,6 +90,7 @@ class KnownChange(Record):
     context_hash: str | None
     applied_at: Timestamp
     message: str | None = None
+    message_ids: tuple[str, ...] = Field(default=(), exclude_if=_is_default(()))
 
 
 class Refused(Record):
@@ -101,11 +111,6 @@ class Refused(Record):
         return ERRORS[self.code](self.text, field=self.field)
 
 
-# Every acknowledged update has an outcome in its history, so a field with its usual value is left out.
-def _is_default(default: object) -> Callable[[object], bool]:
-    return lambda value: value == default
-
-
 class Outcome(Record):
     """What became of one message.
 
@@ -116,6 +121,9 @@ class Outcome(Record):
         duplicate: Whether another message made that change.
         returning: What an update is to be answered with.
         created: Whether the session was created by the runs that this message belongs to.
+        keeps_context: Whether the change cannot have changed the context.
+        message_ids: The transcript's messages that an update of this batch has added or replaced, in order.
+        deleted_at: When the session was deleted, for a deletion.
     """
 
     refused: Refused | None = Field(default=None, exclude_if=_is_default(None))
@@ -124,15 +132,29 @@ class Outcome(Record):
     duplicate: bool = Field(default=False, exclude_if=_is_default(default=False))
     returning: Literal["receipt", "artifact"] = Field(default="receipt", exclude_if=_is_default("receipt"))
     created: bool = Field(default=False, exclude_if=_is_default(default=False))
+    keeps_context: bool = Field(default=False, exclude_if=_is_default(default=False))
+    message_ids: tuple[str, ...] = Field(default=(), exclude_if=_is_default(()))
+    deleted_at: Timestamp | None = Field(default=None, exclude_if=_is_default(None))
 
 
 class SessionState(Record):
-    """What a batch has changed of a session that the workflow knows, apart from the context."""
+    """What a batch has changed of a session that the workflow knows, apart from the context.
+
+    A field is None if it is the same as before the batch.
+
+    Attributes:
+        title: Empty if the session has none any more.
+        updated_at: None if it is the batch's own time.
+    """
 
     revision: int
-    context_hash: str
-    active_agent: str
-    updated_at: Timestamp
+    context_hash: str | None = Field(default=None, exclude_if=_is_default(None))
+    active_agent: str | None = Field(default=None, exclude_if=_is_default(None))
+    updated_at: Timestamp | None = Field(default=None, exclude_if=_is_default(None))
+    message_count: int = 0
+    title: str | None = Field(default=None, exclude_if=_is_default(None))
+    lifecycle_state: LifecycleState | None = Field(default=None, exclude_if=_is_default(None))
+    user_id: str | None = Field(default=None, exclude_if=_is_default(None))
 
 
 class DecidedBatch(Record):
@@ -144,18 +166,20 @@ class DecidedBatch(Record):
             messages.
         loaded: The whole session after the batch, if the workflow does not know its context. If both are None, there is
             no session.
-        context_bytes: Canonical size of the context.
+        context_bytes: Canonical size of the context; None if it is the same as before the batch.
         settings: Of the worker, if the workflow knows none yet.
         refusals: As stored after the batch, if they are not what the batch said.
         advanced_from: The revision that was advanced because the State Surface was ahead of Supabase.
         failure: Why there is no session, if the workflow's argument is at fault.
+        is_deleted: Whether there is a session no more.
     """
 
     outcomes: tuple[Outcome, ...] = ()
     state: SessionState | None = Field(default=None, exclude_if=_is_default(None))
     loaded: ChatSessionArtifact | None = Field(default=None, exclude_if=_is_default(None))
-    context_bytes: int = 0
+    context_bytes: int | None = Field(default=None, exclude_if=_is_default(None))
     settings: SessionSettings | None = Field(default=None, exclude_if=_is_default(None))
     refusals: Refusals | None = Field(default=None, exclude_if=_is_default(None))
     advanced_from: int | None = Field(default=None, exclude_if=_is_default(None))
     failure: Refused | None = Field(default=None, exclude_if=_is_default(None))
+    is_deleted: bool = Field(default=False, exclude_if=_is_default(default=False))

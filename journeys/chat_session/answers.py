@@ -1,9 +1,21 @@
 """The journey's answers to its messages."""
 
+from typing import Literal
+
+from pydantic import Field
+
 from journeys.chat_session.activities import Outcome
 from journeys.chat_session.refusals import Refusals
-from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt, Context, LedgerEntry, Revision
-from journeys.identifiers import Uuid
+from journeys.chat_session.session import (
+    Agent,
+    ChatSessionArtifact,
+    ChatSessionReceipt,
+    Context,
+    LedgerEntry,
+    Revision,
+    Title,
+)
+from journeys.identifiers import Sha256, Timestamp, Uuid
 from journeys.messages import Record
 
 
@@ -29,14 +41,23 @@ class UpdateReceipt(ChatSessionReceipt):
     Attributes:
         applied_revision: The revision that holds this change.
         duplicate: Whether another message had made the change before.
+        message_ids: The messages that the change added to the transcript or replaced, in order; None if it has none.
     """
 
     applied_revision: Revision
     duplicate: bool
+    message_ids: tuple[str, ...] | None = Field(default=None, exclude_if=lambda ids: ids is None)
 
 
 class UpdatedChatSession(ChatSessionArtifact, UpdateReceipt):
     """The answer to `update_chat_context`: the session as it is now, and the receipt's fields."""
+
+
+class DeletedChatSession(Record):
+    """The answer to `delete_chat_session`."""
+
+    chat_session_id: Uuid
+    deleted_at: Timestamp
 
 
 class ChatSessionHistory(Record):
@@ -50,6 +71,71 @@ class ChatSessionHistory(Record):
     chat_session_id: Uuid
     entries: tuple[LedgerEntry, ...]
     complete: bool
+
+
+class ChatMessage(Record):
+    """A message of the transcript.
+
+    Attributes:
+        revision: The revision that wrote the body.
+        body: The sender's own JSON, without `id` and `role`.
+    """
+
+    id: str
+    role: str | None
+    author: str | None
+    revision: Revision
+    created_at: Timestamp
+    updated_at: Timestamp
+    body: Context
+
+
+class ChatMessages(Record):
+    """A page of a session's transcript.
+
+    Attributes:
+        messages: In the order of the conversation.
+        older: The cursor to ask for messages before this page; None if there are none.
+        newer: The cursor to ask for messages after this page; None if there are none now.
+    """
+
+    messages: tuple[ChatMessage, ...]
+    older: str | None
+    newer: str | None
+
+
+class ListedChatSession(Record):
+    """A session in a list: the artifact without its context.
+
+    Attributes:
+        context_hash: Null after somebody has edited the context in the database, until a journey loads the session.
+    """
+
+    artifact_type: Literal["chat_session"] = "chat_session"
+    chat_session_id: Uuid
+    tenant_id: str
+    user_id: str
+    title: Title | None
+    active_agent: Agent
+    lifecycle_state: str
+    revision: Revision
+    context_hash: Sha256 | None
+    message_count: Revision
+    turn_revision: Revision
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class ChatSessionList(Record):
+    """A page of a list of sessions.
+
+    Attributes:
+        sessions: The session with the latest change first.
+        next: The cursor to ask for the sessions after these; None if there are none.
+    """
+
+    sessions: tuple[ListedChatSession, ...]
+    next: str | None
 
 
 def answer_initialize(session: ChatSessionReceipt, context: Context, *, created: bool) -> InitializedChatSession:
@@ -70,6 +156,7 @@ def answer_update(
     fields = dict(session)
     fields["applied_revision"] = outcome.revision
     fields["duplicate"] = outcome.duplicate
+    fields["message_ids"] = (outcome.known.message_ids if outcome.known else outcome.message_ids) or None
     if context is not None:
         return UpdatedChatSession.model_construct(**fields, context=context)
     if known := outcome.known:

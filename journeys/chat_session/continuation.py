@@ -1,6 +1,9 @@
 """The state that one run of a chat session's journey hands to the next run when it continues as new."""
 
+from typing import Self
+
 from pydantic import ConfigDict
+from temporalio.common import RawValue
 
 from journeys.chat_session.activities import ReceivedMessage, SessionSettings
 from journeys.chat_session.refusals import Refusals
@@ -34,3 +37,9 @@ class CarriedState(Record):
     signals_seen: int
     refusals: Refusals
     created_for: str | None
+
+    @classmethod
+    def read(cls, argument: object) -> Self:
+        """The state as the journey's worker hands it on."""
+        assert isinstance(argument, RawValue)
+        return cls.model_validate_json(argument.payload.data)

@@ -1,6 +1,7 @@
 """The errors that only chat sessions have; see `journeys.errors` for the tree."""
 
-from journeys.errors import JourneyError
+from journeys.chat_session.names import WORKFLOW_ID_PREFIX
+from journeys.errors import InvalidParameter, JourneyError
 
 
 class SessionNotFound(JourneyError):  # noqa: N818 - named as the contract's code
@@ -12,7 +13,24 @@ class SessionNotFound(JourneyError):  # noqa: N818 - named as the contract's cod
         super().__init__(message, field=field)
 
 
+class SessionNotActive(JourneyError):  # noqa: N818
+    """The session is archived; make it active again first."""
+
+    code = "SESSION_NOT_ACTIVE"
+
+    def __init__(self, message: str = "the session is archived; reopen it first", *, field: str = "") -> None:
+        super().__init__(message, field=field)
+
+
 class ContextTooLarge(JourneyError):  # noqa: N818
     """The change, or the context that it would make, has more bytes than its limit allows."""
 
     code = "CONTEXT_TOO_LARGE"
+
+
+def wrong_workflow_id() -> InvalidParameter:
+    """The error for a run of the journey that has not the ID of a session's workflow."""
+    return InvalidParameter(
+        f"chat_session_id: the workflow ID of a session is {WORKFLOW_ID_PREFIX}<chat_session_id>",
+        field="chat_session_id",
+    )

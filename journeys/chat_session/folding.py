@@ -1,7 +1,9 @@
-"""A workflow's copy of the context: it serves queries and answers, and decides nothing."""
+"""Contexts made of an earlier one and the accepted changes after it."""
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
@@ -11,8 +13,19 @@ from journeys.chat_session.rules import change_context
 from journeys.chat_session.session import Context
 
 
+def fold_changes(context: Context, changes: Iterable[Mapping[str, Any]]) -> Context:
+    """Apply accepted changes, as they were sent or as the ledger holds them, in order."""
+    for change in changes:
+        context = change_context(
+            context, change.get("context"), change.get("append"), change.get("merge_strategy") or "merge"
+        )
+    return context
+
+
 class FoldedContext:
-    """A context, and the accepted changes that are not applied to it yet.
+    """A workflow's copy of the context, and the accepted changes that are not applied to it yet.
+
+    It serves queries and answers, and decides nothing.
 
     It is kept as JSON: as Python's objects it would take ten times as much memory for as long as the session is live.
     """
@@ -48,12 +61,8 @@ class FoldedContext:
     def _fold(self) -> None:
         if not self._unfolded:
             return
-        context: Context = from_json(self._json)
-        while self._unfolded:
-            change = from_json(self._unfolded.popleft())  # it was accepted, so its shape is known
-            context = change_context(
-                context, change.get("context"), change.get("append"), change.get("merge_strategy") or "merge"
-            )
+        context = fold_changes(from_json(self._json), map(from_json, self._unfolded))  # all of them were accepted
+        self._unfolded.clear()
         self._json = canonical(context)
         self._checked_hash = ""
         self._unfolded_bytes = 0

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import JsonValue
 
@@ -31,6 +31,11 @@ def session_key(tenant_id: str, user_id: str, requested_at: datetime) -> str:
     )
 
 
+def named_session_key(tenant_id: str, user_id: str, session_name: str) -> str:
+    """The idempotency key of an initialization that names the session: one per tenant, user and name."""
+    return intent_key(INITIALIZE, session_name=session_name, tenant_id=tenant_id, user_id=user_id)
+
+
 def session_id(key: str) -> str:
     """The ID of the session that an initialization with this idempotency key creates: a UUID."""
     return str(uuid5(_NAMESPACE, key))
@@ -39,6 +44,17 @@ def session_id(key: str) -> str:
 def is_session_id(text: str) -> bool:
     """Whether a text has the form of a session's ID: a UUID in lower case."""
     return _UUID.fullmatch(text) is not None
+
+
+def message_id(chat_session_id: str, key: str, index: int) -> str:
+    """The ID of a message that its sender gives none: a UUID.
+
+    Args:
+        chat_session_id: The session whose transcript has the message.
+        key: The idempotency key of the change that adds it.
+        index: The message's place in the change's `messages`, from 0.
+    """
+    return str(uuid5(UUID(chat_session_id), f"{key}/{index}"))
 
 
 def update_key(

@@ -10,6 +10,9 @@ MIB: Final = 1024 * KIB
 MAX_BATCH_MESSAGES: Final = 100
 """Messages in one batch."""
 
+MAX_CHANGE_MESSAGES: Final = 100
+"""Messages of the transcript that one change may add or replace, and as many that it may remove."""
+
 MAX_BATCH_BYTES: Final = 512 * KIB
 """Size of the messages in one batch, as they were sent; one message alone may be larger."""
 
@@ -20,11 +23,21 @@ MAX_TASK_ECHO_BYTES: Final = 1280 * KIB
 """Requests that are accepted, and answers, in one workflow task. With the arguments of one regular activity they stay
 below 1.75 MiB, and so below the 4 MiB that the server takes of a task in all."""
 
+METADATA_BYTES: Final = 1 * KIB
+"""A payload has at most about so many bytes besides its data."""
+
+RECEIPT_BYTES: Final = 1 * KIB
+"""An answer has at most about so many bytes besides a context."""
+
 MAX_HISTORY_WITH_MESSAGES_BYTES: Final = 16 * MIB
 """Once a run's history is larger than this, its regular activities carry no messages."""
 
 MAX_UNFOLDED_BYTES: Final = 64 * KIB
 """Accepted changes that a workflow holds without having applied them to its copy of the context."""
+
+MAX_FOLD_CHANGES: Final = 200
+MAX_FOLD_BYTES: Final = 1 * MIB
+"""Changes of the context, and their canonical size, of which one is stored with the full context."""
 
 MAX_CARRIED_BYTES: Final = 256 * KIB
 """Waiting messages that continue-as-new carries over; with more, the run goes on first. They are written as base64, and
@@ -40,7 +53,7 @@ MAX_CONTEXT_BYTES: Final = 256 * KIB
 """The largest `Limits.context_bytes` that a deployment may set."""
 
 MAX_PAGE_BYTES: Final = 768 * KIB
-"""Encoded size of a page of a session's ledger; one entry always fits."""
+"""Encoded size of a page of a session's ledger or transcript; one item always fits."""
 
 MAX_CHANGE_BYTES: Final = 256 * KIB
 """The largest `Limits.change_bytes` that a deployment may set."""

@@ -5,9 +5,10 @@
 1. Is the session this tenant's and user's?
 2. Is the idempotency key known? The message that made that change is told so again; another one is a duplicate or a
    conflict.
-3. Is the base revision the current one?
-4. Make the new context (replace or merge, then append) and the new active agent.
-5. Is the new context small enough?
+3. Is the session active, if its context or transcript is to be changed?
+4. Is the base revision the current one?
+5. Make the new context (replace or merge, then append), change the transcript, and set the active agent.
+6. Is the new context small enough?
 
 A refused change has no effect on later changes. An accepted one is a revision, also if it changes nothing: without a
 row in the ledger nobody could find it again.
@@ -23,10 +24,12 @@ from pydantic import JsonValue
 
 from journeys.canonical_json import CanonicalObject, canonical
 from journeys.chat_session.activities import KnownChange
-from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
+from journeys.chat_session.errors import ContextTooLarge, SessionNotActive, SessionNotFound
+from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
 from journeys.chat_session.limits import Limits
-from journeys.chat_session.messages import SignalChatContext
-from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry
+from journeys.chat_session.messages import ChangeRequest, SignalChatContext, UpdateChatSession
+from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry, WrittenEntry
+from journeys.chat_session.transcript import NO_EDIT, Messages, TranscriptEdit, edit_transcript
 from journeys.errors import IdempotencyConflict, JourneyError, RevisionConflict
 from journeys.i_json import check_i_json
 from journeys.merge_patch import append_items, merge_patch
@@ -42,41 +45,56 @@ class Change:
         identity: Of the message that asks for it.
         content: See `SignalChatContext.change`.
         content_hash: Hex SHA-256 of the canonical content. Equal hashes mean the same change.
+        size: Size of the canonical content in bytes.
     """
 
-    request: SignalChatContext
+    request: SignalChatContext | UpdateChatSession
     key: str
     identity: str
     content: dict[str, JsonValue]
     content_hash: str
+    size: int
 
     @classmethod
-    def of(cls, request: SignalChatContext, *, key: str, identity: str) -> Self:
+    def of(cls, request: SignalChatContext | UpdateChatSession, *, key: str, identity: str) -> Self:
         """The change that a request makes under an idempotency key."""
         content = request.change
-        content_hash = sha256(canonical(content)).hexdigest()
-        return cls(request=request, key=key, identity=identity, content=content, content_hash=content_hash)
+        encoded = canonical(content)
+        return cls(
+            request=request,
+            key=key,
+            identity=identity,
+            content=content,
+            content_hash=sha256(encoded).hexdigest(),
+            size=len(encoded),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A session as the changes decided so far leave it, with the canonical form of its context."""
+    """A session as the changes decided so far leave it, with the canonical form of its context.
+
+    Attributes:
+        fold_length: Of the ledger, up to this session.
+    """
 
     session: ChatSessionArtifact
     canonical: CanonicalObject
+    fold_length: FoldLength
 
     @classmethod
-    def of(cls, session: ChatSessionArtifact) -> Self:
+    def of(cls, session: ChatSessionArtifact, fold_length: FoldLength = UNKNOWN_LENGTH) -> Self:
         """A stored session."""
-        return cls(session, CanonicalObject(session.context))
+        return cls(session, CanonicalObject(session.context), fold_length)
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The change makes a new revision: the session after it, and its ledger entry."""
+    """The change makes a new revision: the session after it, its ledger entry, and its messages."""
 
     draft: Draft
-    entry: LedgerEntry
+    entry: WrittenEntry
+    transcript: TranscriptEdit
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +113,14 @@ Decision = Applied | Known | JourneyError
 """What becomes of a change; a `JourneyError` refuses it."""
 
 
-def decide(draft: Draft, change: Change, known: Mapping[str, KnownChange], limits: Limits, now: datetime) -> Decision:
+def decide(
+    draft: Draft,
+    change: Change,
+    known: Mapping[str, KnownChange],
+    limits: Limits,
+    now: datetime,
+    messages: Messages | None = None,
+) -> Decision:
     """Decide one change. This stores nothing.
 
     Args:
@@ -104,6 +129,7 @@ def decide(draft: Draft, change: Change, known: Mapping[str, KnownChange], limit
         known: Changes that the ledger has, or that come earlier in the batch, by idempotency key.
         limits: How large the new context may be.
         now: The time at which the change is applied.
+        messages: Those messages of the transcript that the change names, as the earlier changes left them.
     """
     session, request = draft.session, change.request
     if not session.is_for(request.tenant_id, request.user_id):
@@ -114,42 +140,61 @@ def decide(draft: Draft, change: Change, known: Mapping[str, KnownChange], limit
         return IdempotencyConflict(
             "idempotency_key: was used for another change of this session; use a new key", field="idempotency_key"
         )
+    if isinstance(request, SignalChatContext) and session.lifecycle_state != "ACTIVE":
+        return SessionNotActive()
+    revision, updated_at = session.revision + 1, max(now, session.updated_at)
     try:
         _check_base(session, request)
-        context = CanonicalObject(
-            change_context(session.context, request.context, request.append, request.merge_strategy),
-            before=draft.canonical,
-        )
-        context_hash = context.hash()
+        context, context_hash, edit = draft.canonical, session.context_hash, NO_EDIT
+        if isinstance(request, SignalChatContext):
+            context, context_hash = _change_context(draft, request)
+            edit = edit_transcript(
+                request,
+                request.message_ids(session.chat_session_id, change.key),
+                messages or {},
+                revision=revision,
+                at=updated_at,
+            )
         if context_hash != session.context_hash:  # a stored context may be over the limit; it can be left as it is
             check_context_size(context.size, limits)
     except JourneyError as error:
         return error
     after = session.model_copy(
         update={
+            **_changed_fields(session, request),
             "context": context.document,
-            "active_agent": request.active_agent or session.active_agent,
             "context_hash": context_hash,
-            "revision": session.revision + 1,
-            "updated_at": max(now, session.updated_at),
+            "revision": revision,
+            "message_count": session.message_count + edit.added,
+            "updated_at": updated_at,
         }
     )
-    entry = LedgerEntry(
+    keeps_context = request.keeps_context
+    fold_length = draft.fold_length if keeps_context else draft.fold_length.after(change.size)
+    entry = WrittenEntry(
         revision=after.revision,
         idempotency_key=change.key,
-        change=change.content,
+        change=change.content | dict(edit.ledger),
         change_hash=change.content_hash,
         author=request.author,
         active_agent=after.active_agent,
         context_hash=after.context_hash,
         applied_at=after.updated_at,
         message=change.identity,
+        context=after.context if not keeps_context and fold_length.changes == 0 else None,
+        fold_changes=None if keeps_context else fold_length.changes,
+        fold_bytes=None if keeps_context else fold_length.size,
     )
-    return Applied(Draft(after, context), entry)
+    return Applied(Draft(after, context, fold_length), entry, edit)
 
 
-def as_known(entry: LedgerEntry) -> KnownChange:
-    """A decided change, as the later changes of its batch know it."""
+def as_known(entry: LedgerEntry, message_ids: tuple[str, ...] = ()) -> KnownChange:
+    """A decided change, as the later changes of its batch know it.
+
+    Args:
+        entry: Its entry in the ledger.
+        message_ids: The messages that it adds or replaces, in order.
+    """
     return KnownChange(
         revision=entry.revision,
         idempotency_key=entry.idempotency_key,
@@ -158,6 +203,7 @@ def as_known(entry: LedgerEntry) -> KnownChange:
         context_hash=entry.context_hash,
         applied_at=entry.applied_at,
         message=entry.message,
+        message_ids=message_ids,
     )
 
 
@@ -211,7 +257,30 @@ def check_request_size(size: int, limits: Limits) -> None:
         )
 
 
-def _check_base(session: ChatSessionArtifact, request: SignalChatContext) -> None:
+def _changed_fields(
+    session: ChatSessionArtifact, request: SignalChatContext | UpdateChatSession
+) -> dict[str, str | None]:
+    if isinstance(request, SignalChatContext):
+        return {"active_agent": request.active_agent or session.active_agent}
+    return {
+        "title": session.title if request.title is None else request.title or None,
+        "lifecycle_state": request.lifecycle_state or session.lifecycle_state,
+        "user_id": request.new_user_id or session.user_id,
+    }
+
+
+def _change_context(draft: Draft, request: SignalChatContext) -> tuple[CanonicalObject, str]:
+    """The context after a change, and its hash; a change that keeps the context costs the same for any context."""
+    if request.keeps_context:
+        return draft.canonical, draft.session.context_hash
+    context = CanonicalObject(
+        change_context(draft.session.context, request.context, request.append, request.merge_strategy),
+        before=draft.canonical,
+    )
+    return context, context.hash()
+
+
+def _check_base(session: ChatSessionArtifact, request: ChangeRequest) -> None:
     base = request.base_revision
     if base is not None and base != session.revision:
         raise RevisionConflict(

@@ -22,22 +22,36 @@ Revision = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 """0 at creation, one more for each applied change."""
 
 
+Title = Annotated[str, StringConstraints(max_length=200)]
+"""What people call a session."""
+
+
+LifecycleState = Literal["ACTIVE", "ARCHIVED"]
+"""An archived session can be read, and takes no changes of its context until it is active again."""
+
+
 class ChatSessionReceipt(Record):
     """A session without its context.
 
     Attributes:
+        title: None if nobody has named the session.
         context_hash: Hex SHA-256 of the canonical context.
         revision: 0 at creation, one more for each applied change.
+        message_count: How many messages the transcript has.
+        turn_revision: The last revision that asked an agent to act; 0 if none has.
     """
 
     artifact_type: Literal["chat_session"] = "chat_session"
     chat_session_id: Uuid
     tenant_id: Identifier
     user_id: Identifier
+    title: Title | None = None
     active_agent: Agent
-    lifecycle_state: Literal["ACTIVE"] = "ACTIVE"
+    lifecycle_state: LifecycleState = "ACTIVE"
     revision: Revision
     context_hash: Sha256
+    message_count: Revision = 0
+    turn_revision: Revision = 0
     created_at: Timestamp
     updated_at: Timestamp
 
@@ -62,6 +76,7 @@ class LedgerEntry(Record):
     Attributes:
         context_hash: Null after somebody has edited the database, until a journey loads the session.
         message: The identity of the message that made the change; None if no message did.
+        change: The content of the change; of messages only the IDs and the hashes of their bodies.
         author: Who made the change: `manual` if somebody edited the database, `journey` if the engine repaired it.
     """
 
@@ -74,3 +89,17 @@ class LedgerEntry(Record):
     context_hash: str | None
     applied_at: Timestamp
     message: str | None = None
+
+
+class WrittenEntry(LedgerEntry):
+    """An entry as it is to be stored.
+
+    Attributes:
+        context: The full context after the change, on some entries.
+        fold_changes: See `FoldLength`; None if the change keeps the context.
+        fold_bytes: See `FoldLength`; None if the change keeps the context.
+    """
+
+    context: Context | None = None
+    fold_changes: int | None = None
+    fold_bytes: int | None = None

@@ -1,5 +1,6 @@
 """The client of the journey Chat Session Management."""
 
+import builtins
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -7,35 +8,62 @@ from typing import Final, Literal, Required, Self, TypedDict, Unpack, overload
 from uuid import uuid4
 
 from pydantic import JsonValue
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.client import (
+    ActivityFailureError,
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.chat_session.answers import (
+    ChatMessages,
     ChatSessionHistory,
+    ChatSessionList,
     ChatSessionView,
+    DeletedChatSession,
     InitializedChatSession,
     UpdatedChatSession,
     UpdateReceipt,
 )
+from journeys.chat_session.deletion import DELETED_FIELD
+from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.keys import session_id
 from journeys.chat_session.messages import (
+    ChangeRequest,
+    DeleteChatSession,
+    GetChatMessages,
     GetChatSession,
     GetChatSessionHistory,
     InitializeChatSession,
     InitialState,
     JourneyArgument,
+    ListChatSessions,
     SignalChatContext,
     UpdateChatContext,
+    UpdateChatSession,
 )
-from journeys.chat_session.names import GET, HISTORY, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
-from journeys.chat_session.session import LedgerEntry
+from journeys.chat_session.names import (
+    DELETE,
+    EDIT,
+    GET,
+    HISTORY,
+    INITIALIZE,
+    JOURNEY_ID,
+    LIST,
+    MESSAGES,
+    UPDATE,
+    workflow_id,
+)
+from journeys.chat_session.session import LedgerEntry, LifecycleState
 from journeys.client.connection import connect
 from journeys.client.deadline import Deadline
 from journeys.client.read_revisions import ReadRevisions
 from journeys.client.settings import ClientSettings, read_settings
 from journeys.client.transport import Json, Transport
 from journeys.errors import DatabaseUnavailable, EngineUnavailable
-from journeys.failures import from_query_failure
+from journeys.failures import from_failure, from_query_failure
 from journeys.messages import RequestType, parse
 from journeys.retry_policies import QUERY_ATTEMPT, QUERY_HEAD_START
 from journeys.search_attributes import TENANT_ID, USER_ID
@@ -51,6 +79,9 @@ class ContextChange(TypedDict, total=False):
         user_id: The user that the session belongs to; None if a service acts for the tenant.
         context: A JSON Merge Patch (RFC 7396): deep merge, None removes a key, arrays are replaced.
         append: Items to add to the end of top-level arrays. An item replaces the item that has the same string `id`.
+        messages: Messages to add to the transcript, each with members of your own. A message with the `id` of one that
+            the transcript has replaces it. `role` says whose it is; a user's messages have the role `user`.
+        remove_messages: IDs of messages to remove from the transcript, before `messages` are added.
         active_agent: The agent that leads from now on: `guide` or `liaison_<pillar>`.
         merge_strategy: `replace` applies `context` to an empty context. It needs the current `base_revision`.
         base_revision: The revision that the change was written against.
@@ -62,6 +93,8 @@ class ContextChange(TypedDict, total=False):
     user_id: str | None
     context: Mapping[str, JsonValue] | None
     append: Mapping[str, Sequence[JsonValue]] | None
+    messages: Sequence[Mapping[str, JsonValue]] | None
+    remove_messages: Sequence[str] | None
     active_agent: str | None
     merge_strategy: Literal["merge", "replace"]
     base_revision: int | None
@@ -112,8 +145,10 @@ class ChatSessions:
         tenant_id: str,
         user_id: str,
         requested_at: datetime | str | None = None,
+        session_name: str | None = None,
         active_agent: str | None = None,
         context: Mapping[str, JsonValue] | None = None,
+        title: str | None = None,
     ) -> InitializedChatSession:
         """Create the session of a user who opens the chat; if it exists, get it as it is now.
 
@@ -122,8 +157,11 @@ class ChatSessions:
             user_id: The user who opened the chat.
             requested_at: When the user opened the chat, with a time zone; now by default. The same tenant, user and
                 UTC minute are the same session, so stamp the time yourself and keep it if you may retry this call.
+            session_name: Your own name of the session, instead of a time: the same tenant, user and name are the same
+                session, whenever you ask. Use it if a user may open two sessions in one minute.
             active_agent: The agent that leads at first; `guide` by default.
             context: The conversation context at first; empty by default.
+            title: What people call the session.
 
         Returns:
             The session, stored in Supabase and registered in the State Surface.
@@ -131,14 +169,17 @@ class ChatSessions:
         Raises:
             JourneyError: `InvalidParameter`, `ContextTooLarge`, `DatabaseUnavailable`, `EngineUnavailable`.
         """
-        requested_at = requested_at or datetime.now(UTC)
+        if session_name is None:
+            requested_at = requested_at or datetime.now(UTC)
         request = _build_request(
             InitializeChatSession,
             tenant_id=tenant_id,
             user_id=user_id,
             requested_at=requested_at.isoformat() if isinstance(requested_at, datetime) else requested_at,
+            session_name=session_name,
             active_agent=active_agent,
             context=context,
+            title=title,
         )
         chat_session_id = session_id(request.key)
         argument = JourneyArgument(
@@ -146,7 +187,11 @@ class ChatSessions:
             tenant_id=request.tenant_id,
             user_id=request.user_id,
             initialize=InitialState(
-                requested_at=request.requested_at, active_agent=request.active_agent, context=request.context
+                requested_at=request.requested_at,
+                session_name=request.session_name,
+                active_agent=request.active_agent,
+                context=request.context,
+                title=request.title,
             ),
         )
 
@@ -170,7 +215,12 @@ class ChatSessions:
         return InitializedChatSession.model_validate(answer)
 
     async def get(
-        self, chat_session_id: str | None = None, *, tenant_id: str, user_id: str | None = None
+        self,
+        chat_session_id: str | None = None,
+        *,
+        tenant_id: str,
+        user_id: str | None = None,
+        at_revision: int | None = None,
     ) -> ChatSessionView:
         """Read a session by its ID or, without an ID, the user's most recent active session. This changes nothing.
 
@@ -178,11 +228,18 @@ class ChatSessions:
             chat_session_id: The session's ID.
             tenant_id: The tenant that the session belongs to.
             user_id: The user that the session belongs to. A service of the tenant may leave it out if it knows the ID.
+            at_revision: Read the context and the agent as they were after this revision; needs the session's ID.
 
         Raises:
             JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
         """
-        request = _build_request(GetChatSession, tenant_id=tenant_id, user_id=user_id, chat_session_id=chat_session_id)
+        request = _build_request(
+            GetChatSession,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            chat_session_id=chat_session_id,
+            at_revision=at_revision,
+        )
 
         async def ask(deadline: Deadline) -> Json:
             live = await self._read_live(request, deadline)
@@ -194,7 +251,7 @@ class ChatSessions:
 
     async def _read_live(self, request: GetChatSession, deadline: Deadline) -> Json | None:
         """The session as its journey shows it; None if no run is open, or if the store is to be asked instead."""
-        if request.chat_session_id is None:
+        if request.chat_session_id is None or request.at_revision is not None:
             return None
         try:
             live = await self._transport.query(
@@ -245,23 +302,51 @@ class ChatSessions:
             JourneyError: Any of its subclasses.
         """
         request = _build_request(UpdateChatContext, **change, returning=returning)
-        argument = _resume_argument(chat_session_id, request)
-        update_id = f"{UPDATE}/{uuid4()}"
-        to = workflow_id(chat_session_id)
-
-        async def send(deadline: Deadline) -> Json:
-            answer = await self._transport.update(
-                UPDATE, request, workflow_id=to, update_id=update_id, deadline=deadline
-            )
-            if answer is None:
-                await self._check_stored(argument, deadline)
-                answer = await self._transport.update_with_start(
-                    UPDATE, request, workflow_id=to, argument=argument, update_id=update_id, deadline=deadline
-                )
-            return answer
-
-        answer = await self._transport.call(send, workflow_id=to, update_id=update_id)
+        answer = await self._send_change(UPDATE, chat_session_id, request)
         return (UpdatedChatSession if returning == "artifact" else UpdateReceipt).model_validate(answer)
+
+    async def update_session(
+        self,
+        chat_session_id: str,
+        *,
+        tenant_id: str,
+        user_id: str | None = None,
+        title: str | None = None,
+        lifecycle_state: LifecycleState | None = None,
+        new_user_id: str | None = None,
+        base_revision: int | None = None,
+        idempotency_key: str | None = None,
+        author: str | None = None,
+    ) -> UpdateReceipt:
+        """Change what a session is called, whether it is active, or whose it is, and wait until both stores hold it.
+
+        Args:
+            chat_session_id: The session's ID.
+            tenant_id: The tenant that the session belongs to.
+            user_id: The user that the session belongs to; a service of the tenant may leave it out.
+            title: What people call the session; empty to remove the title.
+            lifecycle_state: `ARCHIVED` puts the session away: it can be read, and its context and transcript take no
+                changes. `ACTIVE` takes it out again.
+            new_user_id: The user who gets the session, which then is no longer the old user's. Leave `user_id` out.
+            base_revision: The revision that the change was written against.
+            idempotency_key: Identifies the change: it is applied once, however often it is sent under this key.
+            author: Who makes the change; kept in the ledger.
+
+        Raises:
+            JourneyError: Any of its subclasses.
+        """
+        request = _build_request(
+            UpdateChatSession,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            title=title,
+            lifecycle_state=lifecycle_state,
+            new_user_id=new_user_id,
+            base_revision=base_revision,
+            idempotency_key=idempotency_key,
+            author=author,
+        )
+        return UpdateReceipt.model_validate(await self._send_change(EDIT, chat_session_id, request))
 
     async def signal_context(self, chat_session_id: str, **change: Unpack[ContextChange]) -> None:
         """Change the shared context without waiting: Temporal holds the change until the journey applies it.
@@ -292,7 +377,7 @@ class ChatSessions:
 
     async def history(
         self, chat_session_id: str, *, tenant_id: str, after_revision: int = 0, limit: int = 1000
-    ) -> list[LedgerEntry]:
+    ) -> builtins.list[LedgerEntry]:
         """Read a session's ledger: one entry for each applied change, oldest first.
 
         Args:
@@ -304,7 +389,7 @@ class ChatSessions:
         Raises:
             JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
         """
-        entries: list[LedgerEntry] = []
+        entries: builtins.list[LedgerEntry] = []
         while True:
             request = _build_request(
                 GetChatSessionHistory,
@@ -318,6 +403,121 @@ class ChatSessions:
             entries += page.entries
             if page.complete or len(entries) >= limit:
                 return entries
+
+    async def messages(
+        self,
+        chat_session_id: str,
+        *,
+        tenant_id: str,
+        user_id: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> ChatMessages:
+        """Read a page of a session's transcript; without a cursor the latest one.
+
+        Args:
+            chat_session_id: The session's ID.
+            tenant_id: The tenant that the session belongs to.
+            user_id: The user that the session belongs to; a service of the tenant may leave it out.
+            limit: The maximum number of messages, up to 200. Large messages make a page shorter.
+            before: The cursor `older` of a page, for the messages before that page.
+            after: The cursor `newer` of a page, for the messages after that page.
+
+        Raises:
+            JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
+        """
+        request = _build_request(
+            GetChatMessages,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            chat_session_id=chat_session_id,
+            limit=limit,
+            before=before,
+            after=after,
+        )
+        read = partial(self._transport.read, MESSAGES, request, chat_session_id)
+        return ChatMessages.model_validate(await self._transport.call(read))
+
+    async def list(
+        self,
+        *,
+        tenant_id: str,
+        user_id: str | None = None,
+        lifecycle_state: LifecycleState = "ACTIVE",
+        limit: int = 50,
+        after: str | None = None,
+    ) -> ChatSessionList:
+        """Read a page of a user's sessions or, without a user, of the tenant's; the latest change first.
+
+        A session that is changed while you read page after page moves to the first page, and you may not see it.
+
+        Args:
+            tenant_id: The tenant that the sessions belong to.
+            user_id: The user that they belong to; a service of the tenant may leave it out.
+            lifecycle_state: Only sessions in this state.
+            limit: The maximum number of sessions, up to 100.
+            after: The cursor `next` of the page before.
+
+        Raises:
+            JourneyError: `InvalidParameter`, `DatabaseUnavailable`, `EngineUnavailable`.
+        """
+        request = _build_request(
+            ListChatSessions,
+            tenant_id=tenant_id,
+            user_id=user_id,
+            lifecycle_state=lifecycle_state,
+            limit=limit,
+            after=after,
+        )
+        read = partial(self._transport.read, LIST, request, None)
+        return ChatSessionList.model_validate(await self._transport.call(read))
+
+    async def delete(
+        self, chat_session_id: str, *, tenant_id: str, user_id: str | None = None, author: str | None = None
+    ) -> DeletedChatSession:
+        """Delete a session with everything that was said in it, for good, and wait until both stores hold that.
+
+        What Temporal keeps of the session is removed a little later, by a workflow of its own.
+
+        Args:
+            chat_session_id: The session's ID.
+            tenant_id: The tenant that the session belongs to.
+            user_id: The user that the session belongs to. A service of the tenant may leave it out, and is told again
+                when a session was deleted that is deleted already.
+            author: Who deletes it.
+
+        Raises:
+            JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
+        """
+        request = _build_request(DeleteChatSession, tenant_id=tenant_id, user_id=user_id, author=author)
+        return DeletedChatSession.model_validate(await self._send_change(DELETE, chat_session_id, request))
+
+    async def _send_change(self, intent: str, chat_session_id: str, request: ChangeRequest | DeleteChatSession) -> Json:
+        may_be_taken = False
+        argument = _resume_argument(chat_session_id, request)
+        update_id = f"{intent}/{uuid4()}"
+        to = workflow_id(chat_session_id)
+
+        async def send(deadline: Deadline) -> Json:
+            nonlocal may_be_taken
+            try:
+                answer = await self._transport.update(
+                    intent, request, workflow_id=to, update_id=update_id, deadline=deadline
+                )
+            except BaseException:
+                may_be_taken = True
+                raise
+            if answer is None:
+                if not may_be_taken:  # or an earlier attempt has deleted the session
+                    await self._check_stored(argument, deadline)
+                may_be_taken = True
+                answer = await self._transport.update_with_start(
+                    intent, request, workflow_id=to, argument=argument, update_id=update_id, deadline=deadline
+                )
+            return answer
+
+        return await self._transport.call(send, workflow_id=to, update_id=update_id)
 
     async def _read_initialized(
         self, request: InitializeChatSession, chat_session_id: str, update_id: str, deadline: Deadline
@@ -353,7 +553,12 @@ class ChatSessions:
         request = GetChatSession(
             tenant_id=argument.tenant_id, user_id=argument.user_id, chat_session_id=argument.chat_session_id
         )
-        await self._transport.read(GET, request, argument.chat_session_id, deadline)
+        try:
+            await self._transport.read(GET, request, argument.chat_session_id, deadline)
+        except ActivityFailureError as failure:
+            error = from_failure(failure)
+            if not isinstance(error, SessionNotFound) or error.field != DELETED_FIELD:
+                raise
 
     async def _last_run_served(self, argument: JourneyArgument, deadline: Deadline) -> bool:
         """Whether the last run served this tenant and user until it completed. This costs much less than a read."""
@@ -368,7 +573,7 @@ class ChatSessions:
         )
 
 
-def _resume_argument(chat_session_id: str, request: SignalChatContext) -> JourneyArgument:
+def _resume_argument(chat_session_id: str, request: ChangeRequest | DeleteChatSession) -> JourneyArgument:
     return _build_request(
         JourneyArgument, chat_session_id=chat_session_id, tenant_id=request.tenant_id, user_id=request.user_id
     )

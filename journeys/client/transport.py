@@ -216,17 +216,22 @@ class Transport:
             deadline: The deadline of the call.
         """
         activity_id = f"{activity}/{subject or '-'}/{uuid4()}"
-        answer: Json = await self._client.execute_activity(
-            activity,
-            as_json(request),
-            id=activity_id,
-            task_queue=self._task_queue,
-            schedule_to_close_timeout=max(deadline.left, timedelta(milliseconds=1)),
-            start_to_close_timeout=READ_ATTEMPT,
-            retry_policy=READ_RETRIES,
-            id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
-            rpc_timeout=deadline.left,
-        )
+        try:
+            answer: Json = await self._client.execute_activity(
+                activity,
+                as_json(request),
+                id=activity_id,
+                task_queue=self._task_queue,
+                schedule_to_close_timeout=max(deadline.left, timedelta(milliseconds=1)),
+                start_to_close_timeout=READ_ATTEMPT,
+                retry_policy=READ_RETRIES,
+                id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
+                rpc_timeout=deadline.left,
+            )
+        except RPCError as failure:
+            if failure.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            raise TimeoutError("the answer was deleted before it was fetched; read again") from failure
         # Temporal would keep what was read until the namespace's retention has passed.
         with suppress(RPCError, RPCTimeoutOrCancelledError):
             await self._client.workflow_service.delete_activity_execution(

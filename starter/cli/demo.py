@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from starter.cli.command import Json, embedded_servers_needed, facts, out, print_json, run_command, tell
-from starter.cli.tables import ledger_table, session_table
+from starter.cli.tables import ledger_table, session_table, transcript_table
 
 
 def demo(*, json: Json = False) -> None:
@@ -32,12 +32,15 @@ def demo(*, json: Json = False) -> None:
         out.print()
         out.print(session_table(report.session))
         out.print()
+        out.print(transcript_table(report.messages))
+        out.print()
         out.print(ledger_table(report.ledger))
         out.print()
         out.print(
             facts(
                 {
-                    "Supabase": f"revision {report.session.revision}, {len(report.ledger)} rows in the ledger",
+                    "Supabase": f"revision {report.session.revision}, {len(report.ledger)} rows in the ledger, "
+                    f"{len(report.messages)} messages",
                     "State Surface": f"revision {report.state_surface_revision}",
                 }
             )

@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 import typer
 from pydantic import JsonValue
 
-from journeys.chat_session.session import ChatSessionReceipt, LedgerEntry
+from journeys.chat_session.session import ChatSessionReceipt, LedgerEntry, LifecycleState
 from journeys.client.chat_sessions import ChatSessions, ContextChange
 from journeys.errors import InvalidParameter
+from journeys.identifiers import timestamp
 from journeys.messages import read
 from starter.cli.command import Json, examples, out, print_json, run_command
-from starter.cli.tables import ledger_table, session_table
+from starter.cli.tables import ledger_table, session_table, sessions_table, transcript_table
 
 app = typer.Typer(
     name="session",
@@ -50,6 +51,17 @@ _ID = "b99632c5-0f5c-5007-86a1-64f73f444388"
 Id = Annotated[str, typer.Argument(metavar="ID", help="The chat_session_id, a UUID.")]
 Tenant = Annotated[str, typer.Option(metavar="T", help="The session's tenant.")]
 User = Annotated[str | None, typer.Option(metavar="U", help="The session's user; a service of the tenant may omit it.")]
+Messages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--message", metavar="JSON", help='A message for the transcript, like {"text": "Hello!"}; may be repeated.'
+    ),
+]
+RemovedMessages = Annotated[
+    list[str] | None,
+    typer.Option("--remove-message", metavar="M", help="The ID of a message to remove; may be repeated."),
+]
+Limit = Annotated[int, typer.Option(metavar="N", help="How many to show.")]
 Agent = Annotated[str | None, typer.Option(metavar="A", help="The agent that leads: guide or liaison_<pillar>.")]
 Patch = Annotated[
     JsonObject | None,
@@ -87,6 +99,11 @@ def initialize(
         JsonObject | None,
         typer.Option(parser=_json_object, metavar="JSON", help="The conversation context at first."),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Your own name of the session; the same name is the same session."),
+    ] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="What people call the session.")] = None,
     requested_at: Annotated[
         str | None,
         typer.Option(
@@ -96,15 +113,17 @@ def initialize(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Create the session of a tenant, user and minute, or show it if it exists."""
+    """Create the session of a tenant, user and minute or name, or show it if it exists."""
 
     async def main(sessions: ChatSessions) -> None:
         created = await sessions.initialize(
             tenant_id=tenant,
             user_id=user,
             requested_at=requested_at,
+            session_name=name,
             active_agent=agent,
             context=context,
+            title=title,
         )
         _show(created, json=json)
 
@@ -124,14 +143,20 @@ def get(
     *,
     tenant: Tenant,
     user: User = None,
+    at_revision: Annotated[
+        int | None, typer.Option(metavar="N", help="Show the context and the agent as they were after revision N.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show a session as it is now."""
+    """Show a session as it is now, or as it was."""
     if chat_session_id is None and user is None:
         raise typer.BadParameter("is needed without an ID", param_hint="'--user'")
+    if chat_session_id is None and at_revision is not None:
+        raise typer.BadParameter("needs an ID", param_hint="'--at-revision'")
 
     async def main(sessions: ChatSessions) -> None:
-        _show(await sessions.get(chat_session_id, tenant_id=tenant, user_id=user), json=json)
+        view = await sessions.get(chat_session_id, tenant_id=tenant, user_id=user, at_revision=at_revision)
+        _show(view, json=json)
 
     _run(main)
 
@@ -142,7 +167,7 @@ def get(
         "journey session update $ID --tenant acme --user ada --agent liaison_finance",
         """journey session update $ID --tenant acme --context '{"topic": null}'""",
         """journey session update $ID --tenant acme --author guide \\""",
-        """    --append '{"messages": [{"id": "m1", "text": "Hello!"}]}'""",
+        """    --message '{"role": "assistant", "text": "Hello!"}'""",
     )
 )
 def update(
@@ -152,6 +177,8 @@ def update(
     user: User = None,
     context: Patch = None,
     append: Append = None,
+    message: Messages = None,
+    remove_message: RemovedMessages = None,
     agent: Agent = None,
     strategy: Strategy = "merge",
     base_revision: BaseRevision = None,
@@ -163,9 +190,21 @@ def update(
     json: Json = False,
 ) -> None:
     """Change a session's context and wait until both stores hold the change."""
+    change = _change(
+        tenant,
+        user,
+        context,
+        append,
+        message,
+        remove_message,
+        agent,
+        strategy,
+        base_revision,
+        idempotency_key,
+        author,
+    )
 
     async def main(sessions: ChatSessions) -> None:
-        change = _change(tenant, user, context, append, agent, strategy, base_revision, idempotency_key, author)
         _show(await sessions.update_context(chat_session_id, returning=returning, **change), json=json)
 
     _run(main)
@@ -184,6 +223,8 @@ def signal(
     user: User = None,
     context: Patch = None,
     append: Append = None,
+    message: Messages = None,
+    remove_message: RemovedMessages = None,
     agent: Agent = None,
     strategy: Strategy = "merge",
     base_revision: BaseRevision = None,
@@ -195,14 +236,156 @@ def signal(
 
     If the journey refuses the change, `journey session get` shows that.
     """
+    change = _change(
+        tenant,
+        user,
+        context,
+        append,
+        message,
+        remove_message,
+        agent,
+        strategy,
+        base_revision,
+        idempotency_key,
+        author,
+    )
 
     async def main(sessions: ChatSessions) -> None:
-        change = _change(tenant, user, context, append, agent, strategy, base_revision, idempotency_key, author)
         await sessions.signal_context(chat_session_id, **change)
         if json:
             print_json({"chat_session_id": chat_session_id, "accepted": True})
         else:
             out.print(f"accepted for {chat_session_id}", highlight=False)
+
+    _run(main)
+
+
+@app.command(
+    epilog=examples(
+        f"ID={_ID}",
+        """journey session edit $ID --tenant acme --user ada --title 'Invoices of May'""",
+        "journey session edit $ID --tenant acme --new-user ada",
+    )
+)
+def edit(
+    chat_session_id: Id,
+    *,
+    tenant: Tenant,
+    user: User = None,
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What people call the session; empty to remove the title.")
+    ] = None,
+    new_user: Annotated[
+        str | None, typer.Option(metavar="U", help="Give the session to this user; without --user only.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Change what a session is called, or whose it is."""
+
+    async def main(sessions: ChatSessions) -> None:
+        edited = await sessions.update_session(
+            chat_session_id, tenant_id=tenant, user_id=user, title=title, new_user_id=new_user
+        )
+        _show(edited, json=json)
+
+    _run(main)
+
+
+@app.command(epilog=examples(f"journey session archive {_ID} --tenant acme --user ada"))
+def archive(chat_session_id: Id, *, tenant: Tenant, user: User = None, json: Json = False) -> None:
+    """Put a session away: it can be read, and takes no changes until it is reopened."""
+    _set_state(chat_session_id, tenant, user, "ARCHIVED", json=json)
+
+
+@app.command(epilog=examples(f"journey session reopen {_ID} --tenant acme --user ada"))
+def reopen(chat_session_id: Id, *, tenant: Tenant, user: User = None, json: Json = False) -> None:
+    """Take an archived session out again."""
+    _set_state(chat_session_id, tenant, user, "ACTIVE", json=json)
+
+
+@app.command(epilog=examples(f"journey session delete {_ID} --tenant acme --user ada"))
+def delete(
+    chat_session_id: Id,
+    *,
+    tenant: Tenant,
+    user: User = None,
+    author: Author = None,
+    json: Json = False,
+) -> None:
+    """Delete a session with everything that was said in it, for good: nothing brings it back."""
+
+    async def main(sessions: ChatSessions) -> None:
+        deleted = await sessions.delete(chat_session_id, tenant_id=tenant, user_id=user, author=author)
+        if json:
+            print_json(deleted)
+        else:
+            out.print(f"Deleted at {timestamp(deleted.deleted_at)}. Temporal's part follows within a minute or two.")
+
+    _run(main)
+
+
+@app.command(epilog=examples(f"journey session messages {_ID} --tenant acme --user ada"))
+def messages(
+    chat_session_id: Id,
+    *,
+    tenant: Tenant,
+    user: User = None,
+    limit: Limit = 50,
+    before: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="The cursor `older` of a page: show the messages before it.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="The cursor `newer` of a page: show the messages after it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show a page of a session's transcript, by default the latest messages."""
+
+    async def main(sessions: ChatSessions) -> None:
+        page = await sessions.messages(
+            chat_session_id, tenant_id=tenant, user_id=user, limit=limit, before=before, after=after
+        )
+        if json:
+            print_json(page)
+            return
+        if page.older:
+            out.print(f"older: --before {page.older}", style="dim", highlight=False, soft_wrap=True)
+        out.print(transcript_table(page.messages) if page.messages else "no messages")
+        if page.newer:
+            out.print(f"newer: --after {page.newer}", style="dim", highlight=False, soft_wrap=True)
+
+    _run(main)
+
+
+@app.command(
+    name="list",
+    epilog=examples("journey session list --tenant acme --user ada", "journey session list --tenant acme --limit 10"),
+)
+def list_sessions(
+    *,
+    tenant: Tenant,
+    user: Annotated[str | None, typer.Option(metavar="U", help="Only this user's sessions.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Archived instead of active sessions.")] = False,
+    limit: Limit = 50,
+    after: Annotated[str | None, typer.Option(metavar="CURSOR", help="The cursor `next` of the page before.")] = None,
+    json: Json = False,
+) -> None:
+    """List sessions, the one with the latest change first."""
+
+    async def main(sessions: ChatSessions) -> None:
+        page = await sessions.list(
+            tenant_id=tenant,
+            user_id=user,
+            lifecycle_state="ARCHIVED" if archived else "ACTIVE",
+            limit=limit,
+            after=after,
+        )
+        if json:
+            print_json(page)
+            return
+        out.print(sessions_table(page.sessions) if page.sessions else "no sessions")
+        if page.next:
+            out.print(f"next: --after {page.next}", style="dim", highlight=False, soft_wrap=True)
 
     _run(main)
 
@@ -232,6 +415,18 @@ def history(chat_session_id: Id, *, tenant: Tenant, json: Json = False) -> None:
     _run(main)
 
 
+def _set_state(
+    chat_session_id: str, tenant: str, user: str | None, lifecycle_state: LifecycleState, *, json: bool
+) -> None:
+    async def main(sessions: ChatSessions) -> None:
+        edited = await sessions.update_session(
+            chat_session_id, tenant_id=tenant, user_id=user, lifecycle_state=lifecycle_state
+        )
+        _show(edited, json=json)
+
+    _run(main)
+
+
 def _show(message: ChatSessionReceipt, *, json: bool) -> None:
     if json:
         print_json(message)
@@ -244,6 +439,8 @@ def _change(
     user: str | None,
     context: JsonObject | None,
     append: dict[str, list[JsonValue]] | None,
+    messages: list[str] | None,
+    remove_messages: list[str] | None,
     agent: str | None,
     strategy: Literal["merge", "replace"],
     base_revision: int | None,
@@ -255,12 +452,22 @@ def _change(
         user_id=user,
         context=context,
         append=append,
+        messages=_parse_messages(messages),
+        remove_messages=remove_messages or None,
         active_agent=agent,
         merge_strategy=strategy,
         base_revision=base_revision,
         idempotency_key=idempotency_key,
         author=author,
     )
+
+
+def _parse_messages(texts: list[str] | None) -> list[JsonObject] | None:
+    """Typer parses no repeated option into objects."""
+    try:
+        return [_json_object(text) for text in texts] if texts else None
+    except typer.BadParameter as error:
+        raise typer.BadParameter(error.message, param_hint="'--message'") from None
 
 
 def _run(main: Callable[[ChatSessions], Awaitable[None]]) -> None:

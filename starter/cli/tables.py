@@ -8,7 +8,7 @@ from rich.json import JSON
 from rich.table import Table
 from rich.text import Text
 
-from journeys.chat_session.answers import ChatSessionView, UpdateReceipt
+from journeys.chat_session.answers import ChatMessage, ChatSessionView, ListedChatSession, UpdateReceipt
 from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt, LedgerEntry
 from journeys.identifiers import timestamp
 from starter.cli.command import facts
@@ -20,9 +20,11 @@ def session_table(session: ChatSessionReceipt) -> Table:
         "session": session.chat_session_id,
         "tenant": session.tenant_id,
         "user": session.user_id,
+        **({"title": session.title} if session.title else {}),
         "agent": Text(session.active_agent, style="bold green"),
         "state": session.lifecycle_state,
         "revision": str(session.revision),
+        "messages": str(session.message_count),
     }
     if isinstance(session, UpdateReceipt):
         rows["change"] = f"applied as revision {session.applied_revision}" + (
@@ -41,6 +43,37 @@ def session_table(session: ChatSessionReceipt) -> Table:
             *(f"{timestamp(each.at)} {each.code} {each.field}" for each in session.refusals.last),
         )
     return facts(rows)
+
+
+def sessions_table(sessions: Sequence[ListedChatSession]) -> Table:
+    """Sessions, one in each row."""
+    table = Table(box=None, header_style="cyan", padding=(0, 2, 0, 0))
+    table.add_column("session", no_wrap=True)
+    table.add_column("updated (UTC)", no_wrap=True)
+    table.add_column("user and title", overflow="fold")
+    for session in sessions:
+        table.add_row(
+            session.chat_session_id,
+            session.updated_at.strftime("%Y-%m-%d %H:%M"),
+            Text(session.user_id) + Text(f" {session.title}" if session.title else "", style="bold"),
+        )
+    return table
+
+
+def transcript_table(messages: Sequence[ChatMessage]) -> Table:
+    """Messages of a transcript, one in each row."""
+    table = Table(box=None, header_style="cyan", padding=(0, 2, 0, 0))
+    table.add_column("added (UTC)", no_wrap=True)
+    table.add_column("role, author", overflow="fold", max_width=20)
+    table.add_column("message", overflow="fold")
+    for message in messages:
+        said_by = ", ".join(each for each in (message.role, message.author) if each)
+        table.add_row(
+            message.created_at.strftime("%Y-%m-%d %H:%M"),
+            Text(said_by),
+            Group(_json(message.body), Text(message.id, style="dim")),
+        )
+    return table
 
 
 def ledger_table(entries: Sequence[LedgerEntry]) -> Table:

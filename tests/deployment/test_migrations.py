@@ -152,7 +152,7 @@ async def test_runs_at_the_same_moment_apply_every_migration_once(url: str) -> N
 async def test_a_serializable_database_is_migrated_at_the_same_moment_too(url: str, database: Connection) -> None:
     name = await database.fetchval("select current_database()")
     await database.execute(f"alter database {name} set default_transaction_isolation = 'serializable'")
-    await database.execute("drop table public.chat_sessions, public.chat_context_updates")
+    await database.execute("drop table public.chat_sessions, public.chat_context_updates, public.chat_messages")
     await database.execute("drop function public.record_manual_chat_session_change")
     await database.execute("drop schema supabase_migrations cascade")
     reports = await asyncio.gather(*(migrate(url, url, progress=silent) for _ in range(10)))
@@ -348,8 +348,81 @@ async def test_the_most_recent_session_is_read_from_the_index(database: Connecti
         """
     )
     lines = [row["QUERY PLAN"] for row in plan]
-    assert any("Index Scan using chat_sessions_most_recent" in line for line in lines)
+    assert any("Index Scan using chat_sessions_of_user" in line for line in lines)
     assert not any("Sort" in line for line in lines)
+
+
+async def test_a_session_takes_its_transcript_with_it(database: Connection) -> None:
+    session_id = await add_session(database)
+    message = "'a', 1, 0, 1, null, null, '{}', 'hash', now(), now()"
+    await database.execute(f"insert into public.chat_messages values ($1, {message})", session_id)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await database.execute(f"insert into public.chat_messages values ($1, {message})", session_id)
+    await database.execute("delete from public.chat_sessions where chat_session_id = $1", session_id)
+    assert await database.fetchval("select count(*) from public.chat_messages") == 0
+
+
+@pytest.mark.parametrize(
+    ("whose", "index"),
+    [
+        ("tenant_id = 'acme'", "chat_sessions_of_tenant"),
+        ("tenant_id = 'acme' and user_id = 'ada'", "chat_sessions_of_user"),
+    ],
+)
+async def test_every_page_of_a_list_is_read_from_an_index(database: Connection, whose: str, index: str) -> None:
+    await database.execute("set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off")
+    plan = await database.fetch(
+        f"""
+        explain (costs off)
+        select * from public.chat_sessions
+        where {whose} and lifecycle_state = 'ARCHIVED'
+          and (updated_at, created_at, chat_session_id)
+            < ('2026-01-27Z', '2026-01-27Z', '31dca87f-efb8-5ac5-b6df-13a4bc321dfd')
+        order by updated_at desc, created_at desc, chat_session_id desc
+        limit 51
+        """
+    )
+    lines = "\n".join(row["QUERY PLAN"] for row in plan)
+    assert f"Index Scan using {index}" in lines
+    assert "ROW(updated_at" in lines.split("Index Cond:")[1].splitlines()[0]
+    assert "Filter" not in lines
+    assert "Sort" not in lines
+
+
+async def test_sessions_of_before_the_transcript_have_none_and_are_registered_with_its_table(url: str) -> None:
+    await migrate(url, url, progress=silent)
+    async with connection_to(url) as connection:
+        # As a release before stored them.
+        await connection.execute(
+            """
+            drop table public.chat_messages;
+            drop trigger record_manual_change on public.chat_sessions;
+            create trigger record_manual_change before update on public.chat_sessions
+              for each row execute function public.refuse_chat_session_identity_change();
+            alter table public.chat_sessions drop column message_count, drop column turn_revision, drop column title;
+            create index chat_sessions_most_recent on public.chat_sessions (tenant_id);
+            drop index public.chat_sessions_of_tenant, public.chat_sessions_of_user;
+            delete from supabase_migrations.schema_migrations where version >= '20261126160000';
+            delete from state_surface.schema_migrations where version >= '20261126160000';
+            """
+        )
+        session_id = await add_session(connection, context='{"large": "' + "x" * 9000 + '"}')
+        table = {"store": "supabase", "table": "public.chat_sessions", "chat_session_id": str(session_id)}
+        await connection.execute(
+            """
+            insert into state_surface.artifacts
+            values ($1, 'acme', 'chat_session', 'ACTIVE', '{}', '{}', '{}', '[]', $2::jsonb, 0, now(), now())
+            """,
+            session_id,
+            json.dumps([table]),
+        )
+        before = await connection.fetchval("select context::text from public.chat_sessions")
+        assert (await migrate(url, url, progress=silent)).supabase
+        row = await connection.fetchrow("select *, context::text as text from public.chat_sessions")
+        kept = await connection.fetchval("select materializations::text from state_surface.artifacts")
+    assert row
+    assert (row["message_count"], row["turn_revision"], row["title"], row["text"]) == (0, 0, None, before)
+    assert json.loads(kept) == [table, table | {"table": "public.chat_messages"}]
 
 
 async def test_a_session_takes_its_ledger_with_it(database: Connection) -> None:

@@ -38,10 +38,10 @@ STRANGERS: dict[str, Any] = {
     "nothing": {"role": "authenticated"},
     "null": None,
 }
-TABLES = ["public.chat_sessions", "public.chat_context_updates"]
+TABLES = ["public.chat_sessions", "public.chat_context_updates", "public.chat_messages"]
 WRITES = {
     "insert": "insert into {table} select * from {table}",
-    "update": "update {table} set active_agent = 'guide'",
+    "update": "update {table} set revision = revision + 1",
     "delete": "delete from {table}",
     "truncate": "truncate {table} cascade",
 }
@@ -49,7 +49,7 @@ WRITES = {
 
 @pytest.fixture(name="url", scope="module")
 async def _url(postgres: "EmbeddedPostgres") -> str:
-    """A migrated database with one session, and one change in its ledger, for each owner."""
+    """A migrated database with one session, one change in its ledger and one message, for each owner."""
     url = await create_database(postgres, "row_level_security")
     await add_supabase_roles(url)
     # Many a Supabase project grants the API roles whatever is created later: that must not matter.
@@ -86,12 +86,19 @@ async def undone(connection: Connection) -> AsyncIterator[None]:
 
 
 async def add_changed_session(connection: Connection, tenant_id: str, user_id: str) -> UUID:
-    """Insert a session, and one change in its ledger."""
+    """Insert a session, one change in its ledger, and one message in its transcript."""
     session_id = await add_session(connection, tenant_id=tenant_id, user_id=user_id)
     await connection.execute(
         """
         insert into public.chat_context_updates
         values ($1, 1, 'key', '{}', 'hash', 'user', 'guide', 'hash', now())
+        """,
+        session_id,
+    )
+    await connection.execute(
+        """
+        insert into public.chat_messages
+        values ($1, 'm1', 1, 0, 1, 'user', 'user', '{"text": "Hello"}', 'hash', now(), now())
         """,
         session_id,
     )
@@ -167,8 +174,11 @@ async def test_the_service_role_writes_everything(database: Connection) -> None:
         session_id = await add_changed_session(database, "initech", "peter")
         await database.execute("update public.chat_context_updates set author = 'service'")
         assert await database.fetchval("select count(*) from public.chat_context_updates where author = 'service'") == 5
+        await database.execute("update public.chat_messages set author = 'service'")
+        await database.execute("delete from public.chat_messages where chat_session_id = $1", session_id)
         await database.execute("delete from public.chat_context_updates where chat_session_id = $1", session_id)
         await database.execute("delete from public.chat_sessions where tenant_id = 'acme'")
+        assert await database.fetchval("select count(*) from public.chat_messages where author = 'service'") == 2
         assert await database.fetchval("select count(*) from public.chat_sessions") == 3
 
 

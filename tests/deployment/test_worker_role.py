@@ -79,27 +79,42 @@ async def test_a_worker_can_do_all_its_work_as_it(alone: Journeys, own_databases
             session = (await alone.initialize(request))["chat_session_id"]
             await alone.update(session, {"append": {"notes": [1]}, "active_agent": "liaison_finance"})
             await alone.signal(session, {"append": {"notes": [2]}})
+            await alone.update(session, {"messages": [{"id": "a"}, {"id": "b", "text": "Hello"}]})
+            await alone.update(session, {"messages": [{"id": "a", "text": "again"}], "remove_messages": ["b"]})
+            page = await alone.sessions.messages(session, tenant_id=alone.tenant_id)
+            assert [(message.id, message.body) for message in page.messages] == [("a", {"text": "again"})]
+            assert len((await alone.sessions.list(tenant_id=alone.tenant_id)).sessions) == 1
+            await until_status(alone, session, WorkflowExecutionStatus.COMPLETED)
+            await alone.sessions.update_session(
+                session, tenant_id=alone.tenant_id, title="Taxes", lifecycle_state="ARCHIVED", new_user_id="bob"
+            )
+            await alone.sessions.update_session(session, tenant_id=alone.tenant_id, lifecycle_state="ACTIVE")
             await until_status(alone, session, WorkflowExecutionStatus.COMPLETED)
             await alone.supabase.execute("update public.chat_sessions set context = '{}', user_id = 'other'")
             assert (await alone.update(session, {"append": {"notes": [3]}}))["user_id"] == "other"
             assert (await alone.read(user_id="other"))["chat_session_id"] == session
-            assert len(await alone.sessions.history(session, tenant_id=alone.tenant_id)) == 4
-            await assert_stored(alone, session, 4)
+            assert len(await alone.sessions.history(session, tenant_id=alone.tenant_id)) == 8
+            await assert_stored(alone, session, 8)
             await until_status(alone, session, WorkflowExecutionStatus.COMPLETED)
             await alone.state_surface.execute(
-                "update state_surface.artifacts set revision = 9 where artifact_id = $1", UUID(session)
+                "update state_surface.artifacts set revision = 19 where artifact_id = $1", UUID(session)
             )
             answer = await alone.update(session, {"append": {"notes": [4]}})
-            assert (answer["applied_revision"], answer["context"]) == (11, {"notes": [3, 4]})
+            assert (answer["applied_revision"], answer["context"]) == (21, {"notes": [3, 4]})
+            earlier = await alone.sessions.get(session, tenant_id=alone.tenant_id, at_revision=8)
+            assert earlier.context == {"notes": [3]}
+            await alone.sessions.delete(session, tenant_id=alone.tenant_id)
 
 
 SUPABASE_REFUSED = [
     "delete from public.chat_sessions",
     "truncate public.chat_sessions cascade",
-    "update public.chat_sessions set user_id = 'mallory'",
+    "update public.chat_sessions set created_at = now()",
     "update public.chat_sessions set tenant_id = 'mallory'",
     "update public.chat_sessions set idempotency_key = 'mallory'",
-    "delete from public.chat_context_updates",
+    "update public.chat_messages set message_id = 'mallory'",
+    "update public.chat_messages set chat_session_id = gen_random_uuid()",
+    "truncate public.chat_messages",
     "update public.chat_context_updates set author = 'mallory'",
     "update public.chat_context_updates set change = '{}'",
     "alter table public.chat_sessions disable row level security",

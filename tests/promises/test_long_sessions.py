@@ -1,10 +1,18 @@
 """A change costs no more the longer its session is."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from journeys.canonical_json import canonical
-from journeys.chat_session.session import LedgerEntry
+from journeys.chat_session.limits import Limits
+from journeys.chat_session.messages import GetChatMessages, SignalChatContext
+from journeys.chat_session.rules import Applied, Change, Draft, decide
+from journeys.chat_session.session import WrittenEntry
+from journeys.chat_session.transcript import StoredMessage, TranscriptDraft
+from journeys.cursors import encode_cursor
+from journeys.messages import parse
+from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 from stores.postgres import open_pool
 from tests.support.databases import create_migrated_database
@@ -28,6 +36,13 @@ from
   public.chat_sessions,
   generate_series(1, case when chat_session_id = '{LONG}' then {CHANGES} else 6 end) as change;
 
+insert into public.chat_messages
+select
+  chat_session_id, 'message ' || change, change, 0, change, 'user', null, '{{"text": "Hello"}}', '', now(), now()
+from
+  public.chat_sessions,
+  generate_series(1, case when chat_session_id = '{LONG}' then {CHANGES} else 2 end) as change;
+
 analyze;
 """
 
@@ -40,7 +55,7 @@ async def test_a_key_is_looked_up_without_reading_the_ledger_of_its_session(post
         stored = await sessions.load(str(LONG))
         assert stored is not None
         session = stored.session
-        entry = LedgerEntry(
+        entry = WrittenEntry(
             revision=CHANGES + 1,
             idempotency_key="new",
             change={},
@@ -73,3 +88,54 @@ async def test_a_key_is_looked_up_without_reading_the_ledger_of_its_session(post
             lines = [line for (line,) in plan if "on chat_context_updates" in line and "Scan" in line]
             assert lines
             assert all("chat_context_updates_chat_session_id_idempotency_key_key" in line for line in lines), plan
+
+
+async def test_a_message_is_written_without_reading_the_transcript_of_its_session(postgres: "EmbeddedPostgres") -> None:
+    url = await create_migrated_database(postgres, "long_transcripts")
+    async with await open_pool(url, connections=1) as pool:
+        await pool.execute(FILL)
+        sessions, pages = ChatSessionsSupabase(pool), ChatPagesSupabase(pool)
+        stored = await sessions.load(str(LONG))
+        assert stored is not None
+        draft = Draft.of(stored.session)
+        request = parse(
+            SignalChatContext,
+            {"tenant_id": "acme", "messages": [{"id": "message 7"}, {}], "remove_messages": ["message 8"]},
+        )
+        change = Change.of(request, key="new", identity="run/new")
+        found: dict[str, StoredMessage] = {}
+        for was_written in (False, True):
+            transcript = TranscriptDraft(found)
+            decision = decide(draft, change, {}, Limits(), datetime.now(UTC), transcript.messages)
+            assert isinstance(decision, Applied)
+            transcript.apply(decision.transcript)
+            outcome = await sessions.write(
+                base=draft.session,
+                keys=("new",),
+                entries=(decision.entry,),
+                after=decision.draft.session,
+                context_text=None,
+                refusals=None,
+                transcript=transcript.write(),
+            )
+            assert outcome.written is was_written
+            found |= {message.message_id: message for message in outcome.found}
+        assert list(found) == ["message 8", "message 7"]
+        for cursor in ({}, {"before": encode_cursor(1000, 0)}, {"after": encode_cursor(1000, 0)}):
+            wanted = parse(GetChatMessages, {"tenant_id": "acme", "chat_session_id": str(LONG)} | cursor)
+            page = await pages.messages(wanted)
+            assert page
+            assert len(page.messages) == 50
+        await pool.execute("set plan_cache_mode = force_generic_plan")
+        statements = await pool.fetch(
+            "select name, cardinality(parameter_types) as parameters from pg_prepared_statements "
+            "where statement like '%public.chat_messages%' and statement not like '%pg_prepared_statements%'"
+        )
+        assert len(statements) == 3
+        for name, parameters in statements:
+            plan = await pool.fetch(f'explain execute "{name}" ({", ".join(["null"] * parameters)})')
+            lines = [line for (line,) in plan if "on chat_messages" in line and "Scan" in line]
+            assert lines
+            assert all(
+                "chat_messages_pkey" in line or "chat_messages_in_order" in line or "Tid Scan" in line for line in lines
+            ), plan

@@ -22,9 +22,12 @@ from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import SignalChatContext
 from journeys.chat_session.names import JOURNEY_ID, UPDATE, workflow_id
 from journeys.chat_session.rules import Applied, Change, Draft, as_known, decide
-from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
+from journeys.chat_session.session import ChatSessionArtifact, WrittenEntry
 from journeys.state_surface import SurfaceArtifact
+from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase, WriteOutcome
+from stores.deletions_supabase import DeletionsSupabase
+from stores.earlier_contexts_supabase import EarlierContextsSupabase
 from stores.state_surface_postgres import StateSurfacePostgres
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, Json, also_replayed
 from tests.support.watching import assert_stored, refusal_code, until_revision
@@ -183,6 +186,9 @@ class Writer:
         self.heartbeats = 0
         self._activities = ChatSessionActivities(
             ChatSessionsSupabase(journeys.supabase),
+            ChatPagesSupabase(journeys.supabase),
+            EarlierContextsSupabase(journeys.supabase),
+            DeletionsSupabase(journeys.supabase),
             surface or StateSurfacePostgres(journeys.state_surface),
             SessionSettings(idle_seconds=60, rollover_messages=500),
         )
@@ -240,7 +246,7 @@ async def create_sleeping_session(journeys: Journeys) -> ChatSessionArtifact:
 async def as_stored(journeys: Journeys, session: ChatSessionArtifact) -> ChatSessionArtifact:
     row = await journeys.row(session.chat_session_id)
     assert row is not None
-    names = ("active_agent", "context", "context_hash", "revision", "updated_at")
+    names = ("active_agent", "context", "context_hash", "revision", "message_count", "updated_at")
     return session.model_copy(update={name: row[name] for name in names})
 
 
@@ -251,10 +257,10 @@ class WriterDiedError(Exception):
 class SurfaceNeverReached(StateSurfacePostgres):
     """Where a writer dies after Supabase and before the State Surface; what it loads is registered."""
 
-    async def update(self, artifact: SurfaceArtifact) -> int | None:
+    async def update(self, artifact: SurfaceArtifact, *, payload_since: int | None = None) -> int | None:
         if artifact.revision:
             raise WriterDiedError
-        return await super().update(artifact)
+        return await super().update(artifact, payload_since=payload_since)
 
 
 def keyed(*keys: str) -> list[Message]:
@@ -272,7 +278,12 @@ def on_a_base(*_: str) -> list[Message]:
     return [(f"run/{base}", {"append": {"notes": [0]}, "base_revision": base}) for base in range(3)]
 
 
-@pytest.mark.parametrize("kind", [keyed, keyless, on_a_base])
+def said(*names: str) -> list[Message]:
+    """Messages for the transcript: each adds one, and the first is replaced by the later ones."""
+    return [(f"run/{name}", {"messages": [{"text": name}, {"id": "the first", "by": name}]}) for name in names]
+
+
+@pytest.mark.parametrize("kind", [keyed, keyless, on_a_base, said])
 @pytest.mark.parametrize("again_by", ["the same worker", "another worker"])
 async def test_a_batch_whose_reply_was_lost_is_written_once(journeys: Journeys, kind: Any, again_by: str) -> None:
     session = await create_sleeping_session(journeys)
@@ -286,7 +297,22 @@ async def test_a_batch_whose_reply_was_lost_is_written_once(journeys: Journeys, 
     assert again.loaded
     assert again.loaded == await as_stored(journeys, session)
     assert await journeys.snapshot(session.chat_session_id) == before
+    assert [outcome.known.message_ids if outcome.known else outcome.message_ids for outcome in again.outcomes] == [
+        outcome.message_ids for outcome in first.outcomes
+    ]
     await assert_stored(journeys, session.chat_session_id, 3)
+
+
+async def test_a_writer_of_messages_that_dies_between_the_stores_is_made_up_for(journeys: Journeys) -> None:
+    """The payload was left out of a write that never happened; the next one sends it."""
+    session = await create_sleeping_session(journeys)
+    with pytest.raises(WriterDiedError):
+        await Writer(journeys, SurfaceNeverReached(journeys.state_surface)).decide(session, *said("a"))
+    decided = await Writer(journeys).decide(session, *said("a", "b"))
+    assert applied(decided) == [(1, False), (2, False)]
+    snapshot = await journeys.snapshot(session.chat_session_id)
+    assert len(snapshot["messages"]) == 3
+    await assert_stored(journeys, session.chat_session_id, 2)
 
 
 @pytest.mark.parametrize("registered", [True, False])
@@ -311,10 +337,10 @@ async def test_a_worker_that_reached_one_store_only_does_not_answer_from_its_mem
     class SurfaceAway(StateSurfacePostgres):
         is_away = False
 
-        async def update(self, artifact: SurfaceArtifact) -> int | None:
+        async def update(self, artifact: SurfaceArtifact, *, payload_since: int | None = None) -> int | None:
             if self.is_away:
                 raise WriterDiedError
-            return await super().update(artifact)
+            return await super().update(artifact, payload_since=payload_since)
 
     session = await create_sleeping_session(journeys)
     surface = SurfaceAway(journeys.state_surface)
@@ -462,7 +488,7 @@ async def write(
 ) -> tuple[WriteOutcome, ChatSessionArtifact]:
     """Write the changes that messages make to a session; the session after them."""
     draft = Draft.of(session)
-    entries: list[LedgerEntry] = []
+    entries: list[WrittenEntry] = []
     for identity, request in messages:
         signal = SignalChatContext(tenant_id=session.tenant_id, **request)
         change = Change.of(signal, key=request["idempotency_key"], identity=identity)

@@ -28,7 +28,7 @@ from temporalio.worker import Worker
 from embedded import StackAddresses
 from journeys import ChatSessions
 from journeys.chat_session.keys import session_id, session_key
-from journeys.chat_session.names import GET, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
+from journeys.chat_session.names import EDIT, GET, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
 from worker.journey_worker import journey_worker
 from worker.settings import WorkerSettings
 
@@ -178,6 +178,15 @@ class Journeys:
         )
         return answer
 
+    async def edit(self, chat_session_id: str, request: Json) -> Json:
+        """The update `update_chat_session`, for the test's tenant; it resumes a session that sleeps."""
+        answer: Json = await self.client.execute_update_with_start_workflow(
+            EDIT,
+            {"tenant_id": self.tenant_id} | request,
+            start_workflow_operation=self.start({"chat_session_id": chat_session_id, "tenant_id": self.tenant_id}),
+        )
+        return answer
+
     async def signal(self, chat_session_id: str, request: Json) -> None:
         """The signal `update_chat_context`, for the test's tenant; it resumes a session that sleeps."""
         await self.client.start_workflow(
@@ -198,9 +207,13 @@ class Journeys:
 
     async def read(self, **request: Any) -> Json:
         """The activity `get_chat_session`, by itself."""
+        return await self.run_activity(GET, {"tenant_id": self.tenant_id} | request)
+
+    async def run_activity(self, name: str, request: Json) -> Json:
+        """A reading activity, by itself."""
         answer: Json = await self.client.execute_activity(
-            GET,
-            {"tenant_id": self.tenant_id} | request,
+            name,
+            request,
             id=f"read/{uuid4()}",
             task_queue=self.task_queue,
             start_to_close_timeout=timedelta(seconds=5),
@@ -246,10 +259,15 @@ class Journeys:
         identity = UUID(chat_session_id)
         row = "select xmin::text, s::text as all from public.chat_sessions as s where chat_session_id = $1"
         ledger = "select xmin::text, u::text as all from public.chat_context_updates as u where chat_session_id = $1"
+        transcript = "select xmin::text, m::text as all from public.chat_messages as m where chat_session_id = $1"
         artifact = "select xmin::text, a::text as all from state_surface.artifacts as a where artifact_id = $1"
         return {
             "row": [dict(each) for each in await self.supabase.fetch(row, identity)],
             "ledger": [dict(each) for each in await self.supabase.fetch(f"{ledger} order by revision", identity)],
+            "messages": [
+                dict(each)
+                for each in await self.supabase.fetch(f"{transcript} order by first_revision, ordinal", identity)
+            ],
             "artifact": [dict(each) for each in await self.state_surface.fetch(artifact, identity)],
         }
 

@@ -54,6 +54,17 @@ async def hand_over(journeys: Journeys) -> str:
     return session
 
 
+async def conversation(journeys: Journeys) -> str:
+    async with journeys.worker():
+        session = await _create_session(journeys)
+        await journeys.update(session, {"messages": [{"id": "1", "text": "Hello"}], "returning": "receipt"})
+        await journeys.signal(session, {"messages": [{"text": "Hello!"}], "author": "guide"})
+        await until_revision(journeys, session, 2)
+        await journeys.update(session, {"remove_messages": ["1"], "context": {"topic": "taxes"}})
+        await journeys.edit(session, {"title": "Taxes", "new_user_id": "ada", "lifecycle_state": "ARCHIVED"})
+    return session
+
+
 async def outage(journeys: Journeys) -> str:
     async with ProxiedStores.of(journeys.addresses) as stores, journeys.worker(**stores.settings):
         session = await _create_session(journeys)
@@ -139,6 +150,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         create_update_signal,
         hand_over,
+        conversation,
         outage,
         continue_as_new,
         refused_signals,

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
+from pydantic_core import from_json
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PendingActivityInfo
@@ -148,6 +150,10 @@ async def assert_stored(journeys: Journeys, session: str, revision: int) -> Json
     assert artifact is not None
     assert row["revision"] == artifact["revision"] == revision
     assert artifact["semantic_payload"] == {"active_agent": row["active_agent"], "context": row["context"]}
+    descriptor = from_json(artifact["semantic_descriptor"])
+    assert (descriptor["title"], descriptor["message_count"]) == (row["title"], row["message_count"])
+    transcript = "select count(*) from public.chat_messages where chat_session_id = $1"
+    assert await journeys.supabase.fetchval(transcript, UUID(session)) == row["message_count"]
     assert [entry["revision"] for entry in ledger] == list(range(1, revision + 1))
     if ledger:
         assert ledger[-1]["context_hash"] == row["context_hash"]

@@ -122,6 +122,50 @@ async def test_a_retry_with_the_same_requested_at_finds_its_session(journeys: Jo
     assert answer(other)["chat_session_id"] != answer(first)["chat_session_id"]
 
 
+async def test_a_conversation_is_held_read_and_found_again(journeys: Journeys, session: Command) -> None:
+    tenant = ("--tenant", journeys.tenant_id, "--json")
+    named = ("initialize", *tenant, "--user", "ada", "--name", "taxes", "--title", "Taxes: Grüße")
+    created = answer(await session(*named))
+    identity = created["chat_session_id"]
+    assert (created["title"], created["created"]) == ("Taxes: Grüße", True)
+    assert answer(await session(*named))["created"] is False
+
+    messages = ("--message", '{"id": "m1", "text": "Hello"}', "--message", '{"id": "m2", "role": "tool"}')
+    said = answer(await session("update", identity, *tenant, *messages, "--author", "guide"))
+    assert (said["message_ids"], said["message_count"]) == (["m1", "m2"], 2)
+    removed = ("--remove-message", "m1", "--remove-message", "nothing", "--message", '{"id": "m3"}')
+    answer(await session("update", identity, *tenant, *removed))
+
+    page = answer(await session("messages", identity, *tenant, "--limit", "1"))
+    assert ([message["id"] for message in page["messages"]], page["newer"]) == (["m3"], None)
+    page = answer(await session("messages", identity, *tenant, "--before", page["older"]))
+    assert ([message["id"] for message in page["messages"]], page["older"]) == (["m2"], None)
+    page = answer(await session("messages", identity, *tenant, "--after", page["newer"]))
+    assert [message["id"] for message in page["messages"]] == ["m3"]
+
+    answer(await session("initialize", *tenant, "--user", "bob", "--name", "taxes"))
+    listed = answer(await session("list", *tenant, "--limit", "1"))
+    assert listed["sessions"][0]["user_id"] == "bob"
+    listed = answer(await session("list", *tenant, "--limit", "1", "--after", listed["next"]))
+    assert ([each["chat_session_id"] for each in listed["sessions"]], listed["next"]) == ([identity], None)
+    assert answer(await session("list", *tenant, "--user", "eve", "--archived"))["sessions"] == []
+
+    edited = answer(await session("edit", identity, *tenant, "--title", "Taxes of 2026", "--new-user", "eve"))
+    assert (edited["title"], edited["user_id"]) == ("Taxes of 2026", "eve")
+    assert answer(await session("archive", identity, *tenant, "--user", "eve"))["lifecycle_state"] == "ARCHIVED"
+    refused = await session("update", identity, *tenant, "--message", "{}")
+    assert (refused.returncode, refused.stderr.split(":")[0]) == (1, "SESSION_NOT_ACTIVE")
+    assert len(answer(await session("list", *tenant, "--user", "eve", "--archived"))["sessions"]) == 1
+    assert answer(await session("reopen", identity, *tenant))["lifecycle_state"] == "ACTIVE"
+
+    shown = (await session("messages", identity, "--tenant", journeys.tenant_id)).stdout
+    assert "m2" in shown
+    assert "guide" in shown
+    shown = (await session("list", "--tenant", journeys.tenant_id)).stdout
+    assert identity in shown
+    assert "Taxes of 2026" in shown
+
+
 async def test_a_history_is_shown_to_its_end_however_long(journeys: Journeys, session: Command) -> None:
     created = await journeys.initialize()
     identity = created["chat_session_id"]

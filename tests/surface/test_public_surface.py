@@ -112,6 +112,9 @@ async def test_initialize_creates_the_row(journeys: Journeys) -> None:
         "context": context,
         "context_hash": hashed(context),
         "revision": 0,
+        "title": None,
+        "message_count": 0,
+        "turn_revision": 0,
         "lifecycle_state": "ACTIVE",
         "idempotency_key": key_of(request),
         "refusals": None,
@@ -156,7 +159,7 @@ async def test_the_creation_has_an_entry_in_the_ledger_that_names_the_run(journe
 async def test_initialize_registers_the_artifact(journeys: Journeys) -> None:
     context = {"topic": "budget"}
     async with journeys.worker():
-        session = await journeys.initialize(journeys.request(context=context))
+        session = await journeys.initialize(journeys.request(context=context, title="Budget of 2026"))
         chat_session_id = session["chat_session_id"]
         run_id = (await journeys.handle(chat_session_id).describe()).run_id
     artifact = await journeys.artifact(chat_session_id)
@@ -177,10 +180,11 @@ async def test_initialize_registers_the_artifact(journeys: Journeys) -> None:
         "created_at": row["created_at"],
         "updated_at": row["created_at"],
     }
-    assert isinstance(descriptor, dict)
-    assert descriptor
+    assert descriptor.pop("content")
+    assert descriptor == {"title": "Budget of 2026", "message_count": 0}
     assert materializations == [
-        {"store": "supabase", "table": "public.chat_sessions", "chat_session_id": chat_session_id}
+        {"store": "supabase", "table": table, "chat_session_id": chat_session_id}
+        for table in ("public.chat_sessions", "public.chat_messages")
     ]
 
 
@@ -243,6 +247,9 @@ async def test_initialize_answers_the_artifact(journeys: Journeys) -> None:
         "lifecycle_state": "ACTIVE",
         "revision": 0,
         "context_hash": hashed({}),
+        "title": None,
+        "message_count": 0,
+        "turn_revision": 0,
         "created_at": created_at,
         "updated_at": created_at,
     }

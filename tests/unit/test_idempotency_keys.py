@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pytest
 import rfc8785
@@ -13,8 +13,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from journeys.canonical_json import canonical, canonical_hash
-from journeys.chat_session.keys import is_session_id, session_id, session_key, update_key
-from journeys.chat_session.messages import InitializeChatSession, SignalChatContext, UpdateChatContext
+from journeys.chat_session.keys import is_session_id, message_id, named_session_key, session_id, session_key, update_key
+from journeys.chat_session.messages import (
+    InitializeChatSession,
+    SignalChatContext,
+    UpdateChatContext,
+    UpdateChatSession,
+)
 from journeys.chat_session.names import workflow_id
 from journeys.chat_session.rules import Change
 from journeys.identifiers import intent_key
@@ -23,7 +28,10 @@ from tests.support.documents import documents, objects, thoroughly
 
 VECTORS: dict[str, Any] = json.loads(files("journeys.chat_session").joinpath("idempotency_keys.json").read_bytes())
 SESSIONS: list[dict[str, Any]] = VECTORS["session_keys"]["cases"]
+NAMED: list[dict[str, Any]] = VECTORS["named_session_keys"]["cases"]
+MESSAGES: list[dict[str, Any]] = VECTORS["message_ids"]["cases"]
 UPDATES: list[dict[str, Any]] = VECTORS["update_keys"]["cases"]
+EDITS: list[dict[str, Any]] = VECTORS["edit_keys"]["cases"]
 CALLERS: list[dict[str, Any]] = VECTORS["caller_keys"]["cases"]
 
 SESSION = "31dca87f-efb8-5ac5-b6df-13a4bc321dfd"
@@ -46,10 +54,11 @@ def initialization(case: dict[str, Any]) -> InitializeChatSession:
     return parse(InitializeChatSession, {name: case[name] for name in ("tenant_id", "user_id", "requested_at")})
 
 
-def request(case: dict[str, Any]) -> UpdateChatContext:
+def request(case: dict[str, Any]) -> UpdateChatContext | UpdateChatSession:
     """The request whose change a vector shows."""
     told = {name: case[name] for name in ("author", "base_revision")}
-    return parse(UpdateChatContext, {"tenant_id": "acme", **told, **case["change"]})
+    fields = {"tenant_id": "acme", **told, **case["change"]}
+    return parse(UpdateChatSession, fields) if case in EDITS else parse(UpdateChatContext, fields)
 
 
 # The published vectors.
@@ -74,6 +83,7 @@ def test_a_published_session_key_holds_in_itself(case: dict[str, Any]) -> None:
 def test_the_contract_derives_a_published_session(case: dict[str, Any]) -> None:
     asked = initialization(case)
     assert asked.key == case["session_key"]
+    assert asked.requested_at
     assert session_key(case["tenant_id"], case["user_id"], asked.requested_at) == case["session_key"]
     assert session_id(asked.key) == case["chat_session_id"]
     assert workflow_id(session_id(asked.key)) == case["workflow_id"]
@@ -88,11 +98,41 @@ def test_published_sessions_are_the_same_exactly_where_tenant_user_and_minute_ar
     assert len(scopes) < len(SESSIONS)
 
 
-@pytest.mark.parametrize("case", UPDATES, ids=named)
+@pytest.mark.parametrize("case", NAMED, ids=named)
+def test_a_published_named_session_holds_in_itself_and_is_derived(case: dict[str, Any]) -> None:
+    scope = {name: case[name] for name in ("session_name", "tenant_id", "user_id")}
+    assert json.loads(case["canonical_text"]) == scope | {"intent": "initialize_chat_session"}
+    assert rfc8785.dumps(json.loads(case["canonical_text"])).decode() == case["canonical_text"]
+    assert hashed(case["canonical_text"]) == case["session_key"] == named_session_key(**scope)
+    asked = parse(InitializeChatSession, dict(scope))
+    assert asked.key == case["session_key"]
+    assert session_id(asked.key) == case["chat_session_id"]
+    assert workflow_id(session_id(asked.key)) == case["workflow_id"]
+
+
+def test_named_sessions_differ_from_each_other_and_from_those_of_a_minute() -> None:
+    keys = {case["session_key"] for case in NAMED}
+    assert len(keys) == len(NAMED)
+    assert not keys & {case["session_key"] for case in SESSIONS}
+
+
+@pytest.mark.parametrize("case", MESSAGES, ids=named)
+def test_a_published_message_id_is_derived(case: dict[str, Any]) -> None:
+    session, key, index = case["chat_session_id"], case["idempotency_key"], case["index"]
+    assert str(uuid5(UUID(session), f"{key}/{index}")) == case["message_id"] == message_id(session, key, index)
+    asked = parse(UpdateChatContext, {"tenant_id": "acme", "messages": [{}] * index + [{"text": "Hello!"}]})
+    assert asked.message_ids(session, key)[index] == case["message_id"]
+
+
+@pytest.mark.parametrize("case", UPDATES + EDITS, ids=named)
 def test_a_published_update_key_holds_in_itself(case: dict[str, Any]) -> None:
     told = ("message",) if case["base_revision"] is None else ("author", "base_revision")
     state = {name: case[name] for name in told}
-    assert sorted(case["change"]) == ["active_agent", "append", "context", "merge_strategy"]
+    if case in EDITS:
+        assert set(case["change"]) <= {"title", "lifecycle_state", "new_user_id"}
+    else:
+        fields = {"active_agent", "append", "context", "merge_strategy"}
+        assert set(case["change"]) - {"messages", "remove_messages"} == fields
     assert rfc8785.dumps(case["change"]).decode() == case["canonical_change"]
     assert rfc8785.dumps({"change": case["change"], **state}).decode() == case["canonical_state"]
     key = {"chat_session_id": case["chat_session_id"], "context_hash": hashed(case["canonical_state"])}
@@ -102,7 +142,7 @@ def test_a_published_update_key_holds_in_itself(case: dict[str, Any]) -> None:
     assert hashed(case["canonical_text"]) == case["idempotency_key"]
 
 
-@pytest.mark.parametrize("case", UPDATES, ids=named)
+@pytest.mark.parametrize("case", UPDATES + EDITS, ids=named)
 def test_the_contract_derives_a_published_update_key(case: dict[str, Any]) -> None:
     asked = request(case)
     message = case["message"] or "a message that does not count"
@@ -135,7 +175,7 @@ def test_the_vectors_explain_themselves() -> None:
         lines = part if name == "about" else part["about"]
         assert lines
         assert all(isinstance(line, str) and line for line in lines)
-    for part in (SESSIONS, UPDATES, CALLERS):
+    for part in (SESSIONS, NAMED, UPDATES, EDITS, CALLERS, MESSAGES):
         assert len({case["name"] for case in part}) == len(part)
 
 

@@ -27,12 +27,15 @@ from journeys.chat_session.answers import (
 )
 from journeys.chat_session.keys import session_id
 from journeys.chat_session.messages import (
+    GetChatMessages,
     GetChatSession,
     GetChatSessionHistory,
     InitializeChatSession,
     JourneyArgument,
+    ListChatSessions,
     SignalChatContext,
     UpdateChatContext,
+    UpdateChatSession,
 )
 from journeys.chat_session.refusals import Refusal, Refusals
 from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt
@@ -62,14 +65,19 @@ LEAST: dict[type[Request], dict[str, Any]] = {
     JourneyArgument: ARGUMENT,
     GetChatSession: GET,
     GetChatSessionHistory: HISTORY,
+    GetChatMessages: HISTORY,
+    ListChatSessions: GET,
     SignalChatContext: CHANGE,
     UpdateChatContext: CHANGE,
+    UpdateChatSession: CHANGE,
 }
 _EVERY_CHANGE: dict[str, Any] = {
     "tenant_id": "acme",
     "user_id": "ada",
     "context": {"topic": "sleep", "gone": None},
     "append": {"messages": [{"id": "m1", "reply_to": None}, None]},
+    "messages": [{"id": "m1", "role": "user", "reply_to": None}, {"id": None, "role": None}, {}],
+    "remove_messages": ["m1", "m2"],
     "active_agent": "liaison_health",
     "merge_strategy": "replace",
     "base_revision": 3,
@@ -77,10 +85,16 @@ _EVERY_CHANGE: dict[str, Any] = {
     "author": "guide",
 }
 MOST: dict[type[Request], dict[str, Any]] = {
-    InitializeChatSession: INITIALIZE | {"active_agent": "liaison_health", "context": {"topic": None}},
+    InitializeChatSession: INITIALIZE
+    | {"active_agent": "liaison_health", "context": {"topic": None}, "title": "Sleep"},
     JourneyArgument: INITIALIZING | {"initialize": INITIAL | {"active_agent": "guide", "context": {"topic": "x"}}},
     GetChatSession: GET | {"user_id": "ada", "chat_session_id": SESSION},
     GetChatSessionHistory: HISTORY | {"after_revision": 7, "limit": 1000},
+    GetChatMessages: HISTORY | {"user_id": "ada", "limit": 200, "before": "x"},
+    ListChatSessions: GET | {"user_id": "ada", "lifecycle_state": "ARCHIVED", "limit": 100, "after": "x"},
+    UpdateChatSession: CHANGE
+    | {"title": "", "lifecycle_state": "ARCHIVED", "new_user_id": "bob", "base_revision": 3, "idempotency_key": "k"}
+    | {"author": "desk"},
     SignalChatContext: _EVERY_CHANGE,
     UpdateChatContext: _EVERY_CHANGE | {"returning": "receipt"},
 }
@@ -236,7 +250,14 @@ def _with(models: type[Request] | Sequence[type[Request]], name: str, *values: A
 
 _NO_OBJECTS: tuple[Any, ...] = (1, True, "x", [], [[]])
 _CHANGE, _CREATE = SignalChatContext, InitializeChatSession
-_NAMING_A_SESSION = (JourneyArgument, GetChatSession, GetChatSessionHistory)
+_NAMING_A_SESSION = (JourneyArgument, GetChatSession, GetChatSessionHistory, GetChatMessages)
+_ODD_NAMES: tuple[Any, ...] = ("", 1, True, [], {})
+_ODD_MESSAGES: tuple[Any, ...] = (
+    *([], {}, "x", 1, True, ["x"], [None], [[]], [{}] * 101),
+    *([{"id": name}] for name in (*_ODD_NAMES, "x" * 129)),
+    *([{"role": name}] for name in (*_ODD_NAMES, "x" * 65)),
+    *([{"id": "a"}, {"id": "a"}], [{"a": math.nan}], [{"a": 2**53}], [{"a": "\x00"}]),
+)
 _ODD_IDS = (
     *("", "x", SESSION.upper(), SESSION.replace("-", ""), "{" + SESSION + "}", "urn:uuid:" + SESSION),
     *(SESSION + "\n", " " + SESSION, "chat-session/" + SESSION, 1),
@@ -259,6 +280,17 @@ WRONG: list[Wrong] = [
     *_with([_CHANGE, _CREATE], "context", "{}", [], [[]], 1, True, False, ""),
     *_with(_CHANGE, "append", "{}", [], 1, True),
     *_with(_CHANGE, "append", *({"messages": value} for value in (None, {}, "x", 1, True, {"id": "m1"}))),
+    *_with(_CHANGE, "messages", *_ODD_MESSAGES),
+    *_with(_CHANGE, "remove_messages", [], {}, "x", 1, True, [1], [None], [""], ["x" * 129], [["x"]], ["x"] * 101),
+    *_with([_CREATE, UpdateChatSession], "title", "x" * 201, 1, True, [], {}, "\x00", "\ud800"),
+    *_with([ListChatSessions, UpdateChatSession], "lifecycle_state", "", "active", "DELETED", 1, True, []),
+    *_with(ListChatSessions, "limit", True, "1", 0, -1, 101, 2**53),
+    *_with(GetChatMessages, "limit", True, "1", 0, -1, 201, 2**53),
+    *_with([GetChatMessages, ListChatSessions], "after", 1, True, [], {}),
+    *_with(GetChatMessages, "before", 1, True, [], {}),
+    (GetChatMessages, {"before": "x", "after": "x"}, "after"),
+    *_with(UpdateChatSession, "new_user_id", "", "x" * 256, "a\n", 1, True, []),
+    (UpdateChatSession, {"user_id": "ada", "new_user_id": "bob"}, "new_user_id"),
     *_with(_CHANGE, "base_revision", True, False, "0", "1", 1.5, [], -1, 2**53, 10**400),
     *_with(GetChatSessionHistory, "after_revision", True, "1", 0.5, -1, 2**53),
     *_with(GetChatSessionHistory, "limit", True, "1", 0, -1, 1001, 2**53),
@@ -268,10 +300,12 @@ WRONG: list[Wrong] = [
     *_with(_CHANGE, "idempotency_key", "", "x" * 129, "k\n", "\tk", "k\x7f", "k\x00", "\u00e9", "\U0001f600", 1, True),
     *_with(_CHANGE, "author", "", "x" * 65, "a\n", "\x00", "\x7f", "\x85", "\ud800", 1, True),
     # The engine's own names.
-    *_with([_CHANGE, UpdateChatContext], "author", "manual", "journey"),
+    *_with([_CHANGE, UpdateChatContext, UpdateChatSession], "author", "manual", "journey"),
     *[
         (model, wrong | {"user_id": "ada"}, name)
-        for model, wrong, name in _with([_CHANGE, UpdateChatContext], "idempotency_key", *_ENGINE_KEYS)
+        for model, wrong, name in _with(
+            [_CHANGE, UpdateChatContext, UpdateChatSession], "idempotency_key", *_ENGINE_KEYS
+        )
     ],
     *_with(_NAMING_A_SESSION, "chat_session_id", *_ODD_IDS),
     # What needs something else.
@@ -280,6 +314,13 @@ WRONG: list[Wrong] = [
     (SignalChatContext, {"merge_strategy": "replace", "base_revision": 1, "append": {"a": []}}, "context"),
     (SignalChatContext, {"merge_strategy": "replace", "context": {}}, "base_revision"),
     (SignalChatContext, {"merge_strategy": "replace", "context": {}, "base_revision": None}, "base_revision"),
+    (InitializeChatSession, {"session_name": "n"}, "session_name"),
+    *[
+        (InitializeChatSession, {"requested_at": None, "session_name": name}, "session_name")
+        for name in (*_ODD_NAMES, "x" * 129, "n\n", "\u00e9")
+    ],
+    (InitializeChatSession, {"requested_at": None}, "requested_at"),
+    (JourneyArgument, {"user_id": "ada", "initialize": INITIAL | {"session_name": "n"}}, "initialize"),
     (JourneyArgument, {"initialize": INITIAL}, "user_id"),
     (JourneyArgument, {"user_id": "ada", "initialize": {}}, "initialize"),
     *[
@@ -771,6 +812,7 @@ def test_what_holds_itself_is_refused() -> None:
 )
 def test_a_time_is_any_form_of_rfc_3339_and_written_in_one(text: str, moment: str) -> None:
     asked = parse(InitializeChatSession, INITIALIZE | {"requested_at": text})
+    assert asked.requested_at
     assert asked.requested_at.tzinfo is UTC
     assert timestamp(asked.requested_at) == moment
     assert asked.model_dump(mode="json")["requested_at"] == moment
@@ -877,6 +919,9 @@ def test_a_new_session_is_as_it_was_asked_for() -> None:
         "lifecycle_state": "ACTIVE",
         "revision": 0,
         "context_hash": sha256(b'{"b":1,"c":[null]}').hexdigest(),
+        "title": None,
+        "message_count": 0,
+        "turn_revision": 0,
         "created_at": "2026-01-27T10:05:13.000042Z",
         "updated_at": "2026-01-27T10:05:13.000042Z",
     }
@@ -888,10 +933,13 @@ def test_artifact_and_receipt_have_the_fields_that_are_promised() -> None:
         "chat_session_id",
         "tenant_id",
         "user_id",
+        "title",
         "active_agent",
         "lifecycle_state",
         "revision",
         "context_hash",
+        "message_count",
+        "turn_revision",
         "created_at",
         "updated_at",
     }
@@ -899,8 +947,8 @@ def test_artifact_and_receipt_have_the_fields_that_are_promised() -> None:
     assert set(ChatSessionArtifact.model_fields) == artifact
     assert set(ChatSessionView.model_fields) == artifact | {"refusals"}
     assert set(InitializedChatSession.model_fields) == artifact | {"created"}
-    assert set(UpdateReceipt.model_fields) == receipt | {"applied_revision", "duplicate"}
-    assert set(UpdatedChatSession.model_fields) == artifact | {"applied_revision", "duplicate"}
+    assert set(UpdateReceipt.model_fields) == receipt | {"applied_revision", "duplicate", "message_ids"}
+    assert set(UpdatedChatSession.model_fields) == artifact | {"applied_revision", "duplicate", "message_ids"}
     assert set(Refusal.model_fields) == {"at", "code", "field"}
 
 
@@ -1048,10 +1096,11 @@ def test_a_change_that_was_just_made_is_answered_with_the_session_as_it_is_now()
     """Other changes of its batch are in both stores by then."""
     receipt = answer_update(Outcome(revision=7), _NOW, None)
     assert type(receipt) is UpdateReceipt
-    assert dict(receipt) == {**_NOW.model_dump(), "applied_revision": 7, "duplicate": False}
+    more = {"applied_revision": 7, "duplicate": False, "message_ids": None}
+    assert dict(receipt) == {**_NOW.model_dump(), **more}
     artifact = answer_update(Outcome(revision=7), _NOW, _CONTEXT)
     assert type(artifact) is UpdatedChatSession
-    assert dict(artifact) == {**_NOW.model_dump(), "context": _CONTEXT, "applied_revision": 7, "duplicate": False}
+    assert dict(artifact) == {**_NOW.model_dump(), "context": _CONTEXT, **more}
 
 
 @pytest.mark.parametrize("duplicate", [False, True])
@@ -1066,7 +1115,7 @@ def test_a_change_that_was_there_before_has_a_receipt_of_then_and_an_artifact_of
         message="run/update",
     )
     outcome = Outcome(revision=7, known=then, duplicate=duplicate)
-    told = {"applied_revision": 7, "duplicate": duplicate}
+    told = {"applied_revision": 7, "duplicate": duplicate, "message_ids": None}
     assert dict(answer_update(outcome, _NOW, None)) == {
         **_NOW.model_dump(),
         **told,

@@ -158,6 +158,28 @@ def test_a_duplicate_is_one_whatever_could_be_said_against_it_now() -> None:
     duplicate(story.tell(**replacing, base_revision=2, idempotency_key="r"))
 
 
+def test_a_key_is_looked_up_before_the_state_and_the_state_before_the_base() -> None:
+    story = Story()
+    first = applied(story.tell(context={"a": 1}, idempotency_key="k"))
+    story.session = story.session.model_copy(update={"lifecycle_state": "ARCHIVED"})
+    assert duplicate(story.tell(context={"a": 1}, idempotency_key="k")) == as_known(first.entry)
+    assert code_and_field(story.tell(context={"a": 2}, idempotency_key="k"))[0] == "IDEMPOTENCY_CONFLICT"
+    assert code_and_field(story.tell(context={"a": 2}, base_revision=99))[0] == "SESSION_NOT_ACTIVE"
+    assert code_and_field(story.tell(messages=[{}], tenant_id="globex"))[0] == "SESSION_NOT_FOUND"
+
+
+def test_messages_are_judged_after_the_context_and_before_its_size() -> None:
+    story = Story(session=a_session({"topic": "sleep"}), limits=Limits(context_bytes=30, change_bytes=1000))
+    large: dict[str, Any] = {"context": {"large": "x" * 99}, "messages": [{"role": "assistant"}]}
+    assert code_and_field(story.tell(append={"topic": [1]}, messages=[{"role": "assistant"}])) == (
+        "INVALID_PARAMETER",
+        "append",
+    )
+    assert code_and_field(story.tell(**large)) == ("INVALID_PARAMETER", "messages")
+    assert code_and_field(story.tell(**large, base_revision=99))[0] == "REVISION_CONFLICT"
+    assert code_and_field(story.tell(**large | {"messages": [{}]}))[0] == "CONTEXT_TOO_LARGE"
+
+
 def test_the_base_is_checked_before_the_change_is_tried() -> None:
     story = Story(session=a_session({"topic": "sleep"}))
     assert code_and_field(story.tell(append={"topic": [1]}, base_revision=1))[0] == "REVISION_CONFLICT"

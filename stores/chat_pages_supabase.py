@@ -1,0 +1,186 @@
+"""Pages of transcripts and of lists of sessions, read from Supabase.
+
+Every page is one statement that reads only what it answers: from an index, forward or backward from a place.
+"""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+import asyncpg
+from pydantic import Field, TypeAdapter
+from pydantic_core import from_json
+
+from journeys.chat_session.answers import ChatMessage, ChatMessages, ChatSessionList, ListedChatSession
+from journeys.chat_session.limits import MAX_PAGE_BYTES
+from journeys.chat_session.messages import GetChatMessages, ListChatSessions
+from journeys.chat_session.session import Revision
+from journeys.cursors import decode_cursor, encode_cursor
+from journeys.i_json import MAX_SAFE_INTEGER
+from journeys.identifiers import Timestamp, Uuid
+from stores.chat_sessions_supabase import STORE
+from stores.postgres import Pool, connection_to, parse_row
+
+# Before the first message of a change there is a place, too.
+_Ordinal = Annotated[int, Field(ge=-1, le=MAX_SAFE_INTEGER)]
+_MESSAGE_PLACE: Final[TypeAdapter[tuple[Revision, _Ordinal]]] = TypeAdapter(tuple[Revision, _Ordinal])
+_SESSION_PLACE: Final[TypeAdapter[tuple[Timestamp, Timestamp, Uuid]]] = TypeAdapter(tuple[Timestamp, Timestamp, Uuid])
+
+_BEYOND_ALL_MESSAGES: Final = (2**63 - 1, 0)
+
+# The transcript is read message by message until the page is full, and the message that would overfill it stays behind.
+# jsonb writes numbers out, so its text is never shorter than what is sent. Whether messages lie behind the place is
+# asked in order: for a mere `exists` PostgreSQL may scan the whole table.
+_PAGE: Final = """
+with recursive page as (
+  (
+    select 1 as number, message.*, message.bytes::bigint as size
+    from public.chat_sessions as session
+    cross join lateral (
+      select {message} from public.chat_messages as m
+      where m.chat_session_id = session.chat_session_id and (m.first_revision, m.ordinal) {beyond} ($4, $5)
+      order by m.first_revision {order}, m.ordinal {order}
+      limit 1
+    ) as message
+    where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
+  and ($3::text is null or session.user_id = $3)
+  )
+  union all
+  select page.number + 1, message.*, page.size + message.bytes
+  from page
+  cross join lateral (
+    select {message} from public.chat_messages as m
+    where m.chat_session_id = $1 and (m.first_revision, m.ordinal) {beyond} (page.first_revision, page.ordinal)
+    order by m.first_revision {order}, m.ordinal {order}
+    limit 1
+  ) as message
+  where page.number <= $6 and (page.number = 1 or page.size <= $7)
+)
+select
+  page.*,
+  (select count(*) from page) as found,
+  (
+    select true from public.chat_messages as m
+    where m.chat_session_id = $1 and (m.first_revision, m.ordinal) {behind} ($4, $5)
+    order by m.first_revision {opposite}, m.ordinal {opposite}
+    limit 1
+  ) as has_others_behind
+from public.chat_sessions as session
+left join page on page.number = 1 or (page.number <= $6 and page.size <= $7)
+where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
+  and ($3::text is null or session.user_id = $3)
+order by page.number
+"""
+
+# 300 bytes are more than the times, the revision and the names of the fields take.
+_MESSAGE: Final = """
+      m.message_id, m.first_revision, m.ordinal, m.revision, m.role, m.author, m.created_at, m.updated_at,
+      m.body::text as body,
+      octet_length(m.body::text) + octet_length(to_json(m.message_id)::text)
+        + coalesce(octet_length(to_json(m.role)::text), 0) + coalesce(octet_length(to_json(m.author)::text), 0)
+        + 300 as bytes
+"""
+
+_OLDER_PAGE: Final = _PAGE.format(message=_MESSAGE, beyond="<", behind=">=", order="desc", opposite="asc")
+_NEWER_PAGE: Final = _PAGE.format(message=_MESSAGE, beyond=">", behind="<=", order="asc", opposite="desc")
+
+_LIST: Final = """
+select
+  chat_session_id, tenant_id, user_id, title, active_agent, lifecycle_state, revision, context_hash, message_count,
+  turn_revision, created_at, updated_at
+from public.chat_sessions
+where {whose} and lifecycle_state = $3
+  and (updated_at, created_at, chat_session_id) < ($4::text::timestamptz, $5::text::timestamptz, $6::uuid)
+order by updated_at desc, created_at desc, chat_session_id desc
+limit $7
+"""
+
+_LIST_OF_TENANT: Final = _LIST.format(whose="tenant_id = $1 and $2::text is null")
+_LIST_OF_USER: Final = _LIST.format(whose="tenant_id = $1 and user_id = $2")
+
+_NEWER_THAN_ALL_SESSIONS: Final = ("infinity", "infinity", UUID(int=2**128 - 1))
+
+
+class ChatPagesSupabase:
+    """What is read page by page, on a pool of connections.
+
+    Every method raises the errors of `stores.postgres.translate_errors`.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def messages(self, wanted: GetChatMessages) -> ChatMessages | None:
+        """Read a page of a transcript; None if this tenant and user have no such session.
+
+        Raises:
+            InvalidParameter: A cursor is none of a transcript.
+        """
+        forward = wanted.after is not None
+        place: tuple[int, int] = _BEYOND_ALL_MESSAGES
+        if wanted.after is not None:
+            place = decode_cursor(wanted.after, _MESSAGE_PLACE, field="after")
+        elif wanted.before is not None:
+            place = decode_cursor(wanted.before, _MESSAGE_PLACE, field="before")
+        async with connection_to(STORE, self._pool) as connection:
+            rows = await connection.fetch(
+                _NEWER_PAGE if forward else _OLDER_PAGE,
+                UUID(wanted.chat_session_id),
+                wanted.tenant_id,
+                wanted.user_id,
+                *place,
+                wanted.limit,
+                MAX_PAGE_BYTES,
+            )
+        if not rows:
+            return None
+        page = [row for row in rows if row["number"] is not None]
+        has_others_ahead = rows[0]["found"] > len(page)
+        has_others_behind = rows[0]["has_others_behind"]
+        if not forward:
+            page.reverse()
+        # An empty page lies at the cursor itself, which the message there is not beyond.
+        first = _place(page[0]) if page else (place[0], place[1] + 1)
+        last = _place(page[-1]) if page else (place[0], place[1] - 1)
+        return ChatMessages(
+            messages=tuple(map(_message, page)),
+            older=encode_cursor(*first) if (has_others_behind if forward else has_others_ahead) else None,
+            newer=encode_cursor(*last) if (has_others_ahead if forward else has_others_behind) else None,
+        )
+
+    async def sessions(self, wanted: ListChatSessions) -> ChatSessionList:
+        """Read a page of a list of sessions.
+
+        Raises:
+            InvalidParameter: The cursor is none of a list of sessions.
+        """
+        place: tuple[str, str, UUID] = _NEWER_THAN_ALL_SESSIONS
+        if wanted.after is not None:
+            updated_at, created_at, chat_session_id = decode_cursor(wanted.after, _SESSION_PLACE, field="after")
+            place = (updated_at.isoformat(), created_at.isoformat(), UUID(chat_session_id))
+        async with connection_to(STORE, self._pool) as connection:
+            rows = await connection.fetch(
+                _LIST_OF_TENANT if wanted.user_id is None else _LIST_OF_USER,
+                wanted.tenant_id,
+                wanted.user_id,
+                wanted.lifecycle_state,
+                *place,
+                wanted.limit + 1,
+            )
+        sessions = tuple(
+            parse_row(STORE, ListedChatSession, {**row, "chat_session_id": str(row["chat_session_id"])})
+            for row in rows[: wanted.limit]
+        )
+        more = len(rows) > wanted.limit
+        last = sessions[-1] if more else None
+        return ChatSessionList(
+            sessions=sessions,
+            next=encode_cursor(last.updated_at, last.created_at, last.chat_session_id) if last else None,
+        )
+
+
+def _place(row: asyncpg.Record) -> tuple[int, int]:
+    return row["first_revision"], row["ordinal"]
+
+
+def _message(row: asyncpg.Record) -> ChatMessage:
+    return parse_row(STORE, ChatMessage, {**row, "id": row["message_id"], "body": from_json(row["body"])})

@@ -1,0 +1,178 @@
+"""A deleted session is gone for good: from both stores at once, and from Temporal soon after."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic_core import from_json
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+
+from journeys.chat_session.errors import SessionNotActive, SessionNotFound
+from journeys.chat_session.names import ERASURE_ID, ERASURE_WORKFLOW_ID_PREFIX, JOURNEY_ID, workflow_id
+from journeys.errors import InvalidParameter, JourneyError
+from journeys.failures import from_failure
+from tests.support.journeys import Journeys, Json, also_replayed
+from tests.support.polling import eventually
+from tests.support.watching import unexpected_failed_tasks, until_status
+
+
+async def say_much(journeys: Journeys, session: str) -> None:
+    sessions, tenant = journeys.sessions, journeys.tenant_id
+    await sessions.update_context(session, tenant_id=tenant, context={"topic": "rent"})
+    await sessions.update_context(session, tenant_id=tenant, messages=[{"text": "Hello"}, {"id": "m", "text": "World"}])
+    await sessions.update_session(session, tenant_id=tenant, title="Rent")
+
+
+def deleted_revision(row: Json | None) -> int:
+    assert row
+    assert row["lifecycle_state"] == "DELETED"
+    revision: int = row["revision"]
+    return revision
+
+
+async def rows_of(journeys: Journeys, session: str) -> dict[str, int]:
+    tables = ("chat_context_updates", "chat_messages")
+    return {
+        table: await journeys.supabase.fetchval(
+            f"select count(*) from public.{table} where chat_session_id = $1",
+            UUID(session),
+        )
+        for table in tables
+    }
+
+
+@also_replayed
+async def test_a_deletion_leaves_a_tombstone_in_both_stores(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = (await journeys.sessions.initialize(tenant_id=journeys.tenant_id, user_id="ada")).chat_session_id
+        await say_much(journeys, session)
+        deleted = await journeys.sessions.delete(session, tenant_id=journeys.tenant_id, user_id="ada", author="ada")
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        events = await journeys.events(session)
+    row, artifact = await journeys.row(session), await journeys.artifact(session)
+    assert row
+    assert artifact
+    assert deleted.chat_session_id == session
+    assert (row["lifecycle_state"], row["revision"], row["context"]) == ("DELETED", 4, {})
+    assert (row["title"], row["user_id"], row["refusals"], row["message_count"]) == (None, None, None, 0)
+    assert row["updated_at"] == deleted.deleted_at
+    assert await rows_of(journeys, session) == {"chat_context_updates": 0, "chat_messages": 0}
+    assert (artifact["lifecycle_state"], artifact["revision"], artifact["semantic_payload"]) == ("DELETED", 4, {})
+    assert from_json(artifact["semantic_descriptor"])["title"] is None
+    assert not unexpected_failed_tasks(events)
+
+
+async def test_whoever_still_writes_to_a_deleted_session_is_refused(journeys: Journeys) -> None:
+    sessions, tenant = journeys.sessions, journeys.tenant_id
+    async with journeys.worker():
+        opening: dict[str, Any] = {"tenant_id": tenant, "user_id": "ada", "session_name": "mine"}
+        session = (await sessions.initialize(**opening)).chat_session_id
+        deleted = await sessions.delete(session, tenant_id=tenant)
+        for refused in (
+            sessions.get(session, tenant_id=tenant),
+            sessions.get(session, tenant_id=tenant, user_id="ada"),
+            sessions.history(session, tenant_id=tenant),
+            sessions.messages(session, tenant_id=tenant),
+            sessions.update_context(session, tenant_id=tenant, user_id="ada", context={"a": 1}),
+            sessions.delete(session, tenant_id=tenant, user_id="ada"),
+            sessions.delete(session, tenant_id="another"),
+        ):
+            with pytest.raises(SessionNotFound):
+                await refused
+        for inactive in (
+            sessions.update_context(session, tenant_id=tenant, context={"a": 1}),
+            sessions.update_session(session, tenant_id=tenant, lifecycle_state="ACTIVE"),
+            sessions.initialize(**opening),
+        ):
+            with pytest.raises(SessionNotActive):
+                await inactive
+        await sessions.signal_context(session, tenant_id=tenant, context={"a": 1})
+        assert await sessions.delete(session, tenant_id=tenant) == deleted
+        assert not (await sessions.list(tenant_id=tenant)).sessions
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        row = await journeys.row(session)
+    assert row
+    assert (row["lifecycle_state"], row["revision"], row["context"]) == ("DELETED", 1, {})
+
+
+async def test_a_stranger_deletes_nothing(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = (await journeys.sessions.initialize(tenant_id=journeys.tenant_id, user_id="ada")).chat_session_id
+        for whose in ({"tenant_id": "another"}, {"tenant_id": journeys.tenant_id, "user_id": "bob"}):
+            with pytest.raises(SessionNotFound):
+                await journeys.sessions.delete(session, **whose)
+        assert (await journeys.get(session))["lifecycle_state"] == "ACTIVE"
+
+
+async def test_messages_around_a_deletion_are_all_answered(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await journeys.create_session()
+
+        async def change(number: int) -> int | JourneyError:
+            try:
+                answer = await journeys.sessions.update_context(
+                    session, tenant_id=journeys.tenant_id, append={"notes": [number]}
+                )
+            except (SessionNotActive, SessionNotFound) as refused:
+                return refused
+            return answer.applied_revision
+
+        before = [asyncio.create_task(change(number)) for number in range(4)]
+        deleting = asyncio.create_task(journeys.sessions.delete(session, tenant_id=journeys.tenant_id))
+        after = [asyncio.create_task(change(number)) for number in range(4, 8)]
+        answers = await asyncio.gather(*before, *after)
+        deleted = await deleting
+        assert len([each for each in answers if isinstance(each, int)]) < deleted_revision(await journeys.row(session))
+        assert (await journeys.sessions.delete(session, tenant_id=journeys.tenant_id)).deleted_at == deleted.deleted_at
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+    assert await rows_of(journeys, session) == {"chat_context_updates": 0, "chat_messages": 0}
+
+
+async def test_an_erasure_leaves_a_session_that_lives_alone(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await journeys.create_session(context={"a": 1})
+        erased = await journeys.client.execute_workflow(
+            ERASURE_ID, id=ERASURE_WORKFLOW_ID_PREFIX + session, task_queue=journeys.task_queue
+        )
+        assert set(erased.values()) <= {0}
+        assert (await journeys.get(session))["context"] == {"a": 1}
+        with pytest.raises(WorkflowFailureError) as refused:
+            await journeys.client.execute_workflow(ERASURE_ID, id=f"erasure-{uuid4()}", task_queue=journeys.task_queue)
+        assert isinstance(from_failure(refused.value), InvalidParameter)
+
+
+async def test_a_deletion_whose_artifact_was_not_written_is_made_up_for(journeys: Journeys) -> None:
+    """As where the worker died between the stores."""
+    async with journeys.worker():
+        session = await journeys.create_session()
+        await journeys.sessions.delete(session, tenant_id=journeys.tenant_id)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        await journeys.state_surface.execute(
+            """update state_surface.artifacts
+               set revision = 0, lifecycle_state = 'ACTIVE', semantic_payload = '{"a": 1}' where artifact_id = $1""",
+            UUID(session),
+        )
+        with suppress(SessionNotActive):
+            await journeys.sessions.update_context(session, tenant_id=journeys.tenant_id, context={"a": 1})
+
+        async def payload() -> Json | None:
+            artifact = await journeys.artifact(session)
+            return artifact and artifact["semantic_payload"]
+
+        assert await eventually(payload, {}.__eq__) == {}
+
+
+async def test_a_plain_start_meets_a_deleted_session_and_ends(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await journeys.create_session()
+        await journeys.sessions.delete(session, tenant_id=journeys.tenant_id)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        started = await journeys.client.start_workflow(
+            JOURNEY_ID,
+            {"chat_session_id": session, "tenant_id": journeys.tenant_id},
+            id=workflow_id(session),
+            task_queue=journeys.task_queue,
+        )
+        assert await asyncio.wait_for(started.result(), 30) is None
