@@ -119,6 +119,7 @@ class BatchDecider:
     batch: Batch
     _creation_key: str | None = field(init=False, default=None)
     _is_known_to_workflow: bool = field(init=False, default=False)
+    _was_just_read: bool = field(init=False, default=False)  # in this activity, and nothing was written since
     _stored_refusals: Refusals = field(init=False, default=Refusals())
     _refused: Refusals = field(init=False, default=Refusals())  # those that the workflow has refused, until stored
     _advanced_from: int | None = field(init=False, default=None)
@@ -206,17 +207,17 @@ class BatchDecider:
             if draft:
                 self._is_known_to_workflow = True
                 return draft
+        if self.batch.may_create and argument is not None:
+            initializations[:0] = filter(None, [self._argument_initialization(argument)])
+        if initializations and self.batch.may_create:
+            return await self._create(initializations[0])
         stored = await self.sessions.load(self.chat_session_id)
-        if stored is None and self.batch.may_create:
-            first = self._argument_initialization(argument) if argument is not None else None
-            for each in (first, *initializations):
-                if each and stored is None:
-                    stored = await self._create(each)
         if stored is None and (tombstone := await self.deletions.find(self.chat_session_id)):
             raise _SessionDeleted(tombstone)
         return await self._load(stored) if stored else None
 
-    async def _create(self, request: InitializeChatSession) -> StoredSession:
+    async def _create(self, request: InitializeChatSession) -> Draft:
+        """Create the session, or find the one that is stored: either takes one statement in each store."""
         session = request.session(self.batch.at)
         stored = await self.sessions.create(
             session, key=request.key, creation_key=f"{_CREATION}{self.batch.first_run_id}"
@@ -225,16 +226,25 @@ class BatchDecider:
             raise InvalidParameter("the session's idempotency key belongs to another session")
         if isinstance(stored, Tombstone):
             raise _SessionDeleted(stored)
-        await self.surface.register(_as_artifact(stored.session))
-        return stored
+        held = await self.surface.register(_as_artifact(stored.session))
+        return await self._load(stored, held=held)
 
-    async def _load(self, stored: StoredSession) -> Draft:
+    async def _load(self, stored: StoredSession, *, held: int | None = None) -> Draft:
+        """Take over a stored session.
+
+        Args:
+            stored: As it was just read.
+            held: The revision that the State Surface is known to hold.
+        """
         draft = Draft.of(stored.session, stored.fold_length)
         self._creation_key = stored.creation_key
         known = (stored.session.revision, stored.session.context_hash)
         self._is_known_to_workflow = known == (self.batch.revision, self.batch.context_hash)
         if self.batch.revision is None:
             self._stored_refusals = stored.refusals
+        self._was_just_read = True
+        if held is not None and held <= stored.session.revision:
+            return draft
         return await self._sync_state_surface(draft)
 
     # The messages are decided and stored.
@@ -317,6 +327,10 @@ class BatchDecider:
             after, decisions, entries = decided.draft, decided.decisions, decided.entries
             context_changes = after.session.context_hash != draft.session.context_hash
             refusals = self._new_refusals(draft, messages, decisions)
+            if self._was_just_read and not keys and refusals == self._stored_refusals:
+                # The store has just confirmed what these decisions, which write nothing, are made on.
+                return after, [self._outcome(*each) for each in zip(messages, decisions, strict=True)]
+            self._was_just_read = False
             found = await self.sessions.write(
                 base=draft.session,
                 keys=tuple(key for key in keys if key not in known),

@@ -28,13 +28,13 @@ REGULAR_RETRIES: Final = RetryPolicy(
 """There is no maximum of attempts: a write waits for the end of an outage."""
 
 QUERY_HEAD_START: Final = timedelta(milliseconds=30)
-"""How long a caller waits for a journey's answer before it reads the store.
+"""How long a caller waits for a journey's answer before it reads the store, unless other reads of its do so already.
 
 A journey that is changed without a pause has no time for queries. The store holds every acknowledged change.
 """
 
 QUERY_ATTEMPT: Final = timedelta(seconds=2)
-"""How long a caller waits for a journey's answer that only the journey can give."""
+"""How long a caller waits for a journey's answer in any case."""
 
 READ_ATTEMPT: Final = timedelta(seconds=5)
 READ_ATTEMPTS: Final = 3

@@ -1,5 +1,6 @@
 """The client of the journey Chat Session Management."""
 
+import asyncio
 import builtins
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -69,6 +70,9 @@ from journeys.retry_policies import QUERY_ATTEMPT, QUERY_HEAD_START
 from journeys.search_attributes import TENANT_ID, USER_ID
 
 _SUMMARY: Final = "Chat session"
+# A read of the store costs several times a query. If all queries are slow, the machine is busy, and many such reads
+# would only make it busier.
+_MAX_IMPATIENT_READS: Final = 2
 
 
 class ContextChange(TypedDict, total=False):
@@ -127,6 +131,7 @@ class ChatSessions:
             deadline=deadline or timedelta(seconds=settings.deadline_seconds),
         )
         self._read_revisions = ReadRevisions()
+        self._impatient_reads = 0
 
     @classmethod
     async def connect(cls, *, task_queue: str | None = None, deadline: timedelta | None = None) -> Self:
@@ -242,8 +247,20 @@ class ChatSessions:
         )
 
         async def ask(deadline: Deadline) -> Json:
-            live = await self._read_live(request, deadline)
-            return live or await self._transport.read(GET, request, chat_session_id, deadline)
+            read = partial(self._transport.read, GET, request, chat_session_id, deadline)
+            live = asyncio.ensure_future(self._read_live(request, deadline))
+            live.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio logs its error
+            try:
+                await asyncio.wait({live}, timeout=QUERY_HEAD_START.total_seconds())
+                if live.done() or self._impatient_reads >= _MAX_IMPATIENT_READS:
+                    return await live or await read()
+                self._impatient_reads += 1
+                try:
+                    return await read()
+                finally:
+                    self._impatient_reads -= 1
+            finally:
+                live.cancel()
 
         view = ChatSessionView.model_validate(await self._transport.call(ask))
         self._read_revisions.add(view.chat_session_id, view.revision)
@@ -258,7 +275,7 @@ class ChatSessions:
                 GET,
                 request,
                 workflow_id=workflow_id(request.chat_session_id),
-                timeout=min(deadline.left, QUERY_HEAD_START),
+                timeout=min(deadline.left, QUERY_ATTEMPT),
             )
         except (WorkflowQueryRejectedError, RPCError, TimeoutError):
             return None
