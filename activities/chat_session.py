@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from temporalio import activity
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.chat_session_batches import BatchDecider
 from activities.chat_session_cache import SessionCache
@@ -224,4 +224,6 @@ def _raise_to_reader(error: JourneyError | ApplicationError) -> NoReturn:
         *failure.details,
         type=failure.type,
         non_retryable=failure.non_retryable or activity.info().attempt >= READ_ATTEMPTS,
+        # A read that is refused is no fault of the worker's, and needs no stack trace in its log.
+        category=ApplicationErrorCategory.BENIGN if failure.non_retryable else ApplicationErrorCategory.UNSPECIFIED,
     ) from None

@@ -9,7 +9,7 @@ from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteActivityExecutionRequest, DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.chat_session.erasure import Erased
@@ -137,7 +137,9 @@ async def _pause() -> None:
             await activity.wait_for_worker_shutdown()
     except TimeoutError:
         return
-    raise ApplicationError("the worker stops; another one goes on with the erasure")
+    raise ApplicationError(
+        "the worker stops; another one goes on with the erasure", category=ApplicationErrorCategory.BENIGN
+    )
 
 
 def _own_session_id() -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ async def words_in_postgres(url: str) -> set[str]:
 def words_in_temporal(folder: Path) -> set[str]:
     """Those of the words that Temporal's database holds, once it is vacuumed; the server must have ended."""
     (file,) = folder.rglob("temporal.db")
-    with sqlite3.connect(file) as database:
+    with closing(sqlite3.connect(file)) as database:
         database.execute("vacuum")
     content = file.read_bytes()
     return {word for word in WORDS if word.encode() in content}

@@ -402,6 +402,12 @@ async def test_sessions_of_before_the_transcript_have_none_and_are_registered_wi
             alter table public.chat_sessions drop column message_count, drop column turn_revision, drop column title;
             create index chat_sessions_most_recent on public.chat_sessions (tenant_id);
             drop index public.chat_sessions_of_tenant, public.chat_sessions_of_user;
+            alter table public.chat_sessions
+              drop constraint if exists chat_sessions_deleted_check, drop column deleted_by,
+              alter column user_id set not null;
+            drop policy "The journeys' worker deletes the ledgers of deleted sessions" on public.chat_context_updates;
+            alter table public.chat_context_updates
+              drop column context, drop column fold_changes, drop column fold_bytes;
             delete from supabase_migrations.schema_migrations where version >= '20261126160000';
             delete from state_surface.schema_migrations where version >= '20261126160000';
             """
@@ -420,9 +426,12 @@ async def test_sessions_of_before_the_transcript_have_none_and_are_registered_wi
         assert (await migrate(url, url, progress=silent)).supabase
         row = await connection.fetchrow("select *, context::text as text from public.chat_sessions")
         kept = await connection.fetchval("select materializations::text from state_surface.artifacts")
+        entry = await connection.fetchrow("select *, context::text as text from public.chat_context_updates")
     assert row
     assert (row["message_count"], row["turn_revision"], row["title"], row["text"]) == (0, 0, None, before)
     assert json.loads(kept) == [table, table | {"table": "public.chat_messages"}]
+    assert entry
+    assert (entry["revision"], entry["text"], entry["fold_changes"]) == (0, before, 0)
 
 
 async def test_a_session_takes_its_ledger_with_it(database: Connection) -> None:

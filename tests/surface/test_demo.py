@@ -71,7 +71,7 @@ async def test_it_proves_the_journey_on_a_stack_of_its_own_and_leaves_nothing(tm
     )
 
     assert [promise for promise in report["checks"] if f"✓ {promise}\n" not in shown.stdout] == []
-    for words in ("revision  5", "Supabase       revision 5", "State Surface  revision 5", "The trace was at http://"):
+    for words in ("revision  6", "Supabase       revision 6", "State Surface  revision 6", "The trace was at http://"):
         assert words in shown.stdout
     assert "\x1b" not in shown.stdout
     await until_nothing_is_left(tmp_path)

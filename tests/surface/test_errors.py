@@ -396,7 +396,7 @@ async def test_a_refused_initialize_creates_nothing(journeys: Journeys, name: st
         assert await refusal(journeys.initialize(request | change)) == (code, field)
         assert await journeys.row(chat_session_id) is None
         assert await failure_code(journeys, chat_session_id) == "INVALID_PARAMETER"  # the argument does not fit either
-        assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
+        assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "messages": [], "artifact": []}
         assert failed_tasks(await journeys.events(chat_session_id)) == []
         assert (await journeys.initialize(request))["revision"] == 0
 
@@ -521,7 +521,7 @@ async def test_a_session_that_nobody_creates_is_not_found(journeys: Journeys) ->
         assert code_and_field(failed.value) == ("SESSION_NOT_FOUND", "")
         assert not claimed(await handle.describe())
         assert failed_tasks(await journeys.events(chat_session_id)) == []
-    assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
+    assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "messages": [], "artifact": []}
 
 
 @also_replayed
@@ -757,7 +757,7 @@ async def test_with_its_store_away_a_journey_says_database_unavailable(journeys:
             await handle.signal("update_chat_context", large)
         waiting = await send_update(journeys, chat_session_id, {"context": {"small": 1}})
         assert failed_tasks(await journeys.events(chat_session_id)) == []
-        assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "artifact": []}
+        assert await journeys.snapshot(chat_session_id) == {"row": [], "ledger": [], "messages": [], "artifact": []}
     async with journeys.worker():
         answer: Json = await asyncio.wait_for(waiting.result(), 60)
         assert (answer["applied_revision"], answer["context"]) == (19, large["context"] | {"small": 1})

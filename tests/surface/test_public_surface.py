@@ -116,6 +116,7 @@ async def test_initialize_creates_the_row(journeys: Journeys) -> None:
         "message_count": 0,
         "turn_revision": 0,
         "lifecycle_state": "ACTIVE",
+        "deleted_by": None,
         "idempotency_key": key_of(request),
         "refusals": None,
         "created_at": created_at,
@@ -153,6 +154,9 @@ async def test_the_creation_has_an_entry_in_the_ledger_that_names_the_run(journe
         "context_hash": hashed({"topic": "budget"}),
         "applied_at": datetime.fromisoformat(artifact["created_at"]),
         "message": None,
+        "context": None,  # it stands in the change
+        "fold_changes": 0,
+        "fold_bytes": 0,
     }
 
 
@@ -611,6 +615,8 @@ async def test_the_web_ui_is_told_how_the_session_stands(journeys: Journeys) -> 
     assert {each.name for each in metadata.definition.update_definitions} == {
         "initialize_chat_session",
         "update_chat_context",
+        "update_chat_session",
+        "delete_chat_session",
     }
     assert [each.name for each in metadata.definition.signal_definitions] == ["update_chat_context"]
     assert "get_chat_session" in {each.name for each in metadata.definition.query_definitions}
