@@ -8,7 +8,7 @@ from typing import Final
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteActivityExecutionRequest, DeleteWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import ActivityExecutionStatus, Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -93,7 +93,8 @@ class _Erasure:
             ):
                 is_any = True
                 activity.heartbeat()
-                await self._delete_read(read.activity_id)
+                if read.status is not ActivityExecutionStatus.RUNNING:
+                    await self._delete_read(read.activity_id)
         return is_any
 
     async def _end_turn(self, workflow_id: str, run_id: str) -> None:
