@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid5
@@ -244,7 +245,7 @@ async def test_a_repeated_change_adds_nothing_and_is_told_its_ids(journeys: Jour
 async def test_many_writers_at_once_add_all_their_messages_once(journeys: Journeys) -> None:
     async with journeys.worker(rollover_messages=20):
         session = await journeys.create_session()
-        say = journeys.sessions.update_context
+        say = journeys.sessions_within(timedelta(seconds=60)).update_context
         tenant = journeys.tenant_id
         await asyncio.gather(
             *(say(session, tenant_id=tenant, messages=[{"id": f"{n}", "n": n}, {"n": n}]) for n in range(40))
