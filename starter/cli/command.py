@@ -1,6 +1,7 @@
 """How the command line runs a command and prints its output."""
 
 import asyncio
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -75,6 +76,7 @@ def run_command(main: Callable[[], Coroutine[None, None, None]]) -> None:
     An error goes to standard error as `CODE: message`, with exit status 1. After Ctrl-C or SIGTERM, the command cleans
     up and exits with the status that a shell expects.
     """
+    _keep_standard_output_clean()
     with exit_on_errors(_show_error), warnings.catch_warnings(action="ignore"):
         received = asyncio.run(run_until_signalled(main()))
     if received:
@@ -85,6 +87,23 @@ def run_service(main: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run a command until Ctrl-C or SIGTERM. It then cleans up and exits with status 0."""
     with exit_on_errors(_show_error):
         run_program(main)
+
+
+def _keep_standard_output_clean() -> None:
+    """Send the log of the SDK's core, which it writes to standard output, the way of Python's."""
+    from temporalio.runtime import (  # noqa: PLC0415 - `--help` does without it
+        LogForwardingConfig,
+        LoggingConfig,
+        Runtime,
+        TelemetryConfig,
+        TelemetryFilter,
+    )
+
+    logging_config = LoggingConfig(
+        filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+        forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
+    )
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=logging_config)), error_if_already_set=False)
 
 
 def _show_error(error: str) -> None:
