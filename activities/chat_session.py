@@ -13,11 +13,11 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.chat_session_batches import BatchDecider
 from activities.chat_session_cache import SessionCache
+from activities.own_session import own_session_id
 from journeys.chat_session.activities import Batch, DecidedBatch, SessionSettings
 from journeys.chat_session.answers import ChatMessages, ChatSessionHistory, ChatSessionList, ChatSessionView
 from journeys.chat_session.deletion import DELETED_FIELD
 from journeys.chat_session.errors import SessionNotFound
-from journeys.chat_session.keys import is_session_id
 from journeys.chat_session.messages import GetChatMessages, GetChatSession, GetChatSessionHistory, ListChatSessions
 from journeys.chat_session.names import (
     GET,
@@ -201,12 +201,10 @@ def _own_session_id() -> str:
     Raises:
         InvalidParameter: The activity runs by itself, or in another workflow: it could be pointed at any session.
     """
-    info = activity.info()
-    workflow_id = info.workflow_id or ""
-    chat_session_id = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
-    its_own = info.workflow_type == JOURNEY_ID and workflow_id.startswith(WORKFLOW_ID_PREFIX)
-    if not its_own or not is_session_id(chat_session_id):
-        raise InvalidParameter(f"{info.activity_type} writes, and runs only inside the workflow of the session itself")
+    chat_session_id = own_session_id(JOURNEY_ID, WORKFLOW_ID_PREFIX)
+    if chat_session_id is None:
+        name = activity.info().activity_type
+        raise InvalidParameter(f"{name} writes, and runs only inside the workflow of the session itself")
     return chat_session_id
 
 

@@ -211,10 +211,21 @@ class BatchDecider:
             initializations[:0] = filter(None, [self._argument_initialization(argument)])
         if initializations and self.batch.may_create:
             return await self._create(initializations[0])
+        stored = await self._read()
+        return await self._load(stored) if stored else None
+
+    async def _read(self) -> StoredSession | None:
         stored = await self.sessions.load(self.chat_session_id)
         if stored is None and (tombstone := await self.deletions.find(self.chat_session_id)):
             raise _SessionDeleted(tombstone)
-        return await self._load(stored) if stored else None
+        return stored
+
+    async def _reread(self) -> StoredSession:
+        """The session as another writer has left it."""
+        stored = await self._read()
+        if stored is None:
+            raise SessionNotFound("the session is gone from the store")
+        return stored
 
     async def _create(self, request: InitializeChatSession) -> Draft:
         """Create the session, or find the one that is stored: either takes one statement in each store."""
@@ -293,12 +304,7 @@ class BatchDecider:
     async def _reload(self) -> Draft:
         """The session as stored, after another writer has changed it."""
         self.cache.forget(self.chat_session_id)
-        stored = await self.sessions.load(self.chat_session_id)
-        if stored is None:
-            if tombstone := await self.deletions.find(self.chat_session_id):
-                raise _SessionDeleted(tombstone)
-            raise SessionNotFound("the session is gone from the store")
-        return await self._load(stored)
+        return await self._load(await self._reread())
 
     async def _settle(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
         try:
@@ -435,10 +441,7 @@ class BatchDecider:
             payload_since: The revision since which agent and context are the same, if it is known.
         """
         while True:
-            artifact = _as_artifact(draft.session)
-            held = await self.surface.update(artifact, payload_since=payload_since)
-            if held is None:
-                held = await self.surface.register(artifact)
+            held = await self._write_to_surface(_as_artifact(draft.session), payload_since=payload_since)
             if held <= draft.session.revision:
                 return draft
             advanced = await self.sessions.advance_past(draft.session, held)
@@ -448,19 +451,19 @@ class BatchDecider:
                     "the State Surface was ahead of Supabase: advanced the session past it",
                     extra={"supabase_revision": draft.session.revision, "state_surface_revision": held},
                 )
-            reread = advanced or await self.sessions.load(self.chat_session_id)
-            if reread is None:
-                raise SessionNotFound("the session is gone from the store")
+            reread = advanced or await self._reread()
             self._is_known_to_workflow = False
             draft = Draft.of(reread.session, reread.fold_length)
+
+    async def _write_to_surface(self, artifact: SurfaceArtifact, *, payload_since: int | None = None) -> int:
+        """Update an artifact, or register it if it is not there; the revision that the State Surface then holds."""
+        held = await self.surface.update(artifact, payload_since=payload_since)
+        return await self.surface.register(artifact) if held is None else held
 
     async def _sync_tombstone(self, tombstone: Tombstone) -> None:
         """Have the State Surface forget a deleted session as well."""
         while True:
-            artifact = _as_deleted_artifact(tombstone)
-            held = await self.surface.update(artifact)
-            if held is None:
-                held = await self.surface.register(artifact)
+            held = await self._write_to_surface(_as_deleted_artifact(tombstone))
             if held <= tombstone.revision:
                 return
             advanced = await self.deletions.advance_past(tombstone, held) or await self.deletions.find(

@@ -12,8 +12,8 @@ from temporalio.client import ActivityExecutionStatus, Client, WorkflowExecution
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.own_session import own_session_id
 from journeys.chat_session.erasure import Erased
-from journeys.chat_session.keys import is_session_id
 from journeys.chat_session.names import (
     AGENT_TURN_WORKFLOW_ID_PREFIX,
     ERASE,
@@ -144,11 +144,8 @@ async def _pause() -> None:
 
 
 def _own_session_id() -> str:
-    info = activity.info()
-    workflow_id = info.workflow_id or ""
-    chat_session_id = workflow_id.removeprefix(ERASURE_WORKFLOW_ID_PREFIX)
-    its_own = info.workflow_type == ERASURE_ID and workflow_id.startswith(ERASURE_WORKFLOW_ID_PREFIX)
-    if not its_own or not is_session_id(chat_session_id):
+    chat_session_id = own_session_id(ERASURE_ID, ERASURE_WORKFLOW_ID_PREFIX)
+    if chat_session_id is None:
         raise InvalidParameter(
             f"the workflow ID of an erasure is {ERASURE_WORKFLOW_ID_PREFIX}<chat_session_id>", field="chat_session_id"
         )
