@@ -163,15 +163,10 @@ class ChatSessionActivities:
     async def get_chat_session_history(self, *arguments: object) -> ChatSessionHistory:
         """Read a page of a session's ledger. Change nothing."""
         try:
-            wanted = parse_only(GetChatSessionHistory, arguments)
-            page = await self._sessions.history(
-                wanted.chat_session_id, wanted.tenant_id, after_revision=wanted.after_revision, limit=wanted.limit
-            )
+            page = await self._pages.history(parse_only(GetChatSessionHistory, arguments))
             if page is None:
                 raise SessionNotFound
-            return ChatSessionHistory(
-                chat_session_id=wanted.chat_session_id, entries=page.entries, complete=page.complete
-            )
+            return page
         except (JourneyError, ApplicationError) as error:
             _raise_to_reader(error)
 

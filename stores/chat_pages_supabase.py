@@ -1,4 +1,4 @@
-"""Pages of transcripts and of lists of sessions, read from Supabase.
+"""Pages of transcripts, of ledgers and of lists of sessions, read from Supabase.
 
 Every page is one statement that reads only what it answers: from an index, forward or backward from a place.
 """
@@ -10,10 +10,16 @@ import asyncpg
 from pydantic import Field, TypeAdapter
 from pydantic_core import from_json
 
-from journeys.chat_session.answers import ChatMessage, ChatMessages, ChatSessionList, ListedChatSession
+from journeys.chat_session.answers import (
+    ChatMessage,
+    ChatMessages,
+    ChatSessionHistory,
+    ChatSessionList,
+    ListedChatSession,
+)
 from journeys.chat_session.limits import MAX_PAGE_BYTES
-from journeys.chat_session.messages import GetChatMessages, ListChatSessions
-from journeys.chat_session.session import Revision
+from journeys.chat_session.messages import GetChatMessages, GetChatSessionHistory, ListChatSessions
+from journeys.chat_session.session import LedgerEntry, Revision
 from journeys.cursors import decode_cursor, encode_cursor
 from journeys.i_json import MAX_SAFE_INTEGER
 from journeys.identifiers import Timestamp, Uuid
@@ -42,7 +48,7 @@ with recursive page as (
       limit 1
     ) as message
     where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
-  and ($3::text is null or session.user_id = $3)
+      and ($3::text is null or session.user_id = $3)
   )
   union all
   select page.number + 1, message.*, page.size + message.bytes
@@ -82,6 +88,49 @@ _MESSAGE: Final = """
 
 _OLDER_PAGE: Final = _PAGE.format(message=_MESSAGE, beyond="<", behind=">=", order="desc", opposite="asc")
 _NEWER_PAGE: Final = _PAGE.format(message=_MESSAGE, beyond=">", behind="<=", order="asc", opposite="desc")
+
+# The ledger is read like the transcript. A change is sent as text, and jsonb writes numbers out: 5e-324 has 327
+# characters.
+_HISTORY: Final = """
+with recursive page as (
+  (
+    select 1 as number, entry.*, entry.bytes::bigint as size
+    from public.chat_sessions as session
+    cross join lateral (
+      select {entry} from public.chat_context_updates as u
+      where u.chat_session_id = session.chat_session_id and u.revision > $4
+      order by u.revision
+      limit 1
+    ) as entry
+    where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
+      and ($3::text is null or session.user_id = $3)
+  )
+  union all
+  select page.number + 1, entry.*, page.size + entry.bytes
+  from page
+  cross join lateral (
+    select {entry} from public.chat_context_updates as u
+    where u.chat_session_id = $1 and u.revision > page.revision
+    order by u.revision
+    limit 1
+  ) as entry
+  where page.number <= $5 and (page.number = 1 or page.size <= $6)
+)
+select page.*, (select count(*) from page) as found
+from public.chat_sessions as session
+left join page on page.number = 1 or (page.number <= $5 and page.size <= $6)
+where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
+  and ($3::text is null or session.user_id = $3)
+order by page.number
+""".format(
+    # 500 bytes are more than the hashes, the times and the names of the fields take.
+    entry="""
+      u.revision, u.idempotency_key, u.change::text as change, u.change_hash, u.author, u.active_agent, u.context_hash,
+      u.applied_at, u.turn,
+      octet_length(u.change::text) + octet_length(u.idempotency_key) + coalesce(octet_length(u.author), 0)
+        + octet_length(u.active_agent) + 500 as bytes
+    """
+)
 
 _LIST: Final = """
 select
@@ -147,6 +196,25 @@ class ChatPagesSupabase:
             newer=encode_cursor(*last) if (has_others_ahead if forward else has_others_behind) else None,
         )
 
+    async def history(self, wanted: GetChatSessionHistory) -> ChatSessionHistory | None:
+        """Read a page of a ledger, oldest entry first; None if this tenant and user have no such session."""
+        async with connection_to(STORE, self._pool) as connection:
+            rows = await connection.fetch(
+                _HISTORY,
+                UUID(wanted.chat_session_id),
+                wanted.tenant_id,
+                wanted.user_id,
+                -1 if wanted.after_revision is None else wanted.after_revision,
+                wanted.limit,
+                MAX_PAGE_BYTES,
+            )
+        if not rows:
+            return None
+        entries = tuple(_entry(row) for row in rows if row["number"] is not None)
+        return ChatSessionHistory(
+            chat_session_id=wanted.chat_session_id, entries=entries, complete=rows[0]["found"] == len(entries)
+        )
+
     async def sessions(self, wanted: ListChatSessions) -> ChatSessionList:
         """Read a page of a list of sessions.
 
@@ -184,3 +252,11 @@ def _place(row: asyncpg.Record) -> tuple[int, int]:
 
 def _message(row: asyncpg.Record) -> ChatMessage:
     return parse_row(STORE, ChatMessage, {**row, "id": row["message_id"], "body": from_json(row["body"])})
+
+
+def _entry(row: asyncpg.Record) -> LedgerEntry:
+    try:
+        change = from_json(row["change"])
+    except ValueError:
+        change = None
+    return parse_row(STORE, LedgerEntry, {**row, "change": change})

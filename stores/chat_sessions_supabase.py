@@ -20,9 +20,9 @@ from journeys.chat_session.answers import ChatSessionView
 from journeys.chat_session.deletion import Tombstone
 from journeys.chat_session.errors import ContextTooLarge
 from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
-from journeys.chat_session.limits import MAX_PAGE_BYTES, MAX_STORED_CONTEXT_BYTES
+from journeys.chat_session.limits import MAX_STORED_CONTEXT_BYTES
 from journeys.chat_session.refusals import Refusals
-from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry, WrittenEntry
+from journeys.chat_session.session import ChatSessionArtifact, Context, WrittenEntry
 from journeys.chat_session.transcript import NO_WRITE, StoredMessage, TranscriptWrite
 from journeys.errors import DatabaseUnavailable
 from stores.postgres import Pool, connection_to, json_text, parse_row
@@ -265,47 +265,6 @@ from filled
 where entry.chat_session_id = filled.chat_session_id and entry.revision = filled.revision
 """
 
-# The ledger is read entry by entry until the page is full, and the entry that would overfill it stays behind. A change
-# is sent as text, and jsonb writes numbers out: 5e-324 has 327 characters.
-_HISTORY: Final = """
-with recursive page as (
-  (
-    select 1 as number, entry.*, entry.bytes::bigint as size
-    from public.chat_sessions as session
-    cross join lateral (
-      select {entry} from public.chat_context_updates as u
-      where u.chat_session_id = session.chat_session_id and u.revision > $3
-      order by u.revision
-      limit 1
-    ) as entry
-    where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
-  )
-  union all
-  select page.number + 1, entry.*, page.size + entry.bytes
-  from page
-  cross join lateral (
-    select {entry} from public.chat_context_updates as u
-    where u.chat_session_id = $1 and u.revision > page.revision
-    order by u.revision
-    limit 1
-  ) as entry
-  where page.number <= $4 and (page.number = 1 or page.size <= $5)
-)
-select page.*, (select count(*) from page) as found
-from public.chat_sessions as session
-left join page on page.number = 1 or (page.number <= $4 and page.size <= $5)
-where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
-order by page.number
-""".format(
-    # 500 bytes are more than the hashes, the times and the names of the fields take.
-    entry="""
-      u.revision, u.idempotency_key, u.change::text as change, u.change_hash, u.author, u.active_agent, u.context_hash,
-      u.applied_at,
-      octet_length(u.change::text) + octet_length(u.idempotency_key) + coalesce(octet_length(u.author), 0)
-        + octet_length(u.active_agent) + 500 as bytes
-    """
-)
-
 _NO_CHANGE: Final[Context] = {"context": None, "append": None, "active_agent": None, "merge_strategy": "merge"}
 
 
@@ -342,14 +301,6 @@ class WriteOutcome:
     is_elsewhere: bool = False
     known: tuple[KnownChange, ...] = ()
     found: tuple[StoredMessage, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerPage:
-    """Entries of a ledger, oldest first, and whether no others follow."""
-
-    entries: tuple[LedgerEntry, ...]
-    complete: bool
 
 
 class ChatSessionsSupabase:
@@ -505,29 +456,6 @@ class ChatSessionsSupabase:
         )
         return _stored(row) if row else None
 
-    async def history(
-        self, chat_session_id: str, tenant_id: str, *, after_revision: int, limit: int
-    ) -> LedgerPage | None:
-        """Read a page of the ledger of a session, in order of revision.
-
-        Args:
-            chat_session_id: The session.
-            tenant_id: The session's tenant.
-            after_revision: Only entries with a later revision are read.
-            limit: The maximum number of entries. The page's size in bytes is limited as well, but any entry fits.
-
-        Returns:
-            The page; None if the tenant has no such session.
-        """
-        async with connection_to(STORE, self._pool) as connection:
-            rows = await connection.fetch(
-                _HISTORY, UUID(chat_session_id), tenant_id, after_revision, limit, MAX_PAGE_BYTES
-            )
-        if not rows:
-            return None
-        entries = tuple(_parse_entry(row) for row in rows if row["number"] is not None)
-        return LedgerPage(entries=entries, complete=rows[0]["found"] == len(entries))
-
     async def _parse_and_fill_hash(self, row: asyncpg.Record) -> StoredSession:
         stored = _stored(row)
         session = stored.session
@@ -549,14 +477,6 @@ def parse_tombstone(row: asyncpg.Record) -> Tombstone:
     """
     fields = {**row, "chat_session_id": str(row["chat_session_id"]), "deleted_at": row["updated_at"]}
     return parse_row(STORE, Tombstone, fields)
-
-
-def _parse_entry(row: asyncpg.Record) -> LedgerEntry:
-    try:
-        change = from_json(row["change"])
-    except ValueError:
-        change = None
-    return parse_row(STORE, LedgerEntry, {**row, "change": change})
 
 
 def _parse_refusals(row: asyncpg.Record) -> Refusals:

@@ -222,11 +222,16 @@ class DeleteChatSession(Request):
 
 
 class GetChatSessionHistory(Request):
-    """Read a page of a session's ledger, oldest entry first."""
+    """Read a page of a session's ledger, oldest entry first.
+
+    Attributes:
+        after_revision: Leave out this revision and earlier ones; if absent, begin with revision 0, the creation.
+    """
 
     tenant_id: Identifier
+    user_id: Identifier | None = None
     chat_session_id: Uuid
-    after_revision: Revision = 0
+    after_revision: Revision | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 

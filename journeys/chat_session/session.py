@@ -75,7 +75,8 @@ class LedgerEntry(Record):
 
     Attributes:
         context_hash: Null after somebody has edited the database, until a journey loads the session.
-        message: The identity of the message that made the change; None if no message did.
+        message: The identity of the message that made the change; None if no message did. Answers leave it out.
+        turn: Whether the change asked an agent to act.
         change: The content of the change; of messages only the IDs and the hashes of their bodies.
         author: Who made the change: `manual` if somebody edited the database, `journey` if the engine repaired it.
     """
@@ -88,7 +89,8 @@ class LedgerEntry(Record):
     active_agent: str
     context_hash: str | None
     applied_at: Timestamp
-    message: str | None = None
+    turn: bool = False
+    message: str | None = Field(default=None, exclude_if=lambda message: message is None)
 
 
 class WrittenEntry(LedgerEntry):

@@ -393,14 +393,21 @@ class ChatSessions:
         await self._transport.call(send, workflow_id=to)
 
     async def history(
-        self, chat_session_id: str, *, tenant_id: str, after_revision: int = 0, limit: int = 1000
+        self,
+        chat_session_id: str,
+        *,
+        tenant_id: str,
+        user_id: str | None = None,
+        after_revision: int | None = None,
+        limit: int = 1000,
     ) -> builtins.list[LedgerEntry]:
-        """Read a session's ledger: one entry for each applied change, oldest first.
+        """Read a session's ledger: one entry for the creation and one for each applied change, oldest first.
 
         Args:
             chat_session_id: The session's ID.
             tenant_id: The tenant that the session belongs to.
-            after_revision: Leave out this revision and earlier ones.
+            user_id: The user that the session belongs to, if a user asks.
+            after_revision: Leave out this revision and earlier ones; 0 leaves out only the creation.
             limit: The maximum number of entries.
 
         Raises:
@@ -411,6 +418,7 @@ class ChatSessions:
             request = _build_request(
                 GetChatSessionHistory,
                 tenant_id=tenant_id,
+                user_id=user_id,
                 chat_session_id=chat_session_id,
                 after_revision=entries[-1].revision if entries else after_revision,
                 limit=limit - len(entries),

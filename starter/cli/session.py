@@ -391,13 +391,16 @@ def list_sessions(
 
 
 @app.command(epilog=examples(f"journey session history {_ID} --tenant acme"))
-def history(chat_session_id: Id, *, tenant: Tenant, json: Json = False) -> None:
+def history(chat_session_id: Id, *, tenant: Tenant, user: User = None, json: Json = False) -> None:
     """Show every change that was applied to a session, oldest first."""
 
     async def main(sessions: ChatSessions) -> None:
         entries: list[LedgerEntry] = []
         while page := await sessions.history(
-            chat_session_id, tenant_id=tenant, after_revision=entries[-1].revision if entries else 0
+            chat_session_id,
+            tenant_id=tenant,
+            user_id=user,
+            after_revision=entries[-1].revision if entries else None,
         ):
             entries += page
         if json:
@@ -407,10 +410,8 @@ def history(chat_session_id: Id, *, tenant: Tenant, json: Json = False) -> None:
                     "entries": [entry.model_dump(mode="json") for entry in entries],
                 }
             )
-        elif entries:
-            out.print(ledger_table(entries))
         else:
-            out.print("no changes yet", style="dim")
+            out.print(ledger_table(entries))
 
     _run(main)
 

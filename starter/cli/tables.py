@@ -92,7 +92,7 @@ def ledger_table(entries: Sequence[LedgerEntry]) -> Table:
         for name, value in entry.change.items():
             if value not in (None, "merge") and name != "active_agent":
                 change.append(Group(Text(name, style="dim"), _json(value)))
-        if not _is_derived(entry.idempotency_key):
+        if entry.revision and not _is_derived(entry.idempotency_key):
             change.append(Text(f"key {entry.idempotency_key}", style="dim"))
         table.add_row(
             str(entry.revision),

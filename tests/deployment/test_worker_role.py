@@ -93,7 +93,7 @@ async def test_a_worker_can_do_all_its_work_as_it(alone: Journeys, own_databases
             await alone.supabase.execute("update public.chat_sessions set context = '{}', user_id = 'other'")
             assert (await alone.update(session, {"append": {"notes": [3]}}))["user_id"] == "other"
             assert (await alone.read(user_id="other"))["chat_session_id"] == session
-            assert len(await alone.sessions.history(session, tenant_id=alone.tenant_id)) == 8
+            assert len(await alone.sessions.history(session, tenant_id=alone.tenant_id)) == 9
             await assert_stored(alone, session, 8)
             await until_status(alone, session, WorkflowExecutionStatus.COMPLETED)
             await alone.state_surface.execute(

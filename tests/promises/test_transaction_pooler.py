@@ -106,7 +106,7 @@ async def talk(journeys: Journeys, number: int) -> str:
         notes.append(note)
         latest, entries = await asyncio.gather(
             sessions.get(tenant_id=tenant_id, user_id=user_id),
-            sessions.history(identity, tenant_id=tenant_id),
+            sessions.history(identity, tenant_id=tenant_id, user_id=user_id, after_revision=0),
         )
         assert (latest.chat_session_id, latest.context["owner"]) == (identity, number)
         assert {entry.author for entry in entries} <= {user_id}

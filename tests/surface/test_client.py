@@ -137,12 +137,13 @@ async def test_a_service_initializes_changes_and_reads(journeys: Journeys) -> No
     assert view.refusals.count == 0
     assert latest == view
     assert [(entry.revision, entry.author) for entry in history] == [
+        (0, None),
         (1, "guide"),
         (2, None),
         (3, "user"),
         (4, None),
     ]
-    assert history[3].change == {
+    assert history[4].change == {
         "context": {"b": 2},
         "append": None,
         "active_agent": None,
@@ -190,7 +191,7 @@ async def test_any_plain_json_client_will_do(journeys: Journeys, converter: str)
     assert updated.context == {"b": [1.5, "ü"]}
     assert (receipt.active_agent, receipt.revision) == ("liaison_hr", 3)
     assert live == stored
-    assert [entry.revision for entry in history] == [1, 2, 3]
+    assert [entry.revision for entry in history] == [0, 1, 2, 3]
 
 
 @also_replayed
@@ -210,7 +211,7 @@ async def test_a_session_that_sleeps_is_read_without_waking_it(journeys: Journey
     assert view.model_dump(exclude={"refusals"}) == session.model_dump(exclude={"created"})
     assert view.refusals is not None
     assert view.refusals.count == 0
-    assert history == []
+    assert [entry.revision for entry in history] == [0]
 
 
 @also_replayed
@@ -592,10 +593,10 @@ async def test_history_comes_whole_from_as_many_pages_as_it_takes(journeys: Jour
             task_queue=journeys.task_queue,
             start_to_close_timeout=timedelta(seconds=5),
         )
-    assert [entry.revision for entry in whole] == list(range(1, 41))
+    assert [entry.revision for entry in whole] == list(range(41))
     assert whole[-1].change == change
     assert [entry.revision for entry in later] == [38, 39, 40]
-    assert [entry.revision for entry in first] == list(range(1, 26))
+    assert [entry.revision for entry in first] == list(range(25))
     assert [entry.revision for entry in middle] == [11, 12, 13]
     assert page["complete"] is False
     assert 0 < len(page["entries"]) < 25

@@ -105,9 +105,9 @@ async def test_every_session_command_prints_one_json_object_of_what_is_stored(
     assert answer(by_id)["context"] == row["context"] == {"new": True, "signalled": 1, "last": 1}
     history = answer(told)
     assert history["chat_session_id"] == identity
-    assert [entry["revision"] for entry in history["entries"]] == [1, 2, 3, 4, 5]
-    assert [entry["author"] for entry in history["entries"]] == ["user", None, None, "guide", None]
-    assert history["entries"][1]["idempotency_key"] == "first message"
+    assert [entry["revision"] for entry in history["entries"]] == [0, 1, 2, 3, 4, 5]
+    assert [entry["author"] for entry in history["entries"]] == [None, "user", None, None, "guide", None]
+    assert history["entries"][2]["idempotency_key"] == "first message"
 
 
 async def test_a_retry_with_the_same_requested_at_finds_its_session(journeys: Journeys, session: Command) -> None:
@@ -178,7 +178,7 @@ async def test_a_history_is_shown_to_its_end_however_long(journeys: Journeys, se
         identity,
     )
     told = answer(await session("history", identity, "--tenant", journeys.tenant_id, "--json"))
-    assert [entry["revision"] for entry in told["entries"]] == list(range(1, 1002))
+    assert [entry["revision"] for entry in told["entries"]] == list(range(1002))
 
 
 # --------------------------------------------------------------------------------------------------- what people see
