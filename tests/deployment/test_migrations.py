@@ -389,29 +389,20 @@ async def test_every_page_of_a_list_is_read_from_an_index(database: Connection, 
     assert "Sort" not in lines
 
 
-async def test_sessions_of_before_the_transcript_have_none_and_are_registered_with_its_table(url: str) -> None:
-    await migrate(url, url, progress=silent)
+@pytest.mark.parametrize("tool", ["journey migrate", "the Supabase CLI"])
+async def test_sessions_of_before_the_transcript_have_none_and_are_registered_with_its_table(
+    url: str, tmp_path: Path, supabase: SupabaseCli, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    with monkeypatch.context() as earlier:
+        for store, folder in MIGRATIONS.items():
+            copies = tmp_path / store
+            copies.mkdir()
+            for file in folder.glob("*.sql"):
+                if file.name < "20261126160000":
+                    (copies / file.name).write_bytes(file.read_bytes())
+            earlier.setitem(MIGRATIONS, store, copies)
+        await migrate(url, url, progress=silent)
     async with connection_to(url) as connection:
-        # As a release before stored them.
-        await connection.execute(
-            """
-            drop table public.chat_messages;
-            drop trigger record_manual_change on public.chat_sessions;
-            create trigger record_manual_change before update on public.chat_sessions
-              for each row execute function public.refuse_chat_session_identity_change();
-            alter table public.chat_sessions drop column message_count, drop column turn_revision, drop column title;
-            create index chat_sessions_most_recent on public.chat_sessions (tenant_id);
-            drop index public.chat_sessions_of_tenant, public.chat_sessions_of_user;
-            alter table public.chat_sessions
-              drop constraint if exists chat_sessions_deleted_check, drop column deleted_by,
-              alter column user_id set not null;
-            drop policy "The journeys' worker deletes the ledgers of deleted sessions" on public.chat_context_updates;
-            alter table public.chat_context_updates
-              drop column context, drop column fold_changes, drop column fold_bytes;
-            delete from supabase_migrations.schema_migrations where version >= '20261126160000';
-            delete from state_surface.schema_migrations where version >= '20261126160000';
-            """
-        )
         session_id = await add_session(connection, context='{"large": "' + "x" * 9000 + '"}')
         table = {"store": "supabase", "table": "public.chat_sessions", "chat_session_id": str(session_id)}
         await connection.execute(
@@ -423,7 +414,10 @@ async def test_sessions_of_before_the_transcript_have_none_and_are_registered_wi
             json.dumps([table]),
         )
         before = await connection.fetchval("select context::text from public.chat_sessions")
-        assert (await migrate(url, url, progress=silent)).supabase
+        if tool == "the Supabase CLI":
+            assert (await asyncio.to_thread(supabase, url, "db", "push"))["migrations"]
+        report = await migrate(url, url, progress=silent)
+        assert (report.supabase == (), report.state_surface == ()) == (tool == "the Supabase CLI", False)
         row = await connection.fetchrow("select *, context::text as text from public.chat_sessions")
         kept = await connection.fetchval("select materializations::text from state_surface.artifacts")
         entry = await connection.fetchrow("select *, context::text as text from public.chat_context_updates")
