@@ -14,6 +14,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 
 import workflows.chat_session
+from journeys.chat_session.names import ERASURE_WORKFLOW_ID_PREFIX
 from tests.support.journeys import Journeys
 from tests.support.paths import HISTORIES, REPOSITORY
 from tests.support.record_histories import IDENTITY, KINDS
@@ -47,6 +48,8 @@ async def test_a_recorded_journey_replays(file: Path, sandbox: bool) -> None:
 @recorded
 async def test_another_order_of_commands_does_not_go_unnoticed(file: Path) -> None:
     for history in histories(file):
+        if history.workflow_id.startswith(ERASURE_WORKFLOW_ID_PREFIX):
+            continue
         result = await replayer(ReorderedJourney).replay_workflow(history, raise_on_replay_failure=False)
         assert "Nondeterminism" in str(result.replay_failure)
 
@@ -61,6 +64,7 @@ def event_types(file: Path) -> set[str]:
     {
         "create_update_signal": {"WORKFLOW_EXECUTION_UPDATE_COMPLETED", "WORKFLOW_EXECUTION_SIGNALED"},
         "hand_over": {"UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"},
+        "deletion": {"START_CHILD_WORKFLOW_EXECUTION_INITIATED", "ACTIVITY_TASK_SCHEDULED"},
         "outage": {"ACTIVITY_TASK_COMPLETED"},
         "continue_as_new": {"WORKFLOW_EXECUTION_CONTINUED_AS_NEW"},
         "refused_signals": {"WORKFLOW_EXECUTION_SIGNALED"},

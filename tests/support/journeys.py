@@ -28,7 +28,7 @@ from temporalio.worker import Worker
 from embedded import StackAddresses
 from journeys import ChatSessions
 from journeys.chat_session.keys import session_id, session_key
-from journeys.chat_session.names import EDIT, GET, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
+from journeys.chat_session.names import DELETE, EDIT, GET, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
 from worker.journey_worker import journey_worker
 from worker.settings import WorkerSettings
 
@@ -175,6 +175,15 @@ class Journeys:
             {"tenant_id": self.tenant_id} | request,
             start_workflow_operation=self.start({"chat_session_id": chat_session_id, "tenant_id": self.tenant_id}),
             **options,
+        )
+        return answer
+
+    async def delete(self, chat_session_id: str, **request: Any) -> Json:
+        """The update `delete_chat_session`, for the test's tenant; it resumes a session that sleeps."""
+        answer: Json = await self.client.execute_update_with_start_workflow(
+            DELETE,
+            {"tenant_id": self.tenant_id} | request,
+            start_workflow_operation=self.start({"chat_session_id": chat_session_id, "tenant_id": self.tenant_id}),
         )
         return answer
 

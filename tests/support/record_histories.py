@@ -13,13 +13,15 @@ import json
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError
 
-from journeys.chat_session.names import workflow_id
+from journeys.chat_session.names import ERASURE_WORKFLOW_ID_PREFIX, workflow_id
 from tests.support.journeys import Journeys, Json
 from tests.support.migrated_stack import migrated_stack
 from tests.support.paths import HISTORIES
@@ -62,6 +64,15 @@ async def conversation(journeys: Journeys) -> str:
         await until_revision(journeys, session, 2)
         await journeys.update(session, {"remove_messages": ["1"], "context": {"topic": "taxes"}})
         await journeys.edit(session, {"title": "Taxes", "new_user_id": "ada", "lifecycle_state": "ARCHIVED"})
+    return session
+
+
+async def deletion(journeys: Journeys) -> str:
+    async with journeys.worker():
+        session = await _create_session(journeys)
+        await journeys.update(session, {"messages": [{"text": "Hello"}], "returning": "receipt"})
+        await journeys.delete(session)
+    # The erasure stands still without a worker: else it would remove what is to be recorded.
     return session
 
 
@@ -151,6 +162,7 @@ KINDS: Mapping[str, Kind] = {
         create_update_signal,
         hand_over,
         conversation,
+        deletion,
         outage,
         continue_as_new,
         refused_signals,
@@ -186,15 +198,21 @@ async def _create_session(journeys: Journeys) -> str:
 
 
 async def _read_histories(journeys: Journeys, session: str) -> list[Json]:
-    found = []
-    for events in await runs(journeys, session):
-        run_id = events[0].workflow_execution_started_event_attributes.original_execution_run_id
-        handle = journeys.client.get_workflow_handle(workflow_id(session), run_id=run_id)
+    found = [
+        (workflow_id(session), events[0].workflow_execution_started_event_attributes.original_execution_run_id)
+        for events in await runs(journeys, session)
+    ]
+    erasure = ERASURE_WORKFLOW_ID_PREFIX + session
+    with suppress(RPCError):
+        found.append((erasure, (await journeys.client.get_workflow_handle(erasure).describe()).run_id))
+    histories = []
+    for identity, run_id in found:
+        handle = journeys.client.get_workflow_handle(identity, run_id=run_id)
         history = (await handle.fetch_history()).to_json_dict()
-        found.append({"workflow_id": workflow_id(session), "history": _cleaned(history)})
+        histories.append({"workflow_id": identity, "history": _cleaned(history)})
         if (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
             await handle.terminate()
-    return found
+    return histories
 
 
 def _cleaned(value: Any) -> Any:
