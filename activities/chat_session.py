@@ -30,9 +30,10 @@ from journeys.chat_session.names import (
     UPDATE,
     WORKFLOW_ID_PREFIX,
 )
+from journeys.chat_session.rules import check_arguments
 from journeys.errors import InvalidParameter, JourneyError
 from journeys.failures import as_failure
-from journeys.messages import parse_only
+from journeys.messages import RequestType, parse_only
 from journeys.retry_policies import READ_ATTEMPTS
 from journeys.state_surface import StateSurface
 from stores.chat_pages_supabase import ChatPagesSupabase
@@ -110,7 +111,7 @@ class ChatSessionActivities:
     async def get_chat_session(self, *arguments: object) -> ChatSessionView:
         """Read a session from Supabase by its ID or, without an ID, a user's most recent active one. Change nothing."""
         try:
-            wanted = parse_only(GetChatSession, arguments)
+            wanted = self._parse(GetChatSession, arguments)
             if wanted.at_revision is not None and not wanted.chat_session_id:
                 raise InvalidParameter("chat_session_id: is needed with at_revision", field="chat_session_id")
             if wanted.chat_session_id:
@@ -126,6 +127,10 @@ class ChatSessionActivities:
             return session
         except (JourneyError, ApplicationError) as error:
             _raise_to_reader(error)
+
+    def _parse(self, model: type[RequestType], arguments: Sequence[object]) -> RequestType:
+        check_arguments(arguments, self._settings.limits)
+        return parse_only(model, arguments)
 
     async def _explain_absence(self, wanted: GetChatSession) -> SessionNotFound:
         """Why there is no such session: a service of its tenant is told that it was deleted."""
@@ -163,7 +168,7 @@ class ChatSessionActivities:
     async def get_chat_session_history(self, *arguments: object) -> ChatSessionHistory:
         """Read a page of a session's ledger. Change nothing."""
         try:
-            page = await self._pages.history(parse_only(GetChatSessionHistory, arguments))
+            page = await self._pages.history(self._parse(GetChatSessionHistory, arguments))
             if page is None:
                 raise SessionNotFound
             return page
@@ -174,7 +179,7 @@ class ChatSessionActivities:
     async def get_chat_messages(self, *arguments: object) -> ChatMessages:
         """Read a page of a session's transcript. Change nothing."""
         try:
-            page = await self._pages.messages(parse_only(GetChatMessages, arguments))
+            page = await self._pages.messages(self._parse(GetChatMessages, arguments))
             if page is None:
                 raise SessionNotFound
             return page
@@ -185,7 +190,7 @@ class ChatSessionActivities:
     async def list_chat_sessions(self, *arguments: object) -> ChatSessionList:
         """Read a page of a user's or a tenant's sessions. Change nothing."""
         try:
-            return await self._pages.sessions(parse_only(ListChatSessions, arguments))
+            return await self._pages.sessions(self._parse(ListChatSessions, arguments))
         except (JourneyError, ApplicationError) as error:
             _raise_to_reader(error)
 

@@ -19,8 +19,9 @@ LOCAL_RETRIES: Final = RetryPolicy(
 REGULAR_HEARTBEAT: Final = timedelta(seconds=4)
 """If a regular activity's worker dies, or waits for a store that is silent, the activity is retried after this time."""
 
-REGULAR_ATTEMPT: Final = timedelta(seconds=60)
-"""One attempt of a regular activity, as long as it heartbeats: a busy worker takes a while for a hostile batch."""
+REGULAR_ATTEMPT: Final = timedelta(minutes=5)
+"""One attempt of a regular activity, as long as it heartbeats: a busy worker takes a while for a hostile batch, and a
+store for the deletion of a long transcript."""
 
 REGULAR_RETRIES: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)

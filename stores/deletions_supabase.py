@@ -12,6 +12,9 @@ from journeys.chat_session.session import ChatSessionArtifact
 from stores.chat_sessions_supabase import STORE, parse_tombstone
 from stores.postgres import Pool, connection_to
 
+# A transcript has no limit, and goes in one statement. This is less than the attempt of the activity.
+_DELETION_SECONDS: Final = 280
+
 _TOMBSTONE: Final = "chat_session_id, tenant_id, revision, created_at, updated_at, deleted_by"
 
 _DELETE: Final = f"""
@@ -52,7 +55,7 @@ class DeletionsSupabase:
     async def delete(self, session: ChatSessionArtifact, *, update_id: str, at: datetime) -> Tombstone | None:
         """Delete a session with its ledger and its transcript; None if it is not stored like this any more.
 
-        This takes as long as the transcript is.
+        This takes longer the more messages the transcript has.
         """
         return await self._fetch(
             _DELETE,
@@ -62,6 +65,7 @@ class DeletionsSupabase:
             canonical_hash({}),
             update_id,
             at,
+            timeout=_DELETION_SECONDS,
         )
 
     async def find(self, chat_session_id: str) -> Tombstone | None:
@@ -72,7 +76,7 @@ class DeletionsSupabase:
         """Set a tombstone's revision to the one after `revision`; None if it is there already."""
         return await self._fetch(_ADVANCE, UUID(tombstone.chat_session_id), revision + 1)
 
-    async def _fetch(self, statement: str, *parameters: object) -> Tombstone | None:
+    async def _fetch(self, statement: str, *parameters: object, timeout: float | None = None) -> Tombstone | None:
         async with connection_to(STORE, self._pool) as connection:
-            row: asyncpg.Record | None = await connection.fetchrow(statement, *parameters)
+            row: asyncpg.Record | None = await connection.fetchrow(statement, *parameters, timeout=timeout)
         return parse_tombstone(row) if row else None

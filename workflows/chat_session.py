@@ -46,7 +46,6 @@ from journeys.chat_session.limits import (
     MAX_HISTORY_WITH_MESSAGES_BYTES,
     MAX_LOCAL_BATCH_BYTES,
     MAX_TASK_ECHO_BYTES,
-    METADATA_BYTES,
     RECEIPT_BYTES,
     UPPER_BOUNDS,
     Limits,
@@ -63,11 +62,11 @@ from journeys.chat_session.names import (
     WORKFLOW_ID_PREFIX,
 )
 from journeys.chat_session.refusals import Refusal, Refusals
-from journeys.chat_session.rules import check_request_size
+from journeys.chat_session.rules import check_arguments
 from journeys.chat_session.session import ChatSessionReceipt, Context
 from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
 from journeys.failures import as_failure, from_failure
-from journeys.messages import JSON_ENCODING, check_form, parse_only
+from journeys.messages import JSON_ENCODING, parse_only
 from workflows.chat_session_details import batch_summary, set_details, upsert_search_attributes
 from workflows.chat_session_erasure import start_erasure
 from workflows.continue_as_new import Rollover, is_repeated_by_temporal
@@ -124,6 +123,7 @@ class ChatSessionJourney:
         self._refusals = Refusals()  # as stored
         self._refused = Refusals()  # since then, by size or form
         self._refused_in_batch = Refusals()  # those that an activity is about to store
+        self._absence: Refused | None = None  # why no session was found so far
         self._failure: Refused | None = None
         self._is_deleted = False
         self._is_cancelled = False
@@ -221,6 +221,8 @@ class ChatSessionJourney:
             request = parse_only(GetChatSession, arguments)
             if request.at_revision is not None:
                 raise InvalidParameter("at_revision: a query answers the session as it is now", field="at_revision")
+            if self._failure:
+                raise self._failure.error
             if self._is_deleted:
                 raise SessionNotFound
             if self._session is None or self._context is None:
@@ -243,16 +245,7 @@ class ChatSessionJourney:
         return self._settings.limits if self._settings else UPPER_BOUNDS
 
     def _check(self, arguments: Sequence[object]) -> bytes:
-        """Check a message's form and size, without reading it.
-
-        Raises:
-            JourneyError: It cannot fit.
-        """
-        for argument in arguments:
-            assert isinstance(argument, RawValue)
-            payload = argument.payload
-            check_request_size(max(len(payload.data), payload.ByteSize() - METADATA_BYTES), self._limits)
-        return check_form(arguments)
+        return check_arguments(arguments, self._limits)
 
     def _validate(self, arguments: Sequence[object]) -> None:
         try:
@@ -303,8 +296,7 @@ class ChatSessionJourney:
             self._failure = Refused.by(wrong_workflow_id())
             await self._refuse_all(self._failure)
             return
-        if self._session is None:
-            await self._decide_batch()
+        await self._find_session()
         self._show_session()
         while not self._failure and not self._is_deleted:
             assert self._settings is not None
@@ -316,6 +308,16 @@ class ChatSessionJourney:
         if self._is_deleted:
             await self._end_deleted()
 
+    async def _find_session(self) -> None:
+        """Have the session loaded or created. If it is not there, any message may create it, so all are decided."""
+        while self._session is None and not self._is_deleted and not self._failure:
+            await self._decide_batch()
+            if self._absence and not self._has_work:
+                await workflow.wait_condition(lambda: bool(self._inbox) or workflow.all_handlers_finished())
+            if self._absence and (not self._has_work or self._is_history_too_long):
+                self._failure = self._absence
+                await self._refuse_all(Refused.by(SessionNotFound()))
+
     async def _end_deleted(self) -> None:
         """Start the erasure, and answer whoever still waits; this run begins nothing else."""
         await start_erasure(self._chat_session_id)
@@ -325,15 +327,18 @@ class ChatSessionJourney:
                 await self._decide_batch()
 
     @property
+    def _is_history_too_long(self) -> bool:
+        return workflow.info().get_current_history_size() > MAX_HISTORY_WITH_MESSAGES_BYTES
+
+    @property
     def _has_work(self) -> bool:
         return bool(self._inbox or self._decided or self._refused.count or self._is_stale)
 
     async def _decide_batch(self) -> None:
         """Have the next messages decided and stored, and answer those that this workflow task can still answer."""
         self._is_deciding = True
-        too_long = workflow.info().get_current_history_size() > MAX_HISTORY_WITH_MESSAGES_BYTES
         if self._more_waits:
-            messages = [] if too_long else self._inbox.take_batch(MAX_BATCH_MESSAGES, MAX_BATCH_BYTES)
+            messages = [] if self._is_history_too_long else self._inbox.take_batch(MAX_BATCH_MESSAGES, MAX_BATCH_BYTES)
         else:
             messages = self._inbox.take_batch(MAX_BATCH_MESSAGES, MAX_LOCAL_BATCH_BYTES)
         self._refused_in_batch, self._refused = self._refused, Refusals()
@@ -352,9 +357,6 @@ class ChatSessionJourney:
         if result.ended_task:
             self._budget.begin_task()
         self._adopt(messages, result.value)
-        if self._failure:
-            await self._refuse_all(Refused.by(SessionNotFound()))
-            return
         self._answer()
         self._more_waits = not result.ended_task and self._has_work
         self._is_deciding = False
@@ -420,25 +422,14 @@ class ChatSessionJourney:
             self._argument = b""
             self._is_stale = False
         elif decided.state and self._session and self._context:
-            state = decided.state
-            for message, outcome in zip(messages, decided.outcomes, strict=True):
-                is_applied = outcome.revision is not None and outcome.known is None and not outcome.refused
-                if is_applied and not outcome.keeps_context:
-                    self._context.add(message.data)
-            self._session = self._session.model_copy(
-                update={
-                    "revision": state.revision,
-                    "context_hash": state.context_hash or self._session.context_hash,
-                    "active_agent": state.active_agent or self._session.active_agent,
-                    "updated_at": state.updated_at or self._batch_time,
-                    "message_count": state.message_count,
-                    "title": self._session.title if state.title is None else state.title or None,
-                    "lifecycle_state": state.lifecycle_state or self._session.lifecycle_state,
-                    "user_id": state.user_id or self._session.user_id,
-                }
+            self._context.add_all(
+                message.data
+                for message, outcome in zip(messages, decided.outcomes, strict=True)
+                if outcome.is_applied and not outcome.keeps_context
             )
+            self._session = decided.state.change(self._session, at=self._batch_time)
         else:
-            self._failure = decided.failure or Refused.by(SessionNotFound())
+            self._absence = decided.failure or Refused.by(SessionNotFound())
         if decided.context_bytes is not None:
             self._context_bytes = decided.context_bytes
 

@@ -1,13 +1,14 @@
 """What the chat session's workflow and its activities send each other."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import Field
 
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.refusals import Refusals
-from journeys.chat_session.session import ChatSessionArtifact, LifecycleState, Revision
+from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt, LifecycleState, Revision
 from journeys.errors import ERRORS, JourneyError
 from journeys.identifiers import Timestamp
 from journeys.messages import Record
@@ -136,6 +137,11 @@ class Outcome(Record):
     message_ids: tuple[str, ...] = Field(default=(), exclude_if=_is_default(()))
     deleted_at: Timestamp | None = Field(default=None, exclude_if=_is_default(None))
 
+    @property
+    def is_applied(self) -> bool:
+        """Whether this batch has applied the message's change."""
+        return self.revision is not None and self.known is None and not self.refused
+
 
 class SessionState(Record):
     """What a batch has changed of a session that the workflow knows, apart from the context.
@@ -155,6 +161,21 @@ class SessionState(Record):
     title: str | None = Field(default=None, exclude_if=_is_default(None))
     lifecycle_state: LifecycleState | None = Field(default=None, exclude_if=_is_default(None))
     user_id: str | None = Field(default=None, exclude_if=_is_default(None))
+
+    def change(self, session: ChatSessionReceipt, *, at: datetime) -> ChatSessionReceipt:
+        """The session after the batch, from the session before it and the batch's time."""
+        return session.model_copy(
+            update={
+                "revision": self.revision,
+                "context_hash": self.context_hash or session.context_hash,
+                "active_agent": self.active_agent or session.active_agent,
+                "updated_at": self.updated_at or at,
+                "message_count": self.message_count,
+                "title": session.title if self.title is None else self.title or None,
+                "lifecycle_state": self.lifecycle_state or session.lifecycle_state,
+                "user_id": self.user_id or session.user_id,
+            }
+        )
 
 
 class DecidedBatch(Record):

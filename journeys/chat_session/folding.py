@@ -37,10 +37,14 @@ class FoldedContext:
         self._unfolded: deque[bytes] = deque()
         self._unfolded_bytes = 0
 
-    def add(self, request: bytes) -> None:
-        """Take an accepted change: the data of its message, as it came."""
-        self._unfolded.append(request)
-        self._unfolded_bytes += len(request)
+    def add_all(self, requests: Iterable[bytes]) -> None:
+        """Take the accepted changes of a batch: the data of their messages, as they came, in order.
+
+        They are applied at once if they are large, all together: each time costs as much as the context is large.
+        """
+        for request in requests:
+            self._unfolded.append(request)
+            self._unfolded_bytes += len(request)
         if self._unfolded_bytes > MAX_UNFOLDED_BYTES:
             self._fold()
 

@@ -21,7 +21,8 @@ MAX_LOCAL_BATCH_BYTES: Final = 128 * KIB
 
 MAX_TASK_ECHO_BYTES: Final = 1280 * KIB
 """Requests that are accepted, and answers, in one workflow task. With the arguments of one regular activity they stay
-below 1.75 MiB, and so below the 4 MiB that the server takes of a task in all."""
+below 1.75 MiB. Requests that are rejected come on top, uncounted, because a replay does not see them: the embedded
+server has at most 1 MB of updates in flight. So all of it stays below the 4 MiB that the server takes of a task."""
 
 METADATA_BYTES: Final = 1 * KIB
 """A payload has at most about so many bytes besides its data."""

@@ -21,18 +21,20 @@ from hashlib import sha256
 from typing import Self
 
 from pydantic import JsonValue
+from temporalio.common import RawValue
 
 from journeys.canonical_json import CanonicalObject, canonical
 from journeys.chat_session.activities import KnownChange
 from journeys.chat_session.errors import ContextTooLarge, SessionNotActive, SessionNotFound
 from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
-from journeys.chat_session.limits import Limits
+from journeys.chat_session.limits import METADATA_BYTES, Limits
 from journeys.chat_session.messages import ChangeRequest, SignalChatContext, UpdateChatSession
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry, WrittenEntry
 from journeys.chat_session.transcript import NO_EDIT, Messages, TranscriptEdit, edit_transcript
 from journeys.errors import IdempotencyConflict, JourneyError, RevisionConflict
 from journeys.i_json import check_i_json
 from journeys.merge_patch import append_items, merge_patch
+from journeys.messages import check_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +245,22 @@ def check_context_size(size: int, limits: Limits) -> None:
             f"the context would have {size} bytes, {limits.context_bytes} are allowed; remove something first",
             field="context",
         )
+
+
+def check_arguments(arguments: Sequence[object], limits: Limits) -> bytes:
+    """Check the form and the size of a call's raw arguments, without reading them.
+
+    Returns:
+        The data of the only one.
+
+    Raises:
+        JourneyError: It cannot fit.
+    """
+    for argument in arguments:
+        assert isinstance(argument, RawValue)
+        payload = argument.payload
+        check_request_size(max(len(payload.data), payload.ByteSize() - METADATA_BYTES), limits)
+    return check_form(arguments)
 
 
 def check_request_size(size: int, limits: Limits) -> None:

@@ -103,8 +103,10 @@ async def _look_at_runs(target: Target, stopwatch: Stopwatch, *, may_time_out: b
                 if cause not in _OF_THE_SERVER:
                     broken.append(f"a workflow task failed: {WorkflowTaskFailedCause.Name(cause)}")
             elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT and not may_time_out:
-                kind = TimeoutType.Name(event.workflow_task_timed_out_event_attributes.timeout_type)
-                broken.append(f"a workflow task timed out: {kind}")
+                kind = event.workflow_task_timed_out_event_attributes.timeout_type
+                # One that no worker has begun yet goes to another task queue, as it would if this worker were dead.
+                if kind != TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START:
+                    broken.append(f"a workflow task timed out: {TimeoutType.Name(kind)}")
             elif event.event_type in (
                 EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
                 EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,

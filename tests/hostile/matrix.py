@@ -31,8 +31,8 @@ def _escaped(attack: Attack, size: int) -> RawValue:
     return with_text(tenant, "context", f'{{"hostile":{escaped("A" * (size // 6))}}}')
 
 
-async def _large_context(attack: Attack, shape: str) -> None:
-    for part in range(4):
+async def _large_context(attack: Attack, shape: str, *, parts: int = 4) -> None:
+    for part in range(parts):
         await attack.journeys.update(
             attack.session, {"append": {f"part {part}": filled(shape, 60 * KIB)}, "returning": "receipt"}
         )
@@ -42,6 +42,15 @@ def many_small_changes_of_a_large_context(shape: str) -> Case:
     async def case(attack: Attack) -> None:
         await _large_context(attack, shape)
         await attack.signal(25)
+
+    return case
+
+
+def large_changes_of_a_large_context(shape: str) -> Case:
+    async def case(attack: Attack) -> None:
+        await _large_context(attack, shape, parts=3)
+        await attack.throw(40, _change(attack, filled(shape, 60 * KIB)), signal=True)
+        await attack.signal(5)
 
     return case
 
@@ -120,28 +129,33 @@ async def large_queries_and_reads(attack: Attack) -> None:
     await attack.signal(5)
 
 
-async def five_sessions_at_once(attack: Attack) -> None:
-    """Large messages of floats, of owner and stranger, to five sessions, while two other tenants work."""
-    attack.also += [await attack.on_another_session() for _ in range(4)]
-    attacked = (attack, *attack.also)
-    # Encoded before: what the sender computes must not be taken for what the sessions cost each other.
-    floats = filled("long floats", 60 * KIB)
-    messages = [_encoded(_change(attack, floats)), _encoded(_change(attack, floats, tenant="a stranger"))]
-    too_large = [
-        _encoded(_change(attack, filled("short floats", size), tenant="a stranger")) for size in (900 * KIB, 1900 * KIB)
-    ]
+def sessions_at_once(count: int, rounds: int) -> Case:
+    """Large messages of floats, of owner and stranger, to several sessions, while two other tenants work."""
 
-    async def strike(each: Attack) -> None:
-        for message in too_large:
-            await each.throw(2, message, signal=True)
-        for message in messages:
-            for _ in range(10):
-                await each.throw(10, message, signal=True)
-        await each.signal(5)
-        await each.until_applied()
+    async def case(attack: Attack) -> None:
+        attack.also += [await attack.on_another_session() for _ in range(count - 1)]
+        attacked = (attack, *attack.also)
+        # Encoded before: what the sender computes must not be taken for what the sessions cost each other.
+        floats = filled("long floats", 60 * KIB)
+        messages = [_encoded(_change(attack, floats)), _encoded(_change(attack, floats, tenant="a stranger"))]
+        too_large = [
+            _encoded(_change(attack, filled("short floats", size), tenant="a stranger"))
+            for size in (900 * KIB, 1900 * KIB)
+        ]
 
-    async with attack.neighbours_at_work(2):
-        await asyncio.gather(*map(strike, attacked))
+        async def strike(each: Attack) -> None:
+            for message in too_large:
+                await each.throw(2, message, signal=True)
+            for message in messages:
+                for _ in range(rounds):
+                    await each.throw(10, message, signal=True)
+            await each.signal(5)
+            await each.until_applied()
+
+        async with attack.neighbours_at_work(2):
+            await asyncio.gather(*map(strike, attacked))
+
+    return case
 
 
 def _encoded(message: object) -> RawValue:
@@ -150,6 +164,10 @@ def _encoded(message: object) -> RawValue:
 
 CASES: Final[Mapping[str, Case]] = {
     **{f"25 changes of 248 KiB of {shape}": many_small_changes_of_a_large_context(shape) for shape in SHAPES},
+    **{
+        f"40 changes of 60 KiB of a context of 180 KiB of {shape}": large_changes_of_a_large_context(shape)
+        for shape in ("long floats", "deep objects")
+    },
     **{f"200 signals of 60 KiB of {shape}": signals_of_60_kib(shape) for shape in SHAPES},
     "10,000 signals": ten_thousand_signals,
     "ten largest updates": ten_largest_updates(escaped=False, paused=False),
@@ -161,7 +179,7 @@ CASES: Final[Mapping[str, Case]] = {
     "205 signals of 128 KiB, worker paused": signals_while_the_worker_is_away(205, 128 * KIB),
     "28 signals of 900 KiB, worker paused": signals_while_the_worker_is_away(28, 900 * KIB),
     "large queries and reads": large_queries_and_reads,
-    "five sessions attacked at once while others work": five_sessions_at_once,
+    "five sessions attacked at once while others work": sessions_at_once(5, rounds=10),
 }
 
 SHORT_CASES: Final[Mapping[str, Case]] = {
@@ -175,4 +193,7 @@ SHORT_CASES: Final[Mapping[str, Case]] = {
         "28 signals of 900 KiB, worker paused",
         "large queries and reads",
     )
-} | {"1,500 signals": fifteen_hundred_signals}
+} | {
+    "1,500 signals": fifteen_hundred_signals,
+    "three sessions attacked at once while others work": sessions_at_once(3, rounds=2),
+}

@@ -64,6 +64,28 @@ async def test_a_deletion_leaves_a_tombstone_in_both_stores(journeys: Journeys) 
     assert not unexpected_failed_tasks(events)
 
 
+async def test_a_transcript_is_deleted_however_long_the_store_takes_for_it(
+    journeys: Journeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stores.postgres._STATEMENT_SECONDS", 1.0)  # what any other statement may take
+    async with journeys.worker():
+        session = await journeys.create_session()
+        await say_much(journeys, session)
+        await journeys.supabase.execute(
+            """
+            create function public.take_long() returns trigger language plpgsql
+              as 'begin perform pg_sleep(2); return null; end';
+            create trigger take_long before delete on public.chat_messages
+              for each statement execute function public.take_long();
+            """
+        )
+        try:
+            await journeys.sessions.delete(session, tenant_id=journeys.tenant_id)
+        finally:
+            await journeys.supabase.execute("drop function public.take_long cascade")
+    assert await rows_of(journeys, session) == {"chat_context_updates": 0, "chat_messages": 0}
+
+
 async def test_whoever_still_writes_to_a_deleted_session_is_refused(journeys: Journeys) -> None:
     sessions, tenant = journeys.sessions, journeys.tenant_id
     async with journeys.worker():

@@ -7,6 +7,7 @@ import pytest
 from temporalio.client import WorkflowQueryFailedError
 
 from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.limits import MAX_BATCH_MESSAGES
 from journeys.chat_session.names import GET, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
 from tests.support.journeys import Journeys, Json, also_replayed
 from tests.support.watching import assert_stored, failure_code, refusal_code, unexpected_failed_tasks, until_revision
@@ -133,6 +134,20 @@ async def test_a_stranger_before_an_initialization_is_not_found_and_the_owner_is
     async with journeys.worker():
         assert (await asyncio.wait_for(ours, 30))["chat_session_id"] == session
         assert await refusal_code(theirs) == "SESSION_NOT_FOUND"
+        await assert_stored(journeys, session, 0)
+
+
+async def test_the_owner_creates_the_session_behind_more_foreign_messages_than_a_batch_has(journeys: Journeys) -> None:
+    request = journeys.request(context={"a": 1})
+    session = journeys.identity(request)
+    for _ in range(MAX_BATCH_MESSAGES + 1):
+        await journeys.signal(session, {"tenant_id": STRANGER, "context": {"stolen": True}})
+    creating = asyncio.create_task(journeys.initialize(request))
+    misshapen = asyncio.create_task(refusal_code(journeys.update(session, {"surprise": True})))
+    await journeys.handle(session).describe()  # by then the server has both
+    async with journeys.worker():
+        assert (await creating)["context"] == {"a": 1}
+        assert await misshapen == "INVALID_PARAMETER"
         await assert_stored(journeys, session, 0)
 
 

@@ -101,7 +101,7 @@ def test_a_copy_is_read_only_if_it_has_the_stores_hash() -> None:
     copy = FoldedContext({"a": 1}, canonical_hash({"a": 1}))
     assert copy.read(canonical_hash({"a": 1})) == {"a": 1}
     assert copy.read(canonical_hash({"a": 2})) is None
-    copy.add(b'{"tenant_id":"acme","context":{"a":2}}')
+    copy.add_all([b'{"tenant_id":"acme","context":{"a":2}}'])
     assert copy.read(canonical_hash({"a": 1})) is None
     assert copy.read(canonical_hash({"a": 2})) == {"a": 2}
     assert copy.read(canonical_hash({"a": True})) is None
@@ -111,7 +111,7 @@ def test_a_copy_is_read_only_if_it_has_the_stores_hash() -> None:
 def test_a_copy_that_is_not_what_the_stores_hold_is_found_out(stale: dict[str, Any]) -> None:
     """Its hash was told with it; what is folded onto it shows that it was wrong."""
     copy = FoldedContext(stale, canonical_hash({"a": 1}))
-    copy.add(b'{"tenant_id":"acme","context":{"b":1}}')
+    copy.add_all([b'{"tenant_id":"acme","context":{"b":1}}'])
     assert copy.read(canonical_hash({"a": 1, "b": 1})) is None
 
 
@@ -119,7 +119,7 @@ def test_no_more_waits_unfolded_than_a_task_can_fold() -> None:
     copy = FoldedContext({}, canonical_hash({}))
     size = 20_000
     for number in range(12):
-        copy.add(json.dumps({"tenant_id": "acme", "append": {"list": [str(number) + "x" * size]}}).encode())
+        copy.add_all([json.dumps({"tenant_id": "acme", "append": {"list": [str(number) + "x" * size]}}).encode()])
         assert copy._unfolded_bytes <= MAX_UNFOLDED_BYTES
         assert sum(map(len, copy._unfolded)) == copy._unfolded_bytes
     expected = {"list": [str(number) + "x" * size for number in range(12)]}
@@ -154,7 +154,7 @@ def test_a_copy_follows_the_decisions_to_the_byte(context: dict[str, Any], sent:
         decision = decide(draft, Change.of(request, key=str(number), identity=str(number)), {}, Limits(), NOW)
         if isinstance(decision, Applied):
             draft = decision.draft
-            copy.add(json.dumps(raw).encode())
+            copy.add_all([json.dumps(raw).encode()])
     read = copy.read(draft.session.context_hash)
     assert read is not None
     assert canonical(read) == canonical(draft.session.context) == draft.canonical.encode()
