@@ -31,7 +31,6 @@ from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.postgres import Connection, open_pool
 
 _NAME: Final = "conversation"
-_LISTED_TENANT: Final = "tenant of many sessions"
 _USER: Final = "ada"
 _CONTEXT_PART_BYTES: Final = 100 * KIB  # one change may not hold all of a large context
 _WARM_UP_CALLS: Final = 20
@@ -129,7 +128,7 @@ async def measure_conversation(
         messages += await _measure_what_is_written(chats, servers.client, connection, plan)
         await _check_transcripts(chats, plan)
         progress(f"a list of {plan.listed_sessions} sessions")
-        listed = await sessions.initialize(tenant_id=_LISTED_TENANT, user_id=_USER, session_name="first")
+        listed = await sessions.initialize(tenant_id=TENANT, user_id=_USER, session_name="listed")
         await fill_list(connection, listed.chat_session_id, plan.listed_sessions)
         return (*messages, *await _measure_pages(ChatPagesSupabase(pool), chats.long, plan))
 
@@ -224,7 +223,7 @@ async def _measure_history(client: Client, chat: _Chat, messages: int) -> float:
 async def _measure_pages(pages: ChatPagesSupabase, chat: _Chat, plan: Plan) -> list[SpreadFigure]:
     """Measure pages as the reading activities read them, by the store's own methods and on one connection."""
     latest = GetChatMessages(tenant_id=TENANT, chat_session_id=chat.chat_session_id)
-    first = ListChatSessions(tenant_id=_LISTED_TENANT)
+    first = ListChatSessions(tenant_id=TENANT)
     late = await _turn_pages(pages, first, plan.list_page)
 
     async def read_messages() -> None:
