@@ -17,7 +17,7 @@ from bench.naive import Naive
 from bench.stores import STORING, StoreUrls
 from bench.variant import Variant
 from bench.worker_process import run_workers, settings_from, supervised_pid, task_queue
-from embedded import embedded_stack
+from embedded import EmbeddedPostgres, embedded_stack
 from journeys.client.chat_sessions import ChatSessions
 from journeys.client.connection import GRPC_COMPRESSION
 from stores.migrate import migrate
@@ -30,6 +30,7 @@ class Servers:
     Attributes:
         address: Of Temporal.
         client: Connected to Temporal.
+        postgres: The server of all stores.
         stores: By variant.
         pids: Of `server` and `database`.
         folder: For their data.
@@ -37,6 +38,7 @@ class Servers:
 
     address: str
     client: Client
+    postgres: EmbeddedPostgres
     stores: Mapping[str, StoreUrls]
     pids: Mapping[str, int]
     folder: Path
@@ -78,19 +80,14 @@ async def bench_servers(
         EmbeddedStackError: A server cannot be started.
     """
     async with embedded_stack(folder / "servers", persistent=persistent, progress=progress) as stack:
-        stores = {}
-        for variant in STORING:
-            databases = f"{variant}_supabase", f"{variant}_state_surface"
-            for database in databases:
-                await stack.postgres.create_database(database)
-            stores[variant] = StoreUrls(*map(stack.postgres.url, databases))
-            await migrate(stores[variant].supabase, stores[variant].state_surface, progress=lambda _: None)
+        stores = {variant: await create_stores(stack.postgres, variant) for variant in STORING}
         address = stack.addresses.temporal_address
         yield Servers(
             address,
             await Client.connect(
                 address, namespace=stack.addresses.temporal_namespace, grpc_compression=GRPC_COMPRESSION
             ),
+            stack.postgres,
             stores,
             {
                 "server": supervised_pid(folder / "servers" / "temporal"),
@@ -98,6 +95,23 @@ async def bench_servers(
             },
             folder,
         )
+
+
+async def create_stores(postgres: EmbeddedPostgres, name: str) -> StoreUrls:
+    """Create a pair of databases, empty and migrated."""
+    databases = f"{name}_supabase", f"{name}_state_surface"
+    for database in databases:
+        await postgres.create_database(database)
+    urls = StoreUrls(*map(postgres.url, databases))
+    await migrate(urls.supabase, urls.state_surface, progress=lambda _: None)
+    return urls
+
+
+async def connect_journey(servers: Servers, name: str) -> ChatSessions:
+    """Connect the client that services use to the journey's workers of this name."""
+    addresses = {"TEMPORAL_ADDRESS": servers.address, "TEMPORAL_NAMESPACE": servers.client.namespace}
+    with _environment(settings_from(addresses)):
+        return await ChatSessions.connect(task_queue=task_queue("journey", name))
 
 
 @asynccontextmanager
@@ -119,9 +133,7 @@ async def run_variants(servers: Servers, *, name: str) -> AsyncIterator[RunningV
         typed = await Client.connect(
             servers.address, namespace=servers.client.namespace, data_converter=pydantic_data_converter
         )
-        addresses = {"TEMPORAL_ADDRESS": servers.address, "TEMPORAL_NAMESPACE": servers.client.namespace}
-        with _environment(settings_from(addresses)):
-            sessions = await ChatSessions.connect(task_queue=task_queue("journey", name))
+        sessions = await connect_journey(servers, name)
         variants: list[Variant] = [
             await stack.enter_async_context(Floor.on(servers.stores["floor"])),
             Bare(servers.client, task_queue("bare", name)),

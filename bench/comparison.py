@@ -5,7 +5,7 @@ from statistics import median
 from typing import Final
 
 from bench.contention import CHANGING_CALLERS
-from bench.results import VARIANTS, Block, Goal, Ratio, Specials
+from bench.results import COUNTER_NOISE, VARIANTS, Block, Goal, Ratio, Specials
 from journeys.chat_session.limits import KIB
 
 _Reached = Mapping[str, float]  # by variant
@@ -184,16 +184,12 @@ def goals(found: Sequence[Ratio], specials: Specials, *, busy: int) -> tuple[Goa
     )
 
 
-# Counters are a little noisy: PostgreSQL vacuums, or a pool opens another connection.
-_NOISE: Final = 1.005
-
-
 def _at_most(figure: str, limit: float, reached: _Reached) -> Goal:
-    return _goal(figure, f"≤ {limit:g}", reached, lambda value: value <= limit * _NOISE)
+    return _goal(figure, f"≤ {limit:g}", reached, lambda value: value <= limit * COUNTER_NOISE)
 
 
 def _at_least(figure: str, limit: float, reached: _Reached) -> Goal:
-    return _goal(figure, f"≥ {limit:g}", reached, lambda value: value >= limit / _NOISE)
+    return _goal(figure, f"≥ {limit:g}", reached, lambda value: value >= limit / COUNTER_NOISE)
 
 
 def _goal(figure: str, goal: str, reached: _Reached, meets: Callable[[float], bool]) -> Goal:

@@ -54,11 +54,15 @@ class Journey:
         await self._sessions.get(session.chat_session_id, tenant_id=session.request.tenant_id)
 
     async def hibernate(self, session: Session) -> None:
-        """Cancel the workflow: it completes as it does if it is idle."""
-        handle = self._client.get_workflow_handle(workflow_id(session.chat_session_id))
-        await handle.cancel()
-        with suppress(WorkflowFailureError):
-            await handle.result()
+        await hibernate(self._client, session.chat_session_id)
+
+
+async def hibernate(client: Client, chat_session_id: str) -> None:
+    """Cancel a session's workflow: it completes as it does if it is idle."""
+    handle = client.get_workflow_handle(workflow_id(chat_session_id))
+    await handle.cancel()
+    with suppress(WorkflowFailureError):
+        await handle.result()
 
 
 def _change(session: Session, change: Change) -> ContextChange:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Final
 
 from pydantic import JsonValue
@@ -13,6 +14,7 @@ from journeys.chat_session.messages import InitializeChatSession
 TENANT: Final = "benchmark"
 SMALL_CONTEXT_BYTES: Final = 1024
 CHANGE_BYTES: Final = 300
+MESSAGE_BYTES: Final = 200
 
 _WORDS: Final = "who asked whom about which invoice and what the liaison for finance answered "
 _MESSAGE_CHARACTERS: Final = 100
@@ -76,6 +78,18 @@ def next_growth(session: Session, size: int) -> Change:
     session.changes += 1
     key = f"part {session.changes}"
     return Change(context={key: _text(size - len(key) - len(',"":""'))}, receipt=True)
+
+
+def new_message(number: int) -> dict[str, JsonValue]:
+    """A message of 200 bytes for a transcript."""
+    text = f"{number:08d} "
+    return {"text": text + _text(MESSAGE_BYTES - len(text) - len(canonical({"text": ""})))}
+
+
+def dense_text(size: int) -> str:
+    """A text that PostgreSQL can hardly compress."""
+    digests = (sha256(str(number).encode()).hexdigest() for number in range(size // 64 + 1))
+    return "".join(digests)[:size]
 
 
 def _context(size: int) -> dict[str, JsonValue]:

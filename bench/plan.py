@@ -25,6 +25,8 @@ class Plan(Record):
         settle_seconds: A pause before and after each block, for work that servers finish after they have answered.
             Latencies and rates leave it out; CPU includes it.
         mixed_pairs: Updates, and gets, after each initialize of the mixed load.
+        run_messages: Fewer than a run serves before it continues as new.
+        written_messages: As many as a run with a context of 200 KiB serves before it continues as new.
     """
 
     rounds: int
@@ -45,6 +47,14 @@ class Plan(Record):
     largest_context_bytes: int = 250 * KIB
     large_updates: int = 20
     reads_under_change: int = 200
+    transcript_messages: int = 100_000
+    untouched_context_bytes: int = 200 * KIB
+    message_calls: int = 60
+    run_messages: int = 20
+    written_messages: int = 280
+    listed_sessions: int = 1_000_000
+    list_page: int = 1000
+    page_reads: int = 100
 
 
 def full_plan(rounds: int) -> Plan:
@@ -79,4 +89,10 @@ def quick_plan(rounds: int) -> Plan:
         memory_sessions=0,
         large_updates=2,
         reads_under_change=4,
+        transcript_messages=10_000,
+        message_calls=4,
+        run_messages=4,
+        written_messages=4,
+        listed_sessions=100_000,
+        page_reads=4,
     )

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 from bench import findings
 from bench.plots import line, stacked_bars
-from bench.results import VARIANTS, Figure, Goal, Results
-from bench.tables import number
+from bench.results import VARIANTS, Figure, Goal, Results, SpreadFigure
+from bench.tables import number, spread
 from journeys.chat_session.limits import KIB
 
 _PARTS: Final = ("worker", "server", "database", "caller")
@@ -113,6 +113,8 @@ def _page(results: Results, plots: Sequence[Plot]) -> Iterator[str]:
     )
     yield from _variants()
     yield from _calls(results)
+    if results.conversation:
+        yield from _conversation(results.conversation)
     yield from _made_of(results)
     yield from _findings()
     yield from _how(results)
@@ -151,7 +153,7 @@ def _goals(goals: Sequence[Goal]) -> Iterator[str]:
                 f"{shared} {figures}".strip(),
                 " / ".join(goal.goal for goal in group),
                 " / ".join(number(goal.reached) for goal in group),
-                "" if None in mets else "yes" if all(mets) else "**no**",
+                _mark(met=None if None in mets else all(mets)),
                 " / ".join(number(goal.step) for goal in group if goal.step is not None),
             )
         )
@@ -193,6 +195,29 @@ def _calls(results: Results) -> Iterator[str]:
     )
     percentiles = [f"{name}, {callers}" for callers in (1, busy) for name in ("p50", "p95", "p99")]
     yield from _table(("operation", *percentiles, "per second"), rows)
+
+
+def _conversation(figures: Sequence[SpreadFigure]) -> Iterator[str]:
+    yield from ("## The conversation", "")
+    yield from _paragraph(
+        "Messages to a transcript and pages of it, and pages of a list of sessions. A figure is the median of the "
+        "rounds; its spread is their smallest and their largest figure."
+    )
+    cells = [(each.figure, number(each.median), spread(each), each.goal, _mark(met=each.met)) for each in figures]
+    yield from _table(("figure", "measured", "spread", "goal", "met"), cells)
+    yield from _bullets(
+        "Three sessions get messages in turns: one with few messages, one with many and one with a large context. They "
+        "share their tables. Before anything is measured, each resumes from the stores and gets the same number of "
+        "messages.",
+        "The many messages and sessions are copies, made by SQL, of rows that the journey wrote. A list is not in the "
+        "order in which its rows lie in the table, so each of its sessions costs a page of the table. The sessions "
+        "have empty contexts, which a list does not read.",
+        "The write-ahead log is that of both databases, which are on one server, where nobody else writes meanwhile. "
+        "Full-page images, which the first change of a page after a checkpoint adds, are left out.",
+        "A run continues as new after a number of messages that grows with its context, and carries the context over.",
+        "Pages are read by the methods of the store that the reading activities call, on one connection. The time "
+        "includes the statement, its round trip and the making of the answer.",
+    )
 
 
 def _made_of(results: Results) -> Iterator[str]:
@@ -323,6 +348,10 @@ def _cpu_ours(figure: Figure) -> float:
 
 def _cpu_total(figure: Figure) -> float:
     return figure.cpu_ms_total
+
+
+def _mark(*, met: bool | None) -> str:
+    return "" if met is None else "yes" if met else "**no**"
 
 
 def _paragraph(text: str) -> Iterator[str]:

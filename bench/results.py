@@ -6,11 +6,16 @@ from math import ceil
 from statistics import median
 from typing import Final, Self
 
+from pydantic import Field
+
 from bench.stores import StoreContents
 from journeys.messages import Record
 
 VARIANTS: Final = ("floor", "bare", "step", "naive", "journey")
 """In the order of tables and plots."""
+
+COUNTER_NOISE: Final = 1.005
+"""Counters are a little noisy: PostgreSQL vacuums, or a pool opens another connection."""
 
 
 class Cpu(Record):
@@ -147,6 +152,39 @@ class Goal(Record):
     step: float | None = None
 
 
+class SpreadFigure(Record):
+    """A figure of the conversation, with that of each round.
+
+    Attributes:
+        median: The figure.
+        goal: As `≤ 1.1`; empty if there is none.
+        met: None if there is no goal.
+    """
+
+    figure: str
+    median: float
+    min: float
+    max: float
+    goal: str
+    met: bool | None
+    rounds: tuple[float, ...]
+
+    @classmethod
+    def of(cls, figure: str, rounds: Sequence[float], *, at_most: float | None = None) -> Self:
+        """Summarize rounds, and judge their median."""
+        rounded = tuple(map(_rounded, rounds))
+        middle = _rounded(median(rounded))
+        return cls(
+            figure=figure,
+            median=middle,
+            min=min(rounded),
+            max=max(rounded),
+            goal="" if at_most is None else f"≤ {at_most:g}",
+            met=None if at_most is None else middle <= at_most * COUNTER_NOISE,
+            rounds=rounded,
+        )
+
+
 class Series(Record):
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -227,6 +265,7 @@ class Results(Record):
         rounds: Turns of each variant.
         persistence: How the Temporal server keeps its state.
         in_memory: The figures of a second run, with the server's state in memory.
+        conversation: Messages and pages; empty if the run is older than these figures.
         same_work: Whether the stores of all variants hold the same in the end.
     """
 
@@ -242,6 +281,7 @@ class Results(Record):
     in_memory: tuple[Figure, ...]
     ratios: tuple[Ratio, ...]
     goals: tuple[Goal, ...]
+    conversation: tuple[SpreadFigure, ...] = Field(default=(), exclude_if=lambda figures: not figures)
     specials: Specials
     stores: dict[str, StoreContents]
     same_work: bool

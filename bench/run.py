@@ -8,6 +8,7 @@ from typing import Final
 
 from bench.bench_stack import bench_servers, run_variants
 from bench.comparison import goals, ratios
+from bench.conversation import measure_conversation
 from bench.machine import describe_machine
 from bench.payloads import CHANGE_BYTES, SMALL_CONTEXT_BYTES
 from bench.plan import Plan
@@ -41,6 +42,7 @@ async def run_bench(plan: Plan, *, quick: bool, progress: Callable[[str], None])
             if plan.memory_sessions:
                 progress("memory of live sessions")
             memory = await measure_live_session_bytes(servers, plan)
+            conversation = await measure_conversation(servers, plan, progress=progress)
         async with (
             bench_servers(Path(folder) / "in-memory", progress=progress, persistent=False) as servers,
             run_variants(servers, name="in-memory") as running,
@@ -61,6 +63,7 @@ async def run_bench(plan: Plan, *, quick: bool, progress: Callable[[str], None])
         in_memory=figures(in_memory),
         ratios=found,
         goals=goals(found, specials, busy=plan.counts[-1].callers),
+        conversation=conversation,
         specials=specials,
         stores=stores,
         same_work=len({each.model_dump_json() for each in stores.values()}) == 1

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from bench.results import Figure, Goal, Ratio, Results
+from bench.results import Figure, Goal, Ratio, Results, SpreadFigure
 
 
 def result_tables(results: Results) -> Iterator[Table]:
-    """Speeds and costs for each number of callers, then the ratios and the goals."""
+    """Speeds and costs for each number of callers, then the ratios, the goals and the conversation."""
     for callers in dict.fromkeys(figure.callers for figure in results.figures):
         figures = [figure for figure in results.figures if figure.callers == callers]
         who = "1 caller" if callers == 1 else f"{callers} callers"
@@ -16,6 +16,8 @@ def result_tables(results: Results) -> Iterator[Table]:
         yield _costs(figures, who)
     yield _ratios(results.ratios)
     yield _goals(results.goals)
+    if results.conversation:
+        yield _conversation(results.conversation)
 
 
 def number(value: float | None) -> str:
@@ -25,6 +27,11 @@ def number(value: float | None) -> str:
     if abs(value) >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def spread(figure: SpreadFigure) -> str:
+    """The smallest and the largest figure of the rounds."""
+    return f"{number(figure.min)} to {number(figure.max)}"
 
 
 def _speeds(figures: Sequence[Figure], who: str) -> Table:
@@ -75,6 +82,16 @@ def _ratios(ratios: Sequence[Ratio]) -> Table:
 def _goals(goals: Sequence[Goal]) -> Table:
     table = Table("figure", "goal", "reached", "met", "step", title="Goals", title_justify="left")
     for goal in goals:
-        mark = "" if goal.met is None else "[green]yes[/]" if goal.met else "[red]no[/]"
-        table.add_row(goal.figure, goal.goal, number(goal.reached), mark, number(goal.step))
+        table.add_row(goal.figure, goal.goal, number(goal.reached), _mark(met=goal.met), number(goal.step))
     return table
+
+
+def _conversation(figures: Sequence[SpreadFigure]) -> Table:
+    table = Table("figure", "measured", "spread", "goal", "met", title="The conversation", title_justify="left")
+    for each in figures:
+        table.add_row(each.figure, number(each.median), spread(each), each.goal, _mark(met=each.met))
+    return table
+
+
+def _mark(*, met: bool | None) -> str:
+    return "" if met is None else "[green]yes[/]" if met else "[red]no[/]"

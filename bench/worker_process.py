@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -39,9 +39,15 @@ def supervised_pid(directory: Path) -> int:
 
 @asynccontextmanager
 async def run_workers(
-    client: Client, folder: Path, stores: Mapping[str, StoreUrls], *, address: str, name: str
+    client: Client,
+    folder: Path,
+    stores: Mapping[str, StoreUrls],
+    *,
+    address: str,
+    name: str,
+    variants: Collection[str] = tuple(_COMMANDS),
 ) -> AsyncIterator[dict[str, int]]:
-    """Run a worker for each variant that has one.
+    """Run a worker for each of some variants.
 
     Args:
         client: Connected to the server.
@@ -49,13 +55,14 @@ async def run_workers(
         stores: By variant.
         address: Of the server.
         name: Distinguishes these workers and their task queues from others of the run.
+        variants: By default all that have a worker.
 
     Yields:
         The process IDs by variant, after all workers poll.
     """
     async with AsyncExitStack() as stack:
         started: dict[str, SupervisedProcess] = {}
-        for variant, command in _COMMANDS.items():
+        for variant in variants:
             urls = stores.get(variant, stores["journey"])
             environment = settings_from(
                 {
@@ -75,7 +82,7 @@ async def run_workers(
             )
             stack.push_async_callback(process.stop)
             async with process.claim_directory(mode=0o700):
-                await process.start([sys.executable, *command], environment=environment)
+                await process.start([sys.executable, *_COMMANDS[variant]], environment=environment)
             started[variant] = process
 
         for variant, process in started.items():

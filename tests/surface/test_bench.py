@@ -91,6 +91,20 @@ async def test_ratios_have_their_spread_and_goals_the_reached_figure(run: tuple[
     assert all(goal.met is None or goal.reached is not None for goal in results.goals)
 
 
+async def test_the_conversation_is_measured_with_its_spread_and_goals(run: tuple[Any, Path]) -> None:
+    found, docs = run
+    results = Results.model_validate(found)
+    assert len([each for each in results.conversation if each.goal]) == 9
+    for each in results.conversation:
+        assert 0 < each.min <= each.median <= each.max
+        assert len(each.rounds) == results.rounds
+        assert (each.met is None) == (not each.goal)
+    section = (docs / "performance.md").read_text().partition("## The conversation")[2].partition("\n## ")[0]
+    for each in results.conversation:
+        assert f"\n| {each.figure} | " in section
+    assert "10,000" in section, "a smaller number is named as such"
+
+
 async def test_the_page_and_its_plots_are_made_from_the_results(run: tuple[Any, Path]) -> None:
     found, docs = run
     assert json.loads((docs / "performance.json").read_text()) == found
