@@ -11,6 +11,7 @@ from temporalio import activity
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.agent_turns import AgentTurns
 from activities.chat_session_batches import BatchDecider
 from activities.chat_session_cache import SessionCache
 from activities.own_session import own_session_id
@@ -52,6 +53,7 @@ class ChatSessionActivities:
         earlier: EarlierContextsSupabase,
         deletions: DeletionsSupabase,
         surface: StateSurface,
+        turns: AgentTurns,
         settings: SessionSettings,
     ) -> None:
         self._sessions = sessions
@@ -59,6 +61,7 @@ class ChatSessionActivities:
         self._earlier = earlier
         self._deletions = deletions
         self._surface = surface
+        self._turns = turns
         self._settings = settings
         self._cache = SessionCache()
 
@@ -98,6 +101,7 @@ class ChatSessionActivities:
                 self._sessions,
                 self._deletions,
                 self._surface,
+                self._turns,
                 self._cache,
                 self._settings,
                 chat_session_id,

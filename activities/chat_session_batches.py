@@ -12,6 +12,8 @@ from typing import Final
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.agent_turns import AgentTurns
+from activities.chat_session_artifacts import as_artifact, as_deleted_artifact
 from activities.chat_session_cache import SessionCache
 from activities.large_work import heartbeat_while, run_by_size
 from journeys.chat_session.activities import (
@@ -24,6 +26,7 @@ from journeys.chat_session.activities import (
     SessionSettings,
     SessionState,
 )
+from journeys.chat_session.agent_turns import AgentTurn
 from journeys.chat_session.deletion import Tombstone
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.messages import (
@@ -34,7 +37,6 @@ from journeys.chat_session.messages import (
     UpdateChatContext,
     UpdateChatSession,
 )
-from journeys.chat_session.names import ARTIFACT_TYPE, INITIALIZE
 from journeys.chat_session.refusals import Refusal, Refusals
 from journeys.chat_session.rules import (
     Applied,
@@ -51,7 +53,7 @@ from journeys.chat_session.transcript import StoredMessage, TranscriptDraft
 from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from journeys.messages import parse, read
-from journeys.state_surface import ProducedBy, StateSurface, SurfaceArtifact
+from journeys.state_surface import StateSurface, SurfaceArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 from stores.deletions_supabase import DeletionsSupabase
 
@@ -113,6 +115,7 @@ class BatchDecider:
     sessions: ChatSessionsSupabase
     deletions: DeletionsSupabase
     surface: StateSurface
+    turns: AgentTurns
     cache: SessionCache
     settings: SessionSettings
     chat_session_id: str
@@ -124,6 +127,7 @@ class BatchDecider:
     _refused: Refusals = field(init=False, default=Refusals())  # those that the workflow has refused, until stored
     _advanced_from: int | None = field(init=False, default=None)
     _argument_error: JourneyError | None = field(init=False, default=None)
+    _agents: dict[int, str] = field(init=False, default_factory=dict)  # that lead after the revisions of this batch
 
     async def decide(self, payloads: Sequence[bytes]) -> DecidedBatch:
         """Decide the batch.
@@ -149,6 +153,7 @@ class BatchDecider:
                 return self._nothing_there(messages)
             before = draft.session
             draft, outcomes = await self._settle_all(draft, messages)
+            await self._start_turn(draft.session)
         except _SessionDeleted as deleted:
             return await self._tell_of_deletion(deleted, messages)
         except SessionNotFound:
@@ -237,7 +242,7 @@ class BatchDecider:
             raise InvalidParameter("the session's idempotency key belongs to another session")
         if isinstance(stored, Tombstone):
             raise _SessionDeleted(stored)
-        held = await self.surface.register(_as_artifact(stored.session))
+        held = await self.surface.register(as_artifact(stored.session))
         return await self._load(stored, held=held)
 
     async def _load(self, stored: StoredSession, *, held: int | None = None) -> Draft:
@@ -388,7 +393,15 @@ class BatchDecider:
             # A change that keeps the context costs the same however large the context is.
             size = message.size if content.request.keeps_context else max(draft.canonical.size, message.size)
             decision = await run_by_size(
-                size, decide, draft, content, so_far, self.settings.limits, self.batch.at, transcript.messages
+                size,
+                decide,
+                draft,
+                content,
+                so_far,
+                self.settings.limits,
+                self.batch.at,
+                transcript.messages,
+                self.turns.agents,
             )
             if isinstance(decision, Applied):
                 draft = decision.draft
@@ -422,14 +435,32 @@ class BatchDecider:
         returning = request.returning if isinstance(request, UpdateChatContext) else "receipt"
         is_answered = message.received.kind != "signal"
         if isinstance(decision, Applied):
+            self._agents[decision.entry.revision] = decision.entry.active_agent
             return Outcome(
                 revision=decision.entry.revision,
                 returning=returning,
                 keeps_context=message.change is not None and message.change.request.keeps_context,
                 message_ids=decision.transcript.message_ids if is_answered else (),
             )
+        self._agents[decision.known.revision] = decision.known.active_agent
         known = decision.known if is_answered else decision.known.model_copy(update={"message_ids": ()})
         return Outcome(revision=known.revision, known=known, duplicate=decision.duplicate, returning=returning)
+
+    async def _start_turn(self, session: ChatSessionArtifact) -> None:
+        """Start the session's turn if this batch asks for it, also again: an earlier attempt may have died before.
+
+        A turn that a later change has asked for anew would only find that out and end.
+        """
+        if agent := self._agents.get(session.turn_revision or -1):
+            await self.turns.start(
+                AgentTurn(
+                    tenant_id=session.tenant_id,
+                    user_id=session.user_id,
+                    chat_session_id=session.chat_session_id,
+                    active_agent=agent,
+                    revision=session.turn_revision,
+                )
+            )
 
     # The State Surface follows.
 
@@ -441,7 +472,7 @@ class BatchDecider:
             payload_since: The revision since which agent and context are the same, if it is known.
         """
         while True:
-            held = await self._write_to_surface(_as_artifact(draft.session), payload_since=payload_since)
+            held = await self._write_to_surface(as_artifact(draft.session), payload_since=payload_since)
             if held <= draft.session.revision:
                 return draft
             advanced = await self.sessions.advance_past(draft.session, held)
@@ -463,7 +494,7 @@ class BatchDecider:
     async def _sync_tombstone(self, tombstone: Tombstone) -> None:
         """Have the State Surface forget a deleted session as well."""
         while True:
-            held = await self._write_to_surface(_as_deleted_artifact(tombstone))
+            held = await self._write_to_surface(as_deleted_artifact(tombstone))
             if held <= tombstone.revision:
                 return
             advanced = await self.deletions.advance_past(tombstone, held) or await self.deletions.find(
@@ -504,6 +535,7 @@ class BatchDecider:
                 active_agent=None if session.active_agent == before.active_agent else session.active_agent,
                 updated_at=None if session.updated_at == self.batch.at else session.updated_at,
                 message_count=session.message_count,
+                turn_revision=None if session.turn_revision == before.turn_revision else session.turn_revision,
                 title=None if session.title == before.title else session.title or "",
                 lifecycle_state=None if session.lifecycle_state == before.lifecycle_state else session.lifecycle_state,
                 user_id=None if session.user_id == before.user_id else session.user_id,
@@ -534,42 +566,3 @@ def _outcome_of_deleted(tombstone: Tombstone, message: _Message) -> Outcome:
     if isinstance(content, InitializeChatSession):  # of this session's ID, so it is the one that created it
         return Outcome(refused=Refused.by(tombstone.refuse(content.tenant_id, None)))
     return Outcome(refused=Refused.by(tombstone.refuse(content.request.tenant_id, content.request.user_id)))
-
-
-def _as_deleted_artifact(tombstone: Tombstone) -> SurfaceArtifact:
-    return SurfaceArtifact.model_construct(
-        artifact_id=tombstone.chat_session_id,
-        tenant_id=tombstone.tenant_id,
-        artifact_type=ARTIFACT_TYPE,
-        lifecycle_state="DELETED",
-        produced_by=ProducedBy(intent=INITIALIZE, execution_id=activity.info().workflow_run_id or ""),
-        semantic_descriptor={"title": None, "content": "deleted"},
-        semantic_payload={},
-        materializations=(),
-        revision=tombstone.revision,
-        created_at=tombstone.created_at,
-        updated_at=tombstone.deleted_at,
-    )
-
-
-def _as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:
-    return SurfaceArtifact.model_construct(
-        artifact_id=session.chat_session_id,
-        tenant_id=session.tenant_id,
-        artifact_type=ARTIFACT_TYPE,
-        lifecycle_state=session.lifecycle_state,
-        produced_by=ProducedBy(intent=INITIALIZE, execution_id=activity.info().workflow_run_id or ""),
-        semantic_descriptor={
-            "title": session.title,
-            "content": "active agent, shared conversation context and transcript",
-            "message_count": session.message_count,
-        },
-        semantic_payload={"active_agent": session.active_agent, "context": session.context},
-        materializations=(
-            {"store": "supabase", "table": "public.chat_sessions", "chat_session_id": session.chat_session_id},
-            {"store": "supabase", "table": "public.chat_messages", "chat_session_id": session.chat_session_id},
-        ),
-        revision=session.revision,
-        created_at=session.created_at,
-        updated_at=session.updated_at,
-    )

@@ -2,19 +2,19 @@
 
 from temporalio.exceptions import ApplicationError
 
-from journeys.errors import ERRORS, DatabaseUnavailable, JourneyError
+from journeys.errors import ERRORS, DatabaseUnavailable, EngineUnavailable, JourneyError
 
 
 def as_failure(error: JourneyError) -> ApplicationError:
     """Make an error's application error. Its only detail is `{"field": ...}`.
 
-    An activity is retried only if a store is unavailable; every other error is non-retryable.
+    An activity is retried only if a store or Temporal is unavailable; every other error is non-retryable.
     """
     return ApplicationError(
         error.message,
         {"field": error.field},
         type=error.code,
-        non_retryable=not isinstance(error, DatabaseUnavailable),
+        non_retryable=not isinstance(error, DatabaseUnavailable | EngineUnavailable),
     )
 
 

@@ -48,7 +48,7 @@ _COLUMNS: Final = """
 
 _ENTRY_COLUMNS: Final = """
   chat_session_id, revision, idempotency_key, change, change_hash, author, active_agent, context_hash, applied_at,
-  message, context, fold_changes, fold_bytes
+  message, context, fold_changes, fold_bytes, turn
 """
 
 # What a decision needs to know of the ledger.
@@ -75,7 +75,8 @@ with created as (
 entry as (
   insert into public.chat_context_updates ({_ENTRY_COLUMNS})
   select
-    chat_session_id, revision, $9, $10::jsonb, $11, null, active_agent, context_hash, created_at, null, null, 0, 0
+    chat_session_id, revision, $9, $10::jsonb, $11, null, active_agent, context_hash, created_at, null, null, 0, 0,
+    false
   from created
 )
 select {_COLUMNS}, null::text as deleted_by, $9::text as creation_key, array[0, 0]::bigint[] as fold_length from created
@@ -155,7 +156,7 @@ written as (
   update public.chat_sessions
   set
     {context}
-    active_agent = $5, revision = $6, updated_at = $7, refusals = coalesce($9::jsonb, refusals)
+    active_agent = $5, revision = $6, updated_at = $7, refusals = coalesce($9::jsonb, refusals), turn_revision = $10
   where chat_session_id = $1 and revision = $3 and context_hash = $4 and not exists (select from known) {unless_found}
   returning chat_session_id
 ),
@@ -164,10 +165,11 @@ entries as (
   insert into public.chat_context_updates ({entry_columns})
   select
     written.chat_session_id, e.revision, e.idempotency_key, e.change, e.change_hash, e.author, e.active_agent,
-    e.context_hash, e.applied_at, e.message, e.context, e.fold_changes, e.fold_bytes
+    e.context_hash, e.applied_at, e.message, e.context, e.fold_changes, e.fold_bytes, e.turn
   from written, jsonb_to_recordset($8::jsonb) as e (
     revision bigint, idempotency_key text, change jsonb, change_hash text, author text, active_agent text,
-    context_hash text, applied_at timestamptz, message text, context jsonb, fold_changes integer, fold_bytes bigint
+    context_hash text, applied_at timestamptz, message text, context jsonb, fold_changes integer, fold_bytes bigint,
+    turn boolean
   )
 )
 select
@@ -187,7 +189,7 @@ removed as (
   where m.ctid = any (
     array(
       select entry.ctid
-      from unnest($12::text[]) as gone (message_id)
+      from unnest($13::text[]) as gone (message_id)
       cross join lateral (
         select ctid from public.chat_messages where chat_session_id = $1 and message_id = gone.message_id limit 1
       ) as entry
@@ -202,7 +204,7 @@ messages as (
   select
     written.chat_session_id, e.message_id, e.first_revision, e.ordinal, e.revision, e.role, e.author, e.body,
     e.body_hash, e.created_at, e.updated_at
-  from written, jsonb_to_recordset($11::jsonb) as e (
+  from written, jsonb_to_recordset($12::jsonb) as e (
     message_id text, first_revision bigint, ordinal bigint, revision bigint, role text, author text, body jsonb,
     body_hash text, created_at timestamptz, updated_at timestamptz
   )
@@ -217,15 +219,15 @@ messages as (
 
 def _write_statement(*, context: bool, transcript: bool, owner: bool) -> str:
     """The write of a batch, by what it changes: the context, the transcript, and title, state or owner."""
-    first = 14 if transcript else 10
+    first = 15 if transcript else 11
     owners = first + 2 if context else first
     return _WRITE.format(
         known=_KNOWN,
-        found=f"found as ({_FOUND.format(ids='$10')})," if transcript else "",
+        found=f"found as ({_FOUND.format(ids='$11')})," if transcript else "",
         unless_found="and not exists (select from found)" if transcript else "",
         found_column="(select coalesce(jsonb_agg(to_jsonb(found)), '[]') from found)" if transcript else "'[]'",
         context=(f"context = ${first}::jsonb, context_hash = ${first + 1}," if context else "")
-        + ("message_count = $13," if transcript else "")
+        + ("message_count = $14," if transcript else "")
         + (f"title = ${owners}, lifecycle_state = ${owners + 1}, user_id = ${owners + 2}," if owner else ""),
         transcript=_TRANSCRIPT if transcript else "",
         entry_columns=_ENTRY_COLUMNS,
@@ -248,7 +250,7 @@ entry as (
   insert into public.chat_context_updates ({_ENTRY_COLUMNS})
   select
     chat_session_id, revision, format('journey/%s/%s', revision, gen_random_uuid()), $4::jsonb, $5, 'journey',
-    active_agent, context_hash, updated_at, null, null, null, null
+    active_agent, context_hash, updated_at, null, null, null, null, false
   from advanced
 )
 select {_COLUMNS}, {_OF_LEDGER} from advanced as s
@@ -405,6 +407,7 @@ class ChatSessionsSupabase:
             after.updated_at,
             json_text(entries),
             json_text(refusals) if refusals else None,
+            after.turn_revision,
         ]
         if has_messages:
             parameters += [

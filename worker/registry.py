@@ -48,6 +48,7 @@ def _chat_session_activities(stores: Stores, settings: WorkerSettings) -> Activi
         EarlierContextsSupabase(stores.supabase),
         DeletionsSupabase(stores.supabase),
         StateSurfacePostgres(stores.state_surface),
+        settings.agent_turns,
         settings.session_settings,
     ).all
 

@@ -1,20 +1,27 @@
 """The worker's settings, from the environment."""
 
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from activities.agent_turns import AgentTurns
 from journeys.chat_session.activities import SessionSettings
 from journeys.chat_session.limits import DEFAULT_LIMITS, ChangeBytes, ContextBytes, Limits, Nesting
 from journeys.chat_session.names import DEFAULT_TASK_QUEUE
+from journeys.chat_session.session import Agent
 from journeys.client.settings import TaskQueue
 from stores.settings import StoreSettings
 
 MAX_IDLE_SECONDS: Final = 30 * 24 * 3600
+MAX_TURN_SECONDS: Final = 24 * 3600
 
 LogFormat = Literal["json", "console"]
+
+
+def _split(names: object) -> object:
+    return [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else names
 
 
 class WorkerSettings(StoreSettings):
@@ -32,6 +39,8 @@ class WorkerSettings(StoreSettings):
         max_context_bytes: Canonical size of a session's context.
         max_change_bytes: Canonical size of one change.
         max_nesting: Levels of objects and arrays in a context.
+        agents: The agents that take turns, separated by commas: others run their task queues.
+        turn_seconds: How long an agent's turn may take, its wait for the agent included.
         graceful_shutdown_seconds: How long running activities may take to finish after SIGTERM.
         sandbox: Whether workflow code runs in the SDK's sandbox, as in `journey dev`. The sandbox notices code that is
             not deterministic, and costs about 40 % more CPU.
@@ -50,6 +59,8 @@ class WorkerSettings(StoreSettings):
     max_context_bytes: ContextBytes = DEFAULT_LIMITS.context_bytes
     max_change_bytes: ChangeBytes = DEFAULT_LIMITS.change_bytes
     max_nesting: Nesting = DEFAULT_LIMITS.nesting
+    agents: Annotated[frozenset[Agent], NoDecode, BeforeValidator(_split)] = frozenset()
+    turn_seconds: float = Field(default=600, gt=0, le=MAX_TURN_SECONDS, allow_inf_nan=False)
     graceful_shutdown_seconds: float = Field(default=10, ge=0, le=3600, allow_inf_nan=False)
     sandbox: bool = False
     metrics_address: str | None = None
@@ -66,6 +77,11 @@ class WorkerSettings(StoreSettings):
             idle_seconds=self.idle_seconds,
             rollover_messages=self.rollover_messages,
         )
+
+    @property
+    def agent_turns(self) -> AgentTurns:
+        """What starts the turns of agents."""
+        return AgentTurns(agents=self.agents, timeout=timedelta(seconds=self.turn_seconds))
 
     @property
     def graceful_shutdown(self) -> timedelta:

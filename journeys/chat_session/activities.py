@@ -158,6 +158,7 @@ class SessionState(Record):
     active_agent: str | None = Field(default=None, exclude_if=_is_default(None))
     updated_at: Timestamp | None = Field(default=None, exclude_if=_is_default(None))
     message_count: int = 0
+    turn_revision: int | None = Field(default=None, exclude_if=_is_default(None))
     title: str | None = Field(default=None, exclude_if=_is_default(None))
     lifecycle_state: LifecycleState | None = Field(default=None, exclude_if=_is_default(None))
     user_id: str | None = Field(default=None, exclude_if=_is_default(None))
@@ -171,6 +172,7 @@ class SessionState(Record):
                 "active_agent": self.active_agent or session.active_agent,
                 "updated_at": self.updated_at or at,
                 "message_count": self.message_count,
+                "turn_revision": self.turn_revision or session.turn_revision,
                 "title": session.title if self.title is None else self.title or None,
                 "lifecycle_state": self.lifecycle_state or session.lifecycle_state,
                 "user_id": self.user_id or session.user_id,

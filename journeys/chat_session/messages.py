@@ -368,6 +368,7 @@ class SignalChatContext(ChangeRequest):
         messages: Messages for the transcript, each an object; `MessageEnvelope` describes its `id` and `role`.
         remove_messages: IDs of messages to remove before `messages` is applied; some may not be there.
         active_agent: The agent that leads from now on.
+        turn: Ask the agent that then leads to act; it must be one that takes turns.
         merge_strategy: `replace` applies `context` to an empty context. It needs the current `base_revision`.
         base_revision: The revision that the change was written against; unless it is the current one, the change is
             refused.
@@ -387,6 +388,7 @@ class SignalChatContext(ChangeRequest):
     ) = None
     remove_messages: Annotated[list[MessageId], Field(min_length=1, max_length=MAX_CHANGE_MESSAGES)] | None = None
     active_agent: Agent | None = None
+    turn: bool = False
     merge_strategy: Literal["merge", "replace"] = "merge"
 
     @model_validator(mode="after")

@@ -25,6 +25,9 @@ ERASURE_ID: Final = "journey_coexistence_chat_session_erasure"
 
 ERASE: Final = "erase_chat_session"
 
+AGENT_TURN_ID: Final = "agent_turn"
+"""The type of the workflow in which an agent acts."""
+
 ARTIFACT_TYPE: Final = "chat_session"
 DEFAULT_AGENT: Final = "guide"
 WORKFLOW_ID_PREFIX: Final = "chat-session/"

@@ -8,13 +8,14 @@
 3. Is the session active, if its context or transcript is to be changed?
 4. Is the base revision the current one?
 5. Make the new context (replace or merge, then append), change the transcript, and set the active agent.
-6. Is the new context small enough?
+6. Does that agent take turns, if one is asked for?
+7. Is the new context small enough?
 
 A refused change has no effect on later changes. An accepted one is a revision, also if it changes nothing: without a
 row in the ledger nobody could find it again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -31,7 +32,7 @@ from journeys.chat_session.limits import METADATA_BYTES, Limits
 from journeys.chat_session.messages import ChangeRequest, SignalChatContext, UpdateChatSession
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry, WrittenEntry
 from journeys.chat_session.transcript import NO_EDIT, Messages, TranscriptEdit, edit_transcript
-from journeys.errors import IdempotencyConflict, JourneyError, RevisionConflict
+from journeys.errors import IdempotencyConflict, InvalidParameter, JourneyError, RevisionConflict
 from journeys.i_json import check_i_json
 from journeys.merge_patch import append_items, merge_patch
 from journeys.messages import check_form
@@ -122,6 +123,7 @@ def decide(
     limits: Limits,
     now: datetime,
     messages: Messages | None = None,
+    agents: Set[str] = frozenset(),
 ) -> Decision:
     """Decide one change. This stores nothing.
 
@@ -132,6 +134,7 @@ def decide(
         limits: How large the new context may be.
         now: The time at which the change is applied.
         messages: Those messages of the transcript that the change names, as the earlier changes left them.
+        agents: The agents that take turns.
     """
     session, request = draft.session, change.request
     if not session.is_for(request.tenant_id, request.user_id):
@@ -157,10 +160,12 @@ def decide(
                 revision=revision,
                 at=updated_at,
             )
+            _check_turn(request, request.active_agent or session.active_agent, agents)
         if context_hash != session.context_hash:  # a stored context may be over the limit; it can be left as it is
             check_context_size(context.size, limits)
     except JourneyError as error:
         return error
+    asks_for_turn = isinstance(request, SignalChatContext) and request.turn
     after = session.model_copy(
         update={
             **_changed_fields(session, request),
@@ -168,6 +173,7 @@ def decide(
             "context_hash": context_hash,
             "revision": revision,
             "message_count": session.message_count + edit.added,
+            "turn_revision": revision if asks_for_turn else session.turn_revision,
             "updated_at": updated_at,
         }
     )
@@ -182,6 +188,7 @@ def decide(
         active_agent=after.active_agent,
         context_hash=after.context_hash,
         applied_at=after.updated_at,
+        turn=asks_for_turn,
         message=change.identity,
         context=after.context if not keeps_context and fold_length.changes == 0 else None,
         fold_changes=None if keeps_context else fold_length.changes,
@@ -273,6 +280,11 @@ def check_request_size(size: int, limits: Limits) -> None:
         raise ContextTooLarge(
             f"the request has {size} bytes, {limits.change_bytes} are allowed; send it in parts", field="context"
         )
+
+
+def _check_turn(request: SignalChatContext, agent: str, agents: Set[str]) -> None:
+    if request.turn and agent not in agents:
+        raise InvalidParameter(f"turn: the agent {agent}, which leads, takes no turns here", field="turn")
 
 
 def _changed_fields(

@@ -87,6 +87,7 @@ class ContextChange(TypedDict, total=False):
             the transcript has replaces it. `role` says whose it is; a user's messages have the role `user`.
         remove_messages: IDs of messages to remove from the transcript, before `messages` are added.
         active_agent: The agent that leads from now on: `guide` or `liaison_<pillar>`.
+        turn: Ask the agent that then leads to act; it must be one that takes turns.
         merge_strategy: `replace` applies `context` to an empty context. It needs the current `base_revision`.
         base_revision: The revision that the change was written against.
         idempotency_key: Identifies the change: it is applied once, however often it is sent under this key.
@@ -100,6 +101,7 @@ class ContextChange(TypedDict, total=False):
     messages: Sequence[Mapping[str, JsonValue]] | None
     remove_messages: Sequence[str] | None
     active_agent: str | None
+    turn: bool
     merge_strategy: Literal["merge", "replace"]
     base_revision: int | None
     idempotency_key: str | None

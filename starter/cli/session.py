@@ -63,6 +63,7 @@ RemovedMessages = Annotated[
 ]
 Limit = Annotated[int, typer.Option(metavar="N", help="How many to show.")]
 Agent = Annotated[str | None, typer.Option(metavar="A", help="The agent that leads: guide or liaison_<pillar>.")]
+Turn = Annotated[bool, typer.Option("--turn", help="Ask the agent that then leads to act.")]
 Patch = Annotated[
     JsonObject | None,
     typer.Option(parser=_json_object, metavar="JSON", help="A JSON Merge Patch; null removes a key."),
@@ -180,6 +181,7 @@ def update(
     message: Messages = None,
     remove_message: RemovedMessages = None,
     agent: Agent = None,
+    turn: Turn = False,
     strategy: Strategy = "merge",
     base_revision: BaseRevision = None,
     idempotency_key: Key = None,
@@ -198,6 +200,7 @@ def update(
         message,
         remove_message,
         agent,
+        turn,
         strategy,
         base_revision,
         idempotency_key,
@@ -226,6 +229,7 @@ def signal(
     message: Messages = None,
     remove_message: RemovedMessages = None,
     agent: Agent = None,
+    turn: Turn = False,
     strategy: Strategy = "merge",
     base_revision: BaseRevision = None,
     idempotency_key: Key = None,
@@ -244,6 +248,7 @@ def signal(
         message,
         remove_message,
         agent,
+        turn,
         strategy,
         base_revision,
         idempotency_key,
@@ -443,6 +448,7 @@ def _change(
     messages: list[str] | None,
     remove_messages: list[str] | None,
     agent: str | None,
+    turn: bool,
     strategy: Literal["merge", "replace"],
     base_revision: int | None,
     idempotency_key: str | None,
@@ -456,6 +462,7 @@ def _change(
         messages=_parse_messages(messages),
         remove_messages=remove_messages or None,
         active_agent=agent,
+        turn=turn,
         merge_strategy=strategy,
         base_revision=base_revision,
         idempotency_key=idempotency_key,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.agent_turns import AgentTurns
 from activities.chat_session import ChatSessionActivities
 from journeys.canonical_json import canonical
 from journeys.chat_session.activities import Batch, DecidedBatch, ReceivedMessage, SessionSettings
@@ -190,6 +191,7 @@ class Writer:
             EarlierContextsSupabase(journeys.supabase),
             DeletionsSupabase(journeys.supabase),
             surface or StateSurfacePostgres(journeys.state_surface),
+            AgentTurns(agents=frozenset({"guide"}), timeout=timedelta(seconds=60)),
             SessionSettings(idle_seconds=60, rollover_messages=500),
         )
 

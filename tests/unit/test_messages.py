@@ -39,7 +39,7 @@ from journeys.chat_session.messages import (
 )
 from journeys.chat_session.refusals import Refusal, Refusals
 from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt
-from journeys.errors import ERRORS, DatabaseUnavailable, InvalidParameter, JourneyError
+from journeys.errors import ERRORS, DatabaseUnavailable, EngineUnavailable, InvalidParameter, JourneyError
 from journeys.failures import as_failure, from_failure, from_query_failure
 from journeys.identifiers import timestamp
 from journeys.messages import Request, check_form, parse, parse_only, read
@@ -1024,7 +1024,7 @@ def test_a_document_comes_through_unchanged_or_not_at_all(context: dict[str, Any
 def test_an_error_comes_through_temporal_as_it_was(code: str) -> None:
     failure = as_failure(ERRORS[code]("context: is odd", field="context"))
     assert (failure.type, failure.message, list(failure.details)) == (code, "context: is odd", [{"field": "context"}])
-    assert failure.non_retryable is (code != DatabaseUnavailable.code)
+    assert failure.non_retryable is (code not in (DatabaseUnavailable.code, EngineUnavailable.code))
     outer = RuntimeError("update failed")
     outer.__cause__ = failure
     for found in (from_failure(failure), from_failure(outer)):

@@ -1,6 +1,7 @@
 """An activity that writes could be pointed at any session, so it runs inside the session's own workflow only."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -9,6 +10,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.agent_turns import AgentTurns
 from activities.chat_session import ChatSessionActivities
 from journeys.chat_session.activities import SessionSettings
 from journeys.state_surface import StateSurface
@@ -44,6 +46,7 @@ def activities() -> ChatSessionActivities:
         cast("EarlierContextsSupabase", Untouchable()),
         cast("DeletionsSupabase", Untouchable()),
         cast("StateSurface", Untouchable()),
+        AgentTurns(agents=frozenset(), timeout=timedelta(seconds=1)),
         SessionSettings(idle_seconds=1, rollover_messages=1),
     )
 
