@@ -21,12 +21,13 @@ from hashlib import sha256
 from typing import Self
 
 from pydantic import JsonValue
+from temporalio.api.common.v1 import Payload
 
 from journeys.canonical_json import CanonicalObject, canonical
 from journeys.chat_session.activities import KnownChange
 from journeys.chat_session.errors import ContextTooLarge, SessionNotActive, SessionNotFound
 from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
-from journeys.chat_session.limits import Limits
+from journeys.chat_session.limits import METADATA_BYTES, Limits
 from journeys.chat_session.messages import ChangeRequest, SignalChatContext, UpdateChatSession
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry, WrittenEntry
 from journeys.chat_session.transcript import NO_EDIT, Messages, TranscriptEdit, edit_transcript
@@ -245,6 +246,15 @@ def check_context_size(size: int, limits: Limits) -> None:
         )
 
 
+def check_payload_size(payload: Payload, limits: Limits) -> None:
+    """Check the size of a request's payload: what the client sends, and what the workflow takes in.
+
+    Raises:
+        ContextTooLarge: The size is larger than `limits.change_bytes`.
+    """
+    check_request_size(max(len(payload.data), payload.ByteSize() - METADATA_BYTES), limits)
+
+
 def check_request_size(size: int, limits: Limits) -> None:
     """Check a request's size in bytes, as it was sent.
 
@@ -253,7 +263,9 @@ def check_request_size(size: int, limits: Limits) -> None:
     """
     if size > limits.change_bytes:
         raise ContextTooLarge(
-            f"the request has {size} bytes, {limits.change_bytes} are allowed; send it in parts", field="context"
+            f"the request has {size} bytes, {limits.change_bytes} are allowed; "
+            "split the change, or keep what is large elsewhere and refer to it",
+            field="context",
         )
 
 
