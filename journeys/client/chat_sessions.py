@@ -286,7 +286,7 @@ class ChatSessions:
             error = from_query_failure(str(failure))
             if isinstance(error, DatabaseUnavailable):  # the session is not loaded yet
                 return None
-            raise error or EngineUnavailable("the journey cannot be queried") from None
+            raise error or EngineUnavailable("the journey cannot be queried", outcome="not accepted") from None
         revision = live["revision"]
         assert isinstance(revision, int)
         return live if self._read_revisions.is_current(request.chat_session_id, revision) else None

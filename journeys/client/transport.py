@@ -103,9 +103,9 @@ class Transport:
         Raises:
             JourneyError: The call failed, or the deadline passed.
         """
-        began = datetime.now(UTC)
+        began, deadline = datetime.now(UTC), Deadline(self._deadline)
         try:
-            return await Deadline(self._deadline).keep_trying(call)
+            return await deadline.keep_trying(call)
         except WorkflowUpdateFailedError as failure:
             raise from_failure(failure) or EngineUnavailable("the update failed") from None
         except ActivityFailureError as failure:
@@ -122,6 +122,7 @@ class Transport:
             began=began,
             workflow_id=workflow_id,
             update_id=update_id,
+            may_be_taken=deadline.may_be_taken,
         )
         raise await delayed.explain()
 
@@ -245,13 +246,19 @@ class Transport:
             if failure.status is not RPCStatusCode.NOT_FOUND:
                 raise
             raise TimeoutError("the answer was deleted before it was fetched; read again") from failure
-        # Temporal would keep what was read until the namespace's retention has passed.
+        except ActivityFailureError:
+            await self._delete_read(activity_id, deadline)
+            raise
+        await self._delete_read(activity_id, deadline)
+        return answer
+
+    async def _delete_read(self, activity_id: str, deadline: Deadline) -> None:
+        """Delete a read that has ended. Temporal would keep it until the namespace's retention has passed."""
         with suppress(RPCError, RPCTimeoutOrCancelledError):
             await self._client.workflow_service.delete_activity_execution(
                 DeleteActivityExecutionRequest(namespace=self._client.namespace, activity_id=activity_id),
                 timeout=deadline.left,
             )
-        return answer
 
     def _handle(self, workflow_id: str) -> WorkflowHandle[object, object]:
         return self._client.get_workflow_handle(workflow_id)

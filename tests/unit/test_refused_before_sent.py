@@ -1,4 +1,4 @@
-"""The client refuses by itself what the engine would refuse for its size."""
+"""The client refuses by itself what the engine would refuse for its size, and says when nothing was sent."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode, ServiceClient, ServiceRe
 from journeys import ChatSessions, ContextTooLarge, EngineUnavailable, InvalidParameter
 from journeys.chat_session.limits import KIB, MIB, Limits
 from journeys.chat_session.rules import check_payload_size
+from journeys.client.connection import connect
 
 IDENTITY = str(uuid4())
 NOWHERE = "127.0.0.1:1"
@@ -116,3 +117,15 @@ async def test_the_clients_limit_is_the_deployments_setting(monkeypatch: pytest.
     monkeypatch.setenv("JOURNEY_MAX_CHANGE_BYTES", str(256 * KIB + 1))
     with pytest.raises(InvalidParameter, match="JOURNEY_MAX_CHANGE_BYTES"):
         ChatSessions(client)
+
+
+async def test_who_cannot_connect_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", NOWHERE)
+    with pytest.raises(EngineUnavailable) as refused:
+        await connect()
+    assert refused.value.outcome == "not accepted"
+    sessions = ChatSessions(await Client.connect(NOWHERE, lazy=True), deadline=timedelta(seconds=0.3))
+    for call in CALLS.values():
+        with pytest.raises(EngineUnavailable, match="nothing was accepted") as refused:
+            await call(sessions, "x")
+        assert refused.value.outcome == "not accepted"
