@@ -1,5 +1,6 @@
 """Two releases on one task queue: what a newer one has written, this one can read, or leaves alone."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from journeys.chat_session.continuation import CarriedState
 from journeys.chat_session.limits import MAX_CHANGE_BYTES
 from journeys.errors import ERRORS, JourneyError
 from tests.support.journeys import Journeys, also_replayed, failed_tasks
+from tests.support.polling import eventually
 from tests.support.watching import assert_stored, until_refusals
 
 NOW = "2026-01-27T10:05:12.000000Z"
@@ -78,7 +80,7 @@ def test_fields_that_only_a_newer_release_knows_are_ignored(record: type[Decided
 
 
 def test_values_that_only_a_newer_release_knows_cannot_be_read() -> None:
-    """So they need worker versioning: docs/reliability.md says so."""
+    """So a release reads them before a later one writes them: see docs/reliability.md."""
     settings = {"limits": {"change_bytes": MAX_CHANGE_BYTES + 1}}
     with pytest.raises(ValidationError):
         SessionState.model_validate_json('{"revision": 1, "lifecycle_state": "FROZEN"}')
@@ -140,3 +142,26 @@ async def test_a_result_with_a_newer_releases_fields_is_served_and_carried_over(
         assert answer["context"] == {"notes": [0, 1, 2, 3, 4]}
         await assert_stored(journeys, session, 5)
         assert failed_tasks(await journeys.events(session)) == []
+
+
+async def test_a_result_that_this_release_cannot_read_waits_for_a_worker_that_can(
+    journeys: Journeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide = BatchDecider.decide
+
+    async def decide_newer(self: BatchDecider, payloads: list[bytes]) -> DecidedBatch:
+        decided = await decide(self, payloads)
+        assert decided.state
+        state = decided.state.model_copy(update={"lifecycle_state": "FROZEN"})
+        return decided.model_copy(update={"state": state})
+
+    async with journeys.worker():
+        session = await journeys.create_session()
+        monkeypatch.setattr(BatchDecider, "decide", decide_newer)
+        updating = asyncio.create_task(journeys.update(session, {"context": {"a": 1}}))
+        await eventually(lambda: journeys.events(session), failed_tasks)
+        assert not updating.done()
+        monkeypatch.undo()
+        answer = await asyncio.wait_for(updating, 60)
+        assert (answer["applied_revision"], answer["duplicate"]) == (1, False)
+        await assert_stored(journeys, session, 1)
