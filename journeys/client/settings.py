@@ -22,7 +22,7 @@ class ClientSettings(BaseSettings):
     Attributes:
         task_queue: The Temporal task queue that the journeys' workers poll.
         deadline_seconds: How long a call may take, its retries included.
-        max_change_bytes: Size of one request as it is sent; the workers' own setting. A larger one is not sent.
+        max_change_bytes: Size of one request as it is sent; a larger one is refused. The workers have the same setting.
     """
 
     model_config = SettingsConfigDict(env_prefix="JOURNEY_", frozen=True)
