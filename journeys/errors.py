@@ -45,6 +45,11 @@ ERRORS: Final[dict[str, type[JourneyError]]] = {}
 """The error classes by code."""
 
 
+def error_of(code: str, text: str, *, field: str = "") -> JourneyError:
+    """The error with a code; `InvalidParameter` with the same text for a code that only a newer release knows."""
+    return ERRORS.get(code, InvalidParameter)(text, field=field)
+
+
 class InvalidParameter(JourneyError):  # noqa: N818 - named as the contract's code
     """The request does not fit the contract."""
 

@@ -2,7 +2,7 @@
 
 from temporalio.exceptions import ApplicationError
 
-from journeys.errors import ERRORS, DatabaseUnavailable, EngineUnavailable, JourneyError
+from journeys.errors import ERRORS, DatabaseUnavailable, EngineUnavailable, JourneyError, error_of
 
 
 def as_failure(error: JourneyError) -> ApplicationError:
@@ -19,12 +19,16 @@ def as_failure(error: JourneyError) -> ApplicationError:
 
 
 def from_failure(failure: BaseException | None) -> JourneyError | None:
-    """Find the contract's error in a Temporal failure or in its causes; None if there is none."""
+    """Find the contract's error in a Temporal failure or in its causes; None if there is none.
+
+    A newer release may have an error whose code is not known here. It is recognized by its detail.
+    """
     while failure is not None:
-        if isinstance(failure, ApplicationError) and failure.type in ERRORS:
+        if isinstance(failure, ApplicationError):
             detail = failure.details[0] if failure.details else None
-            field = detail.get("field") if isinstance(detail, dict) else ""
-            return ERRORS[failure.type](failure.message, field=field if isinstance(field, str) else "")
+            field = detail.get("field") if isinstance(detail, dict) else None
+            if failure.type in ERRORS or (failure.type and isinstance(field, str)):
+                return error_of(failure.type, failure.message, field=field if isinstance(field, str) else "")
         failure = failure.__cause__
     return None
 

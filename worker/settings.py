@@ -37,7 +37,7 @@ class WorkerSettings(StoreSettings):
         rollover_messages: Messages after which a run continues as new. For each 32 KiB that the run began with, it
             serves this number once more. A worker replays a run before it takes over, so long runs make failover slow.
         max_context_bytes: Canonical size of a session's context.
-        max_change_bytes: Canonical size of one change.
+        max_change_bytes: Size of one request as it is sent, escapes included. Callers have the same setting.
         max_nesting: Levels of objects and arrays in a context.
         agents: The agents that take turns, separated by commas: others run their task queues.
         turn_seconds: How long an agent's turn may take, its wait for the agent included.

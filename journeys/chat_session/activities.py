@@ -9,7 +9,7 @@ from pydantic import Field
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt, LifecycleState, Revision
-from journeys.errors import ERRORS, JourneyError
+from journeys.errors import JourneyError, error_of
 from journeys.identifiers import Timestamp
 from journeys.messages import Record
 
@@ -109,7 +109,7 @@ class Refused(Record):
     @property
     def error(self) -> JourneyError:
         """The error that a caller gets."""
-        return ERRORS[self.code](self.text, field=self.field)
+        return error_of(self.code, self.text, field=self.field)
 
 
 class Outcome(Record):

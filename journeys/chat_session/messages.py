@@ -30,6 +30,15 @@ CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """How far ahead of the server's clock a `requested_at` may be."""
 
 
+def _check_callers_author(author: str) -> str:
+    if author in ENGINE_AUTHORS:
+        raise ValueError(f"{author} is the engine's own; name another one")
+    return author
+
+
+CallersAuthor = Annotated[Author, AfterValidator(_check_callers_author)]
+"""Who makes a change, as a caller may name it."""
+
 MessageId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 """The ID of a message in a session's transcript."""
 
@@ -213,12 +222,12 @@ class DeleteChatSession(Request):
     """Delete a session with everything that was said in it, for good.
 
     Attributes:
-        author: Who deletes it.
+        author: Who deletes it. `manual` and `journey` are the engine's own.
     """
 
     tenant_id: Identifier
     user_id: Identifier | None = None
-    author: Author | None = None
+    author: CallersAuthor | None = None
 
 
 class GetChatSessionHistory(Request):
@@ -286,12 +295,10 @@ class ChangeRequest(Request):
     user_id: Identifier | None = None
     base_revision: Revision | None = None
     idempotency_key: IdempotencyKey | None = None
-    author: Author | None = None
+    author: CallersAuthor | None = None
 
     @model_validator(mode="after")
-    def _leave_the_engines_names_to_it(self) -> Self:
-        if self.author in ENGINE_AUTHORS:
-            raise InvalidParameter(f"author: {self.author} is the engine's own; name another one", field="author")
+    def _leave_the_engines_keys_to_it(self) -> Self:
         if self.user_id is not None and (self.idempotency_key or "").startswith(ENGINE_KEYS):
             raise InvalidParameter(
                 f"idempotency_key: a user's key does not begin with {', '.join(ENGINE_KEYS)}", field="idempotency_key"

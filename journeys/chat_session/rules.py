@@ -22,6 +22,7 @@ from hashlib import sha256
 from typing import Self
 
 from pydantic import JsonValue
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
 from journeys.canonical_json import CanonicalObject, canonical
@@ -265,9 +266,17 @@ def check_arguments(arguments: Sequence[object], limits: Limits) -> bytes:
     """
     for argument in arguments:
         assert isinstance(argument, RawValue)
-        payload = argument.payload
-        check_request_size(max(len(payload.data), payload.ByteSize() - METADATA_BYTES), limits)
+        check_payload_size(argument.payload, limits)
     return check_form(arguments)
+
+
+def check_payload_size(payload: Payload, limits: Limits) -> None:
+    """Check the size of a request's payload: what the client sends, and what the worker takes in.
+
+    Raises:
+        ContextTooLarge: The size is larger than `limits.change_bytes`.
+    """
+    check_request_size(max(len(payload.data), payload.ByteSize() - METADATA_BYTES), limits)
 
 
 def check_request_size(size: int, limits: Limits) -> None:
@@ -278,7 +287,9 @@ def check_request_size(size: int, limits: Limits) -> None:
     """
     if size > limits.change_bytes:
         raise ContextTooLarge(
-            f"the request has {size} bytes, {limits.change_bytes} are allowed; send it in parts", field="context"
+            f"the request has {size} bytes, {limits.change_bytes} are allowed; "
+            "split the change, or keep what is large elsewhere and refer to it",
+            field="context",
         )
 
 

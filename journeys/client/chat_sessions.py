@@ -31,6 +31,7 @@ from journeys.chat_session.answers import (
 from journeys.chat_session.deletion import DELETED_FIELD
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.keys import session_id
+from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import (
     ChangeRequest,
     DeleteChatSession,
@@ -57,6 +58,7 @@ from journeys.chat_session.names import (
     UPDATE,
     workflow_id,
 )
+from journeys.chat_session.rules import check_payload_size
 from journeys.chat_session.session import LedgerEntry, LifecycleState
 from journeys.client.connection import connect
 from journeys.client.deadline import Deadline
@@ -131,6 +133,7 @@ class ChatSessions:
             summary=_SUMMARY,
             task_queue=task_queue or settings.task_queue,
             deadline=deadline or timedelta(seconds=settings.deadline_seconds),
+            check_payload=partial(check_payload_size, limits=Limits(change_bytes=settings.max_change_bytes)),
         )
         self._read_revisions = ReadRevisions()
         self._impatient_reads = 0
@@ -285,7 +288,7 @@ class ChatSessions:
             error = from_query_failure(str(failure))
             if isinstance(error, DatabaseUnavailable):  # the session is not loaded yet
                 return None
-            raise error or EngineUnavailable("the journey cannot be queried") from None
+            raise error or EngineUnavailable("the journey cannot be queried", outcome="not accepted") from None
         revision = live["revision"]
         assert isinstance(revision, int)
         return live if self._read_revisions.is_current(request.chat_session_id, revision) else None
@@ -375,7 +378,7 @@ class ChatSessions:
             **change: See `ContextChange`. If the journey refuses the change, `get(...).refusals` shows it.
 
         Raises:
-            JourneyError: `InvalidParameter`, `SessionNotFound`, `EngineUnavailable`.
+            JourneyError: `InvalidParameter`, `ContextTooLarge`, `SessionNotFound`, `EngineUnavailable`.
         """
         request = _build_request(SignalChatContext, **change)
         if request.idempotency_key is None and request.base_revision is None:

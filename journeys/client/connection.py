@@ -54,7 +54,9 @@ async def connect(*, plugins: Sequence[Plugin] = (), runtime: Runtime | None = N
             "TEMPORAL_*: the SDK cannot use the address or the TLS settings; the address has the form host:port"
         ) from None
     except (TimeoutError, RuntimeError, RPCError):
-        raise EngineUnavailable(f"Temporal cannot be reached at {address}; is TEMPORAL_ADDRESS right?") from None
+        raise EngineUnavailable(
+            f"Temporal cannot be reached at {address}; is TEMPORAL_ADDRESS right?", outcome="not accepted"
+        ) from None
 
 
 def _explain(error: Exception) -> str:

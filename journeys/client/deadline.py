@@ -29,11 +29,18 @@ _TRANSIENT: Final = frozenset(
         RPCStatusCode.UNKNOWN,
     }
 )
+# The server refuses a signal with INVALID_ARGUMENT and this text if the run has had as many as it may have
+# (`history.maximumSignalsPerExecution`). A journey that has had so many continues as new, and then takes more.
+_TOO_MANY_SIGNALS: Final = "workflow execution limit for signal events"
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 # If too many updates of a session wait, the server turns the next one away, and aborts some of those (UNAVAILABLE). So
 # senders that come back at once would abort each other for ever.
-_LEAST_PAUSE: Final = {RPCStatusCode.RESOURCE_EXHAUSTED: 1.0, RPCStatusCode.UNAVAILABLE: 0.25}
+_LEAST_PAUSE: Final = {
+    RPCStatusCode.RESOURCE_EXHAUSTED: 1.0,
+    RPCStatusCode.UNAVAILABLE: 0.25,
+    RPCStatusCode.INVALID_ARGUMENT: 0.25,
+}
 
 
 class DeadlinePassed(Exception):  # noqa: N818 - callers replace it with an error that says why
@@ -41,10 +48,15 @@ class DeadlinePassed(Exception):  # noqa: N818 - callers replace it with an erro
 
 
 class Deadline:
-    """The time by which a call must be answered."""
+    """The time by which a call must be answered.
+
+    Attributes:
+        may_be_taken: Whether Temporal may have taken what the call has sent so far.
+    """
 
     def __init__(self, after: timedelta) -> None:
         self._at = time.monotonic() + after.total_seconds()
+        self.may_be_taken = False
 
     @property
     def left(self) -> timedelta:
@@ -63,6 +75,7 @@ class Deadline:
         """
         pause = _FIRST_PAUSE
         while True:
+            may_be_taken, self.may_be_taken = self.may_be_taken, True
             try:
                 async with asyncio.timeout(self.left.total_seconds()):
                     return await call(self)
@@ -77,18 +90,25 @@ class Deadline:
                 # The SDK raises this error if a lazy client cannot connect at its first call.
                 if not str(error).startswith("Failed client connect"):
                     raise
+                self.may_be_taken = may_be_taken
             except WorkflowUpdateFailedError as error:
                 # Temporal reports an update that it has aborted as failed: the run closed, or its task was lost.
                 if from_failure(error) is not None:
                     raise
             except RPCError as error:
-                if error.status not in _TRANSIENT:
+                if _has_too_many_signals(error):
+                    self.may_be_taken = may_be_taken
+                elif error.status not in _TRANSIENT:
                     raise EngineUnavailable(
                         f"Temporal refuses the call: {error.status.name}: {error.message}",
-                        outcome="not accepted" if pause == _FIRST_PAUSE else "unknown",
+                        outcome="unknown" if may_be_taken else "not accepted",
                     ) from None
                 pause = max(pause, _LEAST_PAUSE.get(error.status, 0))
             if self.left.total_seconds() <= pause:
                 raise DeadlinePassed
             await asyncio.sleep(pause * random.uniform(0.25, 1))  # noqa: S311 - spreads retries
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _has_too_many_signals(error: RPCError) -> bool:
+    return error.status is RPCStatusCode.INVALID_ARGUMENT and _TOO_MANY_SIGNALS in error.message

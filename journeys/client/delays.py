@@ -28,7 +28,14 @@ class DelayedCall:
     """A call that had no answer by its deadline."""
 
     def __init__(
-        self, client: Client, *, task_queue: str, began: datetime, workflow_id: str | None, update_id: str | None
+        self,
+        client: Client,
+        *,
+        task_queue: str,
+        began: datetime,
+        workflow_id: str | None,
+        update_id: str | None,
+        may_be_taken: bool,
     ) -> None:
         """Take what the call was about.
 
@@ -38,21 +45,23 @@ class DelayedCall:
             began: When the call began.
             workflow_id: The workflow that the call waited for; None for a read.
             update_id: The update's ID; None for a read or a signal.
+            may_be_taken: Whether Temporal may have taken what was sent.
         """
         self._client = client
         self._task_queue = task_queue
         self._began = began
         self._workflow_id = workflow_id
         self._update_id = update_id
+        self._may_be_taken = may_be_taken
 
     async def explain(self) -> DatabaseUnavailable | EngineUnavailable:
         """The error to raise. Its `outcome` says whether the change was accepted."""
         workflow_id, update_id = self._workflow_id, self._update_id
-        acceptance: Acceptance = "unknown" if workflow_id else "not accepted"
+        acceptance: Acceptance = "unknown" if workflow_id and self._may_be_taken else "not accepted"
         try:
             async with asyncio.timeout(_DIAGNOSIS.total_seconds()):
                 described = await self._describe(workflow_id) if workflow_id else None
-                if workflow_id and update_id:
+                if workflow_id and update_id and self._may_be_taken:
                     acceptance = await self._find_acceptance(workflow_id, update_id, described)
                 cause = await self._find_cause(described)
         except (TimeoutError, RuntimeError, RPCError, RPCTimeoutOrCancelledError):

@@ -5,6 +5,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from journeys.chat_session.limits import DEFAULT_LIMITS, ChangeBytes
 from journeys.chat_session.names import DEFAULT_TASK_QUEUE
 from journeys.errors import InvalidParameter
 
@@ -21,12 +22,14 @@ class ClientSettings(BaseSettings):
     Attributes:
         task_queue: The Temporal task queue that the journeys' workers poll.
         deadline_seconds: How long a call may take, its retries included.
+        max_change_bytes: Size of one request as it is sent; a larger one is refused. The workers have the same setting.
     """
 
     model_config = SettingsConfigDict(env_prefix="JOURNEY_", frozen=True)
 
     task_queue: TaskQueue = DEFAULT_TASK_QUEUE
     deadline_seconds: float = Field(default=10, gt=0, allow_inf_nan=False)
+    max_change_bytes: ChangeBytes = DEFAULT_LIMITS.change_bytes
 
 
 def read_settings(settings: type[SettingsType]) -> SettingsType:

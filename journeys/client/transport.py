@@ -8,6 +8,7 @@ from typing import TypedDict, TypeVar
 from uuid import uuid4
 
 from pydantic import JsonValue
+from temporalio.api.common.v1 import Payload
 from temporalio.api.workflowservice.v1 import DeleteActivityExecutionRequest
 from temporalio.client import (
     ActivityFailureError,
@@ -52,7 +53,14 @@ class Transport:
     """Sends the messages of one journey. A deadline bounds each call and all its retries."""
 
     def __init__(
-        self, client: Client, *, workflow_type: str, summary: str, task_queue: str, deadline: timedelta
+        self,
+        client: Client,
+        *,
+        workflow_type: str,
+        summary: str,
+        task_queue: str,
+        deadline: timedelta,
+        check_payload: Callable[[Payload], None] | None = None,
     ) -> None:
         """Use a Temporal client. Its data converter must write plain JSON.
 
@@ -62,6 +70,8 @@ class Transport:
             summary: The summary that the Web UI shows of the workflows that this client starts.
             task_queue: The task queue that the journey's workers poll.
             deadline: The deadline of each call.
+            check_payload: Looks at each request before it is sent, and raises a `JourneyError` if it is too large:
+                Temporal may never answer an update that is larger than it passes on.
         """
         self._client = with_single_attempts(client)
         self._workflow_type = workflow_type
@@ -74,6 +84,7 @@ class Transport:
             static_summary=summary,
         )
         self._deadline = deadline
+        self._check_payload = check_payload
 
     async def call(
         self,
@@ -92,9 +103,9 @@ class Transport:
         Raises:
             JourneyError: The call failed, or the deadline passed.
         """
-        began = datetime.now(UTC)
+        began, deadline = datetime.now(UTC), Deadline(self._deadline)
         try:
-            return await Deadline(self._deadline).keep_trying(call)
+            return await deadline.keep_trying(call)
         except WorkflowUpdateFailedError as failure:
             raise from_failure(failure) or EngineUnavailable("the update failed") from None
         except ActivityFailureError as failure:
@@ -111,6 +122,7 @@ class Transport:
             began=began,
             workflow_id=workflow_id,
             update_id=update_id,
+            may_be_taken=deadline.may_be_taken,
         )
         raise await delayed.explain()
 
@@ -120,7 +132,7 @@ class Transport:
         """Send an update to the open run; None if no run is open."""
         try:
             answer: Json = await self._handle(workflow_id).execute_update(
-                name, as_json(request), id=update_id, rpc_timeout=deadline.left
+                name, self._as_json(request), id=update_id, rpc_timeout=deadline.left
             )
         except RPCError as failure:
             if failure.status is not RPCStatusCode.NOT_FOUND:
@@ -132,6 +144,7 @@ class Transport:
         self, name: str, request: Request, *, workflow_id: str, argument: Request, update_id: str, deadline: Deadline
     ) -> Json:
         """Send an update, and start the workflow if no run is open."""
+        document = self._as_json(request)
         start = WithStartWorkflowOperation[object, object](
             self._workflow_type,
             as_json(argument),
@@ -142,7 +155,7 @@ class Transport:
         started = asyncio.ensure_future(start.workflow_handle())
         started.add_done_callback(lambda done: done.cancelled() or done.exception())
         answer: Json = await self._client.execute_update_with_start_workflow(
-            name, as_json(request), start_workflow_operation=start, id=update_id, rpc_timeout=deadline.left
+            name, document, start_workflow_operation=start, id=update_id, rpc_timeout=deadline.left
         )
         return answer
 
@@ -161,7 +174,7 @@ class Transport:
     async def signal(self, name: str, request: Request, *, workflow_id: str, deadline: Deadline) -> bool:
         """Send a signal to the open run; False if no run is open."""
         try:
-            await self._handle(workflow_id).signal(name, as_json(request), rpc_timeout=deadline.left)
+            await self._handle(workflow_id).signal(name, self._as_json(request), rpc_timeout=deadline.left)
         except RPCError as failure:
             if failure.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -178,7 +191,7 @@ class Transport:
             id=workflow_id,
             **self._start_options,
             start_signal=name,
-            start_signal_args=[as_json(request)],
+            start_signal_args=[self._as_json(request)],
             rpc_timeout=deadline.left,
         )
 
@@ -193,7 +206,7 @@ class Transport:
         """
         async with asyncio.timeout(timeout.total_seconds()):  # includes the SDK's own retries
             answer: Json = await self._handle(workflow_id).query(
-                name, as_json(request), reject_condition=QueryRejectCondition.NOT_OPEN, rpc_timeout=timeout
+                name, self._as_json(request), reject_condition=QueryRejectCondition.NOT_OPEN, rpc_timeout=timeout
             )
         return answer
 
@@ -216,10 +229,11 @@ class Transport:
             deadline: The deadline of the call.
         """
         activity_id = f"{activity}/{subject or '-'}/{uuid4()}"
+        document = self._as_json(request)
         try:
             answer: Json = await self._client.execute_activity(
                 activity,
-                as_json(request),
+                document,
                 id=activity_id,
                 task_queue=self._task_queue,
                 schedule_to_close_timeout=max(deadline.left, timedelta(milliseconds=1)),
@@ -232,16 +246,34 @@ class Transport:
             if failure.status is not RPCStatusCode.NOT_FOUND:
                 raise
             raise TimeoutError("the answer was deleted before it was fetched; read again") from failure
-        # Temporal would keep what was read until the namespace's retention has passed.
+        except ActivityFailureError:
+            await self._delete_read(activity_id, deadline)
+            raise
+        await self._delete_read(activity_id, deadline)
+        return answer
+
+    async def _delete_read(self, activity_id: str, deadline: Deadline) -> None:
+        """Delete a read that has ended. Temporal would keep it until the namespace's retention has passed."""
         with suppress(RPCError, RPCTimeoutOrCancelledError):
             await self._client.workflow_service.delete_activity_execution(
                 DeleteActivityExecutionRequest(namespace=self._client.namespace, activity_id=activity_id),
                 timeout=deadline.left,
             )
-        return answer
 
     def _handle(self, workflow_id: str) -> WorkflowHandle[object, object]:
         return self._client.get_workflow_handle(workflow_id)
+
+    def _as_json(self, request: Request) -> Json:
+        """A request as it is sent.
+
+        Raises:
+            JourneyError: It is too large.
+        """
+        document = as_json(request)
+        if self._check_payload:
+            (payload,) = self._client.data_converter.payload_converter.to_payloads([document])
+            self._check_payload(payload)
+        return document
 
 
 def as_json(request: Request) -> Json:

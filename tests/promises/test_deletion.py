@@ -10,12 +10,12 @@ from pydantic_core import from_json
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
 from journeys.chat_session.errors import SessionNotActive, SessionNotFound
-from journeys.chat_session.names import ERASURE_ID, ERASURE_WORKFLOW_ID_PREFIX, JOURNEY_ID, workflow_id
+from journeys.chat_session.names import DELETE, ERASURE_ID, ERASURE_WORKFLOW_ID_PREFIX, JOURNEY_ID, UPDATE, workflow_id
 from journeys.errors import InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from tests.support.journeys import Journeys, Json, also_replayed
 from tests.support.polling import eventually
-from tests.support.watching import unexpected_failed_tasks, until_status
+from tests.support.watching import refusal_code, unexpected_failed_tasks, until_refusals, until_status
 
 
 async def say_much(journeys: Journeys, session: str) -> None:
@@ -119,6 +119,37 @@ async def test_whoever_still_writes_to_a_deleted_session_is_refused(journeys: Jo
     assert (row["lifecycle_state"], row["revision"], row["context"]) == ("DELETED", 1, {})
 
 
+async def test_a_deletion_is_answered_again_under_its_update_id_and_under_no_other(journeys: Journeys) -> None:
+    """A user whose answer was lost hears it from a later run; another of the user's calls learns nothing."""
+    async with journeys.worker():
+        request = journeys.request()
+        session = (await journeys.initialize(request))["chat_session_id"]
+        user, update_id = {"user_id": request["user_id"]}, f"{DELETE}/{uuid4()}"
+        first = await journeys.delete(session, update_id=update_id, **user)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        # Temporal itself answers a repetition from the last run, so there is another run in between.
+        assert await refusal_code(journeys.delete(session, **user)) == "SESSION_NOT_FOUND"
+        run_id = await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        assert await journeys.delete(session, update_id=update_id, **user) == first
+        assert await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED) != run_id
+
+
+async def test_a_deletion_forgets_the_refusals_as_well(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await journeys.create_session()
+        await journeys.signal(session, {"active_agent": "boss"})
+        await journeys.handle(session).signal(UPDATE, [])
+        await until_refusals(journeys, session, 2)
+        await eventually(lambda: journeys.read(chat_session_id=session), lambda found: found["refusals"]["count"] == 2)
+        await journeys.delete(session)
+        row = await journeys.row(session)
+        assert deleted_revision(row) == 1
+        assert row
+        assert row["refusals"] is None
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        assert not unexpected_failed_tasks(await journeys.events(session))
+
+
 async def test_a_stranger_deletes_nothing(journeys: Journeys) -> None:
     async with journeys.worker():
         session = (await journeys.sessions.initialize(tenant_id=journeys.tenant_id, user_id="ada")).chat_session_id
@@ -184,6 +215,25 @@ async def test_a_deletion_whose_artifact_was_not_written_is_made_up_for(journeys
             return artifact and artifact["semantic_payload"]
 
         assert await eventually(payload, {}.__eq__) == {}
+
+
+async def test_an_artifact_that_is_ahead_of_a_tombstone_is_emptied_above_it(journeys: Journeys) -> None:
+    """As after a backup of Supabase was restored in which the deletion is, and in the State Surface a later one."""
+    async with journeys.worker():
+        session = await journeys.create_session()
+        await journeys.delete(session)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        await journeys.state_surface.execute(
+            """update state_surface.artifacts
+               set revision = 7, lifecycle_state = 'ACTIVE', semantic_payload = '{"a": 1}' where artifact_id = $1""",
+            UUID(session),
+        )
+        assert await refusal_code(journeys.update(session, {"context": {"a": 1}})) == "SESSION_NOT_ACTIVE"
+        assert deleted_revision(await journeys.row(session)) == 8
+        artifact = await journeys.artifact(session)
+        assert artifact
+        assert (artifact["lifecycle_state"], artifact["revision"], artifact["semantic_payload"]) == ("DELETED", 8, {})
+        assert await rows_of(journeys, session) == {"chat_context_updates": 0, "chat_messages": 0}
 
 
 async def test_a_plain_start_meets_a_deleted_session_and_ends(journeys: Journeys) -> None:

@@ -70,6 +70,41 @@ async def test_an_edit_is_noticed_and_the_next_change_is_made_to_it(
 
 
 @also_replayed
+async def test_a_live_journey_goes_on_from_a_state_title_and_owner_set_by_hand(journeys: Journeys) -> None:
+    request = journeys.request()
+    old, new = request["user_id"], "another owner"
+    async with journeys.worker():
+        session = (await journeys.initialize(request))["chat_session_id"]
+        await journeys.update(session, {"context": {"by": "journey"}})
+        run_id = (await journeys.handle(session).describe()).run_id
+
+        await edit(journeys, session, lifecycle_state="ARCHIVED")
+        assert await refusal_code(journeys.update(session, {"context": {"a": 1}})) == "SESSION_NOT_ACTIVE"
+        assert (await journeys.get(session))["lifecycle_state"] == "ARCHIVED"
+        await edit(journeys, session, lifecycle_state="ACTIVE")
+        answer = await journeys.update(session, {"append": {"notes": [1]}})
+        assert (answer["applied_revision"], answer["lifecycle_state"]) == (4, "ACTIVE")
+
+        await edit(journeys, session, title="by hand", user_id=new)
+        assert await refusal_code(journeys.update(session, {"user_id": old})) == "SESSION_NOT_FOUND"
+        assert (await journeys.get(session, user_id=new))["title"] == "by hand"
+        answer = await journeys.update(session, {"append": {"notes": [2]}, "user_id": new})
+        assert (answer["applied_revision"], answer["title"], answer["user_id"]) == (6, "by hand", new)
+        assert answer["context"] == {"by": "journey", "notes": [1, 2]}
+        edited = await journeys.edit(session, {"title": "by journey"})
+        assert (edited["applied_revision"], edited["user_id"]) == (7, new)
+
+        await assert_stored(journeys, session, 7)
+        by_hand = [(each["revision"], each["change"]) for each in await journeys.ledger(session) if each["author"]]
+        assert by_hand == [
+            (2, {"lifecycle_state": "ARCHIVED"}),
+            (3, {"lifecycle_state": "ACTIVE"}),
+            (5, {"title": "by hand", "new_user_id": new}),
+        ]
+        assert (await journeys.handle(session).describe()).run_id == run_id
+
+
+@also_replayed
 @awake_or_asleep
 async def test_a_signal_finds_an_edit_as_well(journeys: Journeys, idle_seconds: int) -> None:
     async with journeys.worker(idle_seconds=idle_seconds):

@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 
 from journeys import ChatSessions
+from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.names import GET
-from journeys.errors import DatabaseUnavailable, EngineUnavailable
+from journeys.errors import DatabaseUnavailable, EngineUnavailable, InvalidParameter
 from tests.support.journeys import Journeys
 from tests.support.polling import eventually
 from tests.support.tcp_proxy import ProxiedStores
@@ -84,6 +85,10 @@ async def test_a_read_leaves_nothing_in_temporal(journeys: Journeys) -> None:
         user = (await journeys.get(session))["user_id"]
         await journeys.sessions.get(tenant_id=journeys.tenant_id, user_id=user)
         await journeys.sessions.history(session, tenant_id=journeys.tenant_id)
+        with pytest.raises(SessionNotFound):
+            await journeys.sessions.history(str(uuid4()), tenant_id=journeys.tenant_id)
+        with pytest.raises(InvalidParameter):
+            await journeys.sessions.get(session, tenant_id=journeys.tenant_id, at_revision=99)
         request = {"tenant_id": journeys.tenant_id, "chat_session_id": session}
         kept = await journeys.client.start_activity(
             GET,

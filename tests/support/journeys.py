@@ -178,12 +178,13 @@ class Journeys:
         )
         return answer
 
-    async def delete(self, chat_session_id: str, **request: Any) -> Json:
+    async def delete(self, chat_session_id: str, *, update_id: str | None = None, **request: Any) -> Json:
         """The update `delete_chat_session`, for the test's tenant; it resumes a session that sleeps."""
         answer: Json = await self.client.execute_update_with_start_workflow(
             DELETE,
             {"tenant_id": self.tenant_id} | request,
             start_workflow_operation=self.start({"chat_session_id": chat_session_id, "tenant_id": self.tenant_id}),
+            id=update_id,
         )
         return answer
 

@@ -51,8 +51,9 @@ NAN: dict[str, JsonValue] = {"a": float("nan")}
 class Refusing(Interceptor):
     """A server that refuses each kind of call a few times, and the update IDs that it was sent."""
 
-    def __init__(self, status: RPCStatusCode, times: int) -> None:
+    def __init__(self, status: RPCStatusCode, times: int, text: str = "refused") -> None:
         self.status = status
+        self.text = text
         self.times = times
         self.update_ids: list[str | None] = []
         self.refused: Counter[str] = Counter()
@@ -73,7 +74,7 @@ class _RefusingCalls(OutboundInterceptor):
     def _refuse(self, call: str) -> None:
         self._refusing.refused[call] += 1
         if self._refusing.refused[call] <= self._refusing.times:
-            raise RPCError(f"{call} refused", self._refusing.status, b"")
+            raise RPCError(self._refusing.text, self._refusing.status, b"")
 
     async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:  # noqa: A002
         self._refusing.update_ids.append(input.update_id)
@@ -420,9 +421,24 @@ async def test_when_temporal_goes_away_the_engine_is_unavailable_by_the_deadline
                     await call(hasty, identity, journeys.tenant_id)
 
 
-@pytest.mark.parametrize("status", ["FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "ABORTED"])
-async def test_a_passing_refusal_is_retried_under_the_same_update_id(journeys: Journeys, status: str) -> None:
-    refusing = Refusing(RPCStatusCode[status], times=3)
+# As the server says it of the 10,001st signal of a run. Once that run has continued as new, the same signal is taken.
+SIGNALS_EXCEEDED = "exceeded workflow execution limit for signal events"
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        ("FAILED_PRECONDITION", "refused"),
+        ("RESOURCE_EXHAUSTED", "refused"),
+        ("UNAVAILABLE", "refused"),
+        ("ABORTED", "refused"),
+        ("INVALID_ARGUMENT", SIGNALS_EXCEEDED),
+    ],
+)
+async def test_a_passing_refusal_is_retried_under_the_same_update_id(
+    journeys: Journeys, status: str, text: str
+) -> None:
+    refusing = Refusing(RPCStatusCode[status], times=3, text=text)
     client = await Client.connect(journeys.addresses.temporal_address, interceptors=[refusing])
     sessions, tenant = starter(journeys, seconds=30, client=client), journeys.tenant_id
     async with journeys.worker():
@@ -438,6 +454,24 @@ async def test_a_passing_refusal_is_retried_under_the_same_update_id(journeys: J
     assert (len(updating), len(set(updating))) == (4, 1)
     assert updated.applied_revision == 1
     assert view.context == {"list": [1, 2]}
+
+
+async def test_another_refusal_is_told_at_once(journeys: Journeys) -> None:
+    refusing = Refusing(RPCStatusCode.INVALID_ARGUMENT, times=3)
+    client = await Client.connect(journeys.addresses.temporal_address, interceptors=[refusing])
+    with pytest.raises(EngineUnavailable) as refused:
+        await CALLS["signal"](starter(journeys, seconds=30, client=client), str(uuid4()), journeys.tenant_id)
+    assert refusing.refused["signal"] == 1
+    assert refused.value.outcome == "not accepted"
+
+
+async def test_a_signal_that_was_only_refused_is_not_accepted(journeys: Journeys) -> None:
+    refusing = Refusing(RPCStatusCode.INVALID_ARGUMENT, times=1000, text=SIGNALS_EXCEEDED)
+    client = await Client.connect(journeys.addresses.temporal_address, interceptors=[refusing])
+    with pytest.raises(EngineUnavailable) as refused:
+        await CALLS["signal"](starter(journeys, seconds=0.5, client=client), str(uuid4()), journeys.tenant_id)
+    assert refusing.refused["signal"] > 1
+    assert refused.value.outcome == "not accepted"
 
 
 async def test_nulls_in_a_patch_reach_the_journey(journeys: Journeys) -> None:

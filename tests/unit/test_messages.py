@@ -16,7 +16,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from journeys.canonical_json import canonical
-from journeys.chat_session.activities import KnownChange, Outcome
+from journeys.chat_session.activities import KnownChange, Outcome, Refused
 from journeys.chat_session.answers import (
     ChatSessionView,
     InitializedChatSession,
@@ -27,6 +27,7 @@ from journeys.chat_session.answers import (
 )
 from journeys.chat_session.keys import session_id
 from journeys.chat_session.messages import (
+    DeleteChatSession,
     GetChatMessages,
     GetChatSession,
     GetChatSessionHistory,
@@ -70,6 +71,7 @@ LEAST: dict[type[Request], dict[str, Any]] = {
     SignalChatContext: CHANGE,
     UpdateChatContext: CHANGE,
     UpdateChatSession: CHANGE,
+    DeleteChatSession: CHANGE,
 }
 _EVERY_CHANGE: dict[str, Any] = {
     "tenant_id": "acme",
@@ -95,6 +97,7 @@ MOST: dict[type[Request], dict[str, Any]] = {
     UpdateChatSession: CHANGE
     | {"title": "", "lifecycle_state": "ARCHIVED", "new_user_id": "bob", "base_revision": 3, "idempotency_key": "k"}
     | {"author": "desk"},
+    DeleteChatSession: CHANGE | {"user_id": "ada", "author": "desk"},
     SignalChatContext: _EVERY_CHANGE,
     UpdateChatContext: _EVERY_CHANGE | {"returning": "receipt"},
 }
@@ -298,9 +301,9 @@ WRONG: list[Wrong] = [
     *_with(_CHANGE, "merge_strategy", "", "Merge", "patch", "merge ", 1, True, ["merge"]),
     *_with(UpdateChatContext, "returning", "", "Artifact", "all", 1, False),
     *_with(_CHANGE, "idempotency_key", "", "x" * 129, "k\n", "\tk", "k\x7f", "k\x00", "\u00e9", "\U0001f600", 1, True),
-    *_with(_CHANGE, "author", "", "x" * 65, "a\n", "\x00", "\x7f", "\x85", "\ud800", 1, True),
+    *_with([_CHANGE, DeleteChatSession], "author", "", "x" * 65, "a\n", "\x00", "\x7f", "\x85", "\ud800", 1, True),
     # The engine's own names.
-    *_with([_CHANGE, UpdateChatContext, UpdateChatSession], "author", "manual", "journey"),
+    *_with([_CHANGE, UpdateChatContext, UpdateChatSession, DeleteChatSession], "author", "manual", "journey"),
     *[
         (model, wrong | {"user_id": "ada"}, name)
         for model, wrong, name in _with(
@@ -1040,9 +1043,18 @@ def test_the_error_of_a_query_comes_through_in_its_message(code: str) -> None:
     assert (found.code, found.message) == (code, "context: is odd")
 
 
+def test_an_error_that_only_a_newer_release_knows_keeps_its_text() -> None:
+    failure = ApplicationError("turn: is odd", {"field": "turn"}, type="A_NEWER_CODE", non_retryable=True)
+    for found in (from_failure(failure), Refused(code="A_NEWER_CODE", text="turn: is odd", field="turn").error):
+        assert type(found) is InvalidParameter
+        assert (found.message, found.field) == ("turn: is odd", "turn")
+
+
 def test_what_is_no_error_of_the_contract_is_not_taken_for_one() -> None:
     assert from_failure(None) is None
     assert from_failure(ApplicationError("x", type="SOMETHING_ELSE")) is None
+    assert from_failure(ApplicationError("x", {"field": "f"})) is None
+    assert from_failure(ApplicationError("x", "f", type="SOMETHING_ELSE")) is None
     assert from_failure(RuntimeError("INVALID_PARAMETER: x")) is None
     for message in ("", "it failed: badly", "invalid_parameter: x", "INVALID_PARAMETERS: x"):
         assert from_query_failure(message) is None
