@@ -95,10 +95,10 @@ async def _until_told(plan: Plan, keep: Path | None) -> Report:
 
 async def _run(plan: Plan, folder: Path, *, write: bool = False) -> Report:
     run = await run_plan(plan, folder, tell)
-    findings = check(run.evidence)
-    report = report_of(plan, run, findings)
     if write:
         (folder / "evidence.json").write_text(run.evidence.model_dump_json(), "utf-8")
+    report = report_of(plan, run, check(run.evidence))
+    if write:
         (folder / "report.json").write_text(report.model_dump_json(indent=2), "utf-8")
     return report
 

@@ -23,6 +23,7 @@ Flaw = Literal[
     "misjudged",
     "broken",
     "stuck",
+    "remains",
 ]
 
 FLAWS: Final[dict[Flaw, str]] = {
@@ -38,6 +39,7 @@ FLAWS: Final[dict[Flaw, str]] = {
     "misjudged": "a message was refused that had to stand, or stands and had to be refused",
     "broken": "an error that is not one of the contract's, or a run that failed or cannot be replayed",
     "stuck": "a session does not go on though all harm is over",
+    "remains": "something is left of a deleted session, or it goes on",
 }
 
 
@@ -57,6 +59,9 @@ class State:
     active_agent: str
     context: dict[str, JsonValue]
     context_hash: str
+    title: str | None
+    lifecycle_state: str
+    user_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,11 @@ class Session:
     stored: StoredSession
     states: Sequence[State]
     calls: Sequence[Call]
+
+    @property
+    def identity(self) -> str:
+        """The session's ID."""
+        return self.opening.chat_session_id
 
     @property
     def by_author(self) -> dict[str, list[LedgerEntry]]:
