@@ -15,6 +15,7 @@ from journeys.errors import RevisionConflict
 from journeys.state_surface import SurfaceArtifact
 from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Kind, Outcome, StoredSession
 from tests.chaos.findings import Flaw
+from tests.chaos.owners import OWNER
 from tests.chaos.replayed_sessions import replay
 from tests.chaos.replayed_transcripts import transcript_of
 
@@ -85,12 +86,8 @@ def gap(evidence: Evidence) -> Evidence:
 
 def content_of_a_stranger(evidence: Evidence) -> Evidence:
     """A change of one tenant stands in another's session."""
-    _, foreign = next(standing(evidence, "update", "done"))
-    session = next(
-        each
-        for each in evidence.stored
-        if all(entry.author != foreign.author for entry in each.ledger) and each.tenant_id not in str(foreign.change)
-    )
+    own, foreign = next(found for found in standing(evidence, "update", "done") if OWNER in str(found[1].change))
+    session = next(each for each in evidence.stored if each.tenant_id != own.tenant_id and not each.is_deleted)
     return with_ledger(evidence, session, (*session.ledger, foreign))
 
 

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby, zip_longest
+from itertools import groupby
 from typing import Final
 
 from journeys.chat_session.names import workflow_id
@@ -34,7 +34,7 @@ def retried_batches(evidence: Evidence) -> Iterator[Retried]:
     for session in evidence.stored:
         times = sorted(evidence.decided_at.get(workflow_id(session.chat_session_id), ()))
         batches = [tuple(batch) for _, batch in groupby(session.ledger, key=lambda entry: entry.applied_at)]
-        for batch, following in zip_longest(batches, batches[1:], fillvalue=()):
+        for batch, following in zip(batches, [*batches[1:], ()], strict=False):
             at = batch[0].applied_at
             place = bisect_right(times, at - _ROUNDING)
             if place == len(times) or times[place] <= at + _ROUNDING:
