@@ -19,7 +19,7 @@ from tests.chaos.conversation_promises import CONVERSATION_PROMISES
 from tests.chaos.deletion_promises import DELETION_PROMISES, erasures_are_complete, tombstones_are_registered
 from tests.chaos.evidence import LAST_CALLER, Call, Evidence
 from tests.chaos.expected_refusals import ExpectedRefusals
-from tests.chaos.findings import Finding, Flaw, Session
+from tests.chaos.findings import Finding, Flaw, Session, settled_at
 from tests.chaos.hostile_promises import HOSTILE_PROMISES
 from tests.chaos.owners import owners
 from tests.chaos.replayed_sessions import replay
@@ -378,9 +378,7 @@ def _in_order(session: Session) -> Iterator[Finding]:
             continue
         revision = rows[operation][0].revision
         sent.append((min(call.invoked_at for call in calls), revision, operation))
-        ends = [call.ended_at for call in calls if call.outcome == "done" and call.ended_at is not None]
-        if ends:
-            settled.append((min(ends), revision, operation))
+        settled.append((settled_at(calls), revision, operation))
     sent.sort()
     settled.sort()
     newest = (0, "")

@@ -6,7 +6,7 @@ from itertools import accumulate
 from journeys.chat_session.errors import SessionNotActive, SessionNotFound
 from journeys.errors import InvalidParameter
 from tests.chaos.evidence import Call
-from tests.chaos.findings import Session, State
+from tests.chaos.findings import Session, State, settled_at
 from tests.chaos.replayed_transcripts import removed_messages, replay_transcript
 
 
@@ -27,9 +27,7 @@ class ExpectedRefusals:
         for operation, calls in session.operations.items():
             for entry in rows.get(operation, [])[:1]:
                 sent.append((min(call.invoked_at for call in calls), entry.revision))
-                ends = [call.ended_at for call in calls if call.outcome == "done" and call.ended_at is not None]
-                if ends:
-                    settled.append((min(ends), entry.revision))
+                settled.append((settled_at(calls), entry.revision))
         sent.sort()
         settled.sort()
         self._settled_at = [at for at, _ in settled]

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Literal
 
 from pydantic import JsonValue
@@ -94,3 +95,12 @@ class Session:
             if call.change is not None:
                 calls[call.operation].append(call)
         return calls
+
+
+def settled_at(calls: Sequence[Call]) -> float:
+    """When it was certain that a change which stands would stand, by the calls for it.
+
+    An accepted signal may be refused when it is judged, and another one for the same change may be accepted later.
+    """
+    ends = [inf if call.ended_at is None or call.outcome != "done" else call.ended_at for call in calls]
+    return max(ends) if calls[0].kind == "signal" else min(ends)
