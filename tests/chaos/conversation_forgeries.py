@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from journeys.chat_session.errors import SessionNotActive, SessionNotFound
+from journeys.errors import RevisionConflict
 from tests.chaos.evidence import Call, Evidence, StoredSession, TranscriptRow
 from tests.chaos.findings import Flaw
 from tests.chaos.forgeries import Forgery, session_of, with_call, with_ledger, with_session
@@ -120,6 +121,19 @@ def read_by_the_old_owner(evidence: Evidence) -> Evidence:
     return with_call(evidence, read.model_copy(update={"user_id": owner}))
 
 
+def old_owner_is_told_more(evidence: Evidence) -> Evidence:
+    """A session was given away, and the old owner is told of its revision."""
+    session, _, owner = _given_away(evidence)
+    change = next(
+        call
+        for call in evidence.calls
+        if call.chat_session_id == session.chat_session_id
+        and (call.kind, call.user_id, call.code) == ("update", owner, SessionNotFound.code)
+    )
+    told = {"base_revision": 0, "code": RevisionConflict.code}
+    return with_call(evidence, change.model_copy(update=told))
+
+
 def kept_by_the_old_owner(evidence: Evidence) -> Evidence:
     """A session was given away, and is the old owner's everywhere."""
     session, _, owner = _given_away(evidence)
@@ -190,6 +204,7 @@ CONVERSATION_FORGERIES: Final[dict[Forgery, Flaw]] = {
     changed_while_archived: "misjudged",
     changed_by_the_old_owner: "leak",
     read_by_the_old_owner: "leak",
+    old_owner_is_told_more: "leak",
     kept_by_the_old_owner: "diverged",
     refused_as_archived: "misjudged",
     read_refused_to_the_owner: "misjudged",

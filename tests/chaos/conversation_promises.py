@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from journeys.chat_session.errors import SessionNotFound
 from tests.chaos.evidence import Call
 from tests.chaos.expected_refusals import ExpectedRefusals
 from tests.chaos.findings import Finding, Session
@@ -100,6 +101,16 @@ def _only_owners_are_answered(session: Session) -> Iterator[Finding]:
             yield Finding("leak", session.identity, f"{call.call}: {call.user_id} was answered, not {owners}")
 
 
+def _others_are_told_that_there_is_no_session(session: Session) -> Iterator[Finding]:
+    """Whoever did not own the session at any moment of the call is not told why else it is refused."""
+    expected = ExpectedRefusals(session)
+    for call in session.calls:
+        if call.user_id is None or call.outcome != "refused" or call.code in (SessionNotFound.code, call.must_refuse):
+            continue
+        if call.user_id not in {session.states[each].user_id for each in expected.revisions(call)}:
+            yield Finding("leak", session.identity, f"{call.kind} {call.call}: {call.user_id} was told {call.code}")
+
+
 def _reads_show_one_revision(session: Session) -> Iterator[Finding]:
     """A read shows title, lifecycle state, owner and number of messages of the revision that it names."""
     counts = replay_transcript(session).counts
@@ -155,6 +166,7 @@ CONVERSATION_PROMISES: Final[Sequence[Callable[[Session], Iterator[Finding]]]] =
     _archived_sessions_take_no_changes,
     _only_owners_make_changes,
     _only_owners_are_answered,
+    _others_are_told_that_there_is_no_session,
     _reads_show_one_revision,
     _reads_are_rightly_refused,
     _earlier_revisions_are_read_as_they_were,
