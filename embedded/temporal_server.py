@@ -35,6 +35,10 @@ DYNAMIC_CONFIG: Final[dict[str, int | str]] = {
     "history.maximumBufferedEventsBatch": 2_000,
     # By default a timer, and so the retry of an activity, comes up to a second late.
     "history.timerProcessorMaxTimeShift": "20ms",
+    # Temporal deletes a run only after it has recorded that the run's end is processed, which it does every 30 s by
+    # default; and a deletion that waits for this holds up the record for the runs that end after it.
+    "history.transferProcessorUpdateAckInterval": "1s",
+    "history.visibilityProcessorUpdateAckInterval": "1s",
     # With the default of four partitions a task may wait in one that none of a few pollers looks at.
     "matching.numTaskqueueReadPartitions": 1,
     "matching.numTaskqueueWritePartitions": 1,

@@ -38,13 +38,16 @@ def chaos(
     """Kill everything for a while, and look whether what was promised was kept.
 
     Callers in several processes initialize, change, signal and read a handful of sessions of several tenants, with
-    short deadlines, retries and late duplicates; some of what they send has to be refused. Workers continue as new
-    after three messages and sleep at once. Meanwhile workers, callers, PostgreSQL and Temporal are killed and
-    started again, and the connections between them are cut, stalled, slowed down, refused or lose their answers.
+    short deadlines, retries and late duplicates; some of what they send has to be refused. They add, replace and remove
+    messages, name sessions, archive and reopen them, give some away, delete some, and read earlier revisions. Workers
+    continue as new after three messages and sleep at once. Meanwhile workers, callers, PostgreSQL and Temporal are
+    killed and started again, and the connections between them are cut, stalled, slowed down, refused or lose their
+    answers.
 
     Then the harm ends, the callers finish, and what they were told is compared with the ledger, both stores and the
     journeys: nothing acknowledged is lost, nothing stands twice, one order, no gaps, one session for each
-    initialization, nobody sees another tenant's. Exit status 0: every promise was kept; 1: one was broken; 2: wrong
+    initialization, nobody sees another tenant's, every transcript is what was said, every revision can be read again,
+    and of a deleted session nothing is left. Exit status 0: every promise was kept; 1: one was broken; 2: wrong
     usage, or the run could not be made.
 
     The same seed makes the same plan, which is printed as it is carried out; what the machine makes of it differs
@@ -95,10 +98,10 @@ async def _until_told(plan: Plan, keep: Path | None) -> Report:
 
 async def _run(plan: Plan, folder: Path, *, write: bool = False) -> Report:
     run = await run_plan(plan, folder, tell)
-    findings = check(run.evidence)
-    report = report_of(plan, run, findings)
     if write:
         (folder / "evidence.json").write_text(run.evidence.model_dump_json(), "utf-8")
+    report = report_of(plan, run, check(run.evidence))
+    if write:
         (folder / "report.json").write_text(report.model_dump_json(indent=2), "utf-8")
     return report
 

@@ -7,7 +7,7 @@ an unknown outcome.
 import asyncio
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -19,20 +19,20 @@ from temporalio.service import RPCError
 
 from journeys import ChatSessions
 from journeys.canonical_json import canonical_hash
-from journeys.chat_session.answers import InitializedChatSession, UpdatedChatSession, UpdateReceipt
-from journeys.chat_session.messages import SignalChatContext
+from journeys.chat_session.answers import ChatSessionView, InitializedChatSession, UpdatedChatSession, UpdateReceipt
+from journeys.chat_session.messages import SignalChatContext, UpdateChatSession
 from journeys.chat_session.names import UPDATE
 from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt
 from journeys.errors import DatabaseUnavailable, EngineUnavailable, JourneyError
 from journeys.messages import Record, parse
-from tests.chaos.evidence import Answer, Call, Outcome
+from tests.chaos.evidence import CHANGES, Answer, Call, Outcome, Shown
 from tests.chaos.hostile_payloads import BULK, document, large, malformed
 from tests.chaos.hostile_sender import HostileSender
 from tests.chaos.journal import Journal
 from tests.chaos.operations import Operation, initialization, operation, read, singly
 from tests.chaos.owners import owners
 from tests.chaos.plan import tasks_of
-from tests.chaos.roster import SEATS
+from tests.chaos.roster import SEATS, Seat
 
 _THINKING_SECONDS: Final = 0.04
 _READ_FIRST: Final = "replace"
@@ -57,25 +57,35 @@ class Order(Record):
 class Caller:
     """Sends operations through the starter, and notes each call before and after."""
 
-    def __init__(self, name: str, client: Client, journal: Journal) -> None:
+    def __init__(self, name: str, client: Client, journal: Journal, opened: Iterable[Seat] = ()) -> None:
         """Send as a task of this name.
 
         Args:
             name: Who calls.
             client: Connected to Temporal.
             journal: Where the calls are noted.
+            opened: Whose sessions are known to exist.
         """
         self._name = name
         self._client = client
         self._journal = journal
         self._newest: dict[str, int] = {}
+        self._opened = set(opened)
 
     async def do(self, wanted: Operation) -> Call:
         """Do one thing: send it, and again while nobody knows what became of it, if that is harmless."""
+        if wanted.kind != "initialize" and wanted.seat not in self._opened:
+            opening = await self.do(
+                initialization(f"{self._name} opens {wanted.seat.user_id}", wanted.seat, again=False)
+            )
+            if opening.outcome == "unknown":
+                return opening
         for one in singly(wanted):
             call = await self._do(one)
             if call.outcome == "unknown":  # the others would wait as long
                 break
+        if wanted.kind == "initialize" and call.outcome in ("done", "refused"):
+            self._opened.add(wanted.seat)
         return call
 
     async def _do(self, wanted: Operation) -> Call:
@@ -84,7 +94,8 @@ class Caller:
         base = self._newest.get(wanted.seat.chat_session_id, 0) if wanted.base == "newest" else wanted.base
         for _ in range(wanted.tries):
             call = await self._send(wanted, base)
-            if call.outcome != "unknown" or not (wanted.key or base is not None or wanted.kind == "initialize"):
+            harmless = wanted.key or base is not None or wanted.kind in ("initialize", "delete")
+            if call.outcome != "unknown" or not harmless:
                 break
         return call
 
@@ -96,10 +107,13 @@ class Caller:
             kind=wanted.kind,
             chat_session_id=wanted.seat.chat_session_id,
             tenant_id=wanted.tenant_id,
+            user_id=None if wanted.kind == "history" else wanted.user_id,
+            by_id=wanted.change.get("by_id") is not False,
+            at_revision=max(0, (base or 0) - wanted.back) if wanted.kind == "earlier" else None,
             hostile=wanted.hostile,
             key=wanted.key,
-            base_revision=base,
-            change=_change(wanted) if wanted.kind in ("update", "signal") else None,
+            base_revision=base if wanted.kind in CHANGES else None,
+            change=_change(wanted) if wanted.kind in CHANGES else None,
             must_refuse=wanted.must_refuse,
             invoked_at=time.monotonic(),
         )
@@ -108,7 +122,7 @@ class Caller:
         outcome: Outcome = "done"
         code = None
         try:
-            answer = await self._ask(wanted, base)
+            answer = await self._ask(wanted, base, call.at_revision)
         except (EngineUnavailable, DatabaseUnavailable) as error:
             outcome, code = "unknown", error.code
         except JourneyError as error:
@@ -124,7 +138,7 @@ class Caller:
             self._newest[call.chat_session_id] = max(known, answer.revision)
         return call
 
-    async def _ask(self, wanted: Operation, base: int | None) -> Answer | None:
+    async def _ask(self, wanted: Operation, base: int | None, at_revision: int | None) -> Answer | None:
         sessions = ChatSessions(self._client, deadline=timedelta(seconds=wanted.deadline))
         identity = wanted.seat.chat_session_id
         arguments: dict[str, Any] = {
@@ -148,16 +162,30 @@ class Caller:
             case "signal":
                 await sessions.signal_context(identity, **arguments)
                 return None
-            case "get":
-                by_id = identity if wanted.change["by_id"] else None
-                return _answer(await sessions.get(by_id, tenant_id=wanted.tenant_id, user_id=wanted.user_id))
-            case "history":
-                after = max(0, self._newest.get(identity, 0) - 8)
-                entries = await sessions.history(identity, tenant_id=wanted.tenant_id, after_revision=after)
-                return Answer(
-                    revision=entries[-1].revision if entries else after,
-                    entries=tuple((entry.revision, entry.idempotency_key) for entry in entries),
+            case "edit":
+                return _answer(await sessions.update_session(identity, **arguments))
+            case "delete":
+                deleted = await sessions.delete(
+                    identity, tenant_id=wanted.tenant_id, user_id=wanted.user_id, author=wanted.name
                 )
+                return Answer(chat_session_id=deleted.chat_session_id, deleted_at=deleted.deleted_at)
+            case _:
+                return await self._read(wanted, sessions, at_revision)
+
+    async def _read(self, wanted: Operation, sessions: ChatSessions, at_revision: int | None) -> Answer:
+        identity = wanted.seat.chat_session_id
+        whose: dict[str, Any] = {"tenant_id": wanted.tenant_id, "user_id": wanted.user_id}
+        if wanted.kind == "get":
+            return _answer(await sessions.get(identity if wanted.change["by_id"] else None, **whose))
+        if wanted.kind == "earlier":
+            earlier = await sessions.get(identity, at_revision=at_revision, **whose)
+            return _answer(earlier).model_copy(update={"updated_at": None, "shown": None})  # they are of now
+        after = max(0, self._newest.get(identity, 0) - 8)
+        entries = await sessions.history(identity, tenant_id=wanted.tenant_id, after_revision=after)
+        return Answer(
+            revision=entries[-1].revision if entries else after,
+            entries=tuple((entry.revision, entry.idempotency_key) for entry in entries),
+        )
 
     async def _ask_hostilely(self, wanted: Operation, fields: Mapping[str, Any]) -> Answer | None:
         sender = HostileSender(self._client, timedelta(seconds=wanted.deadline))
@@ -172,6 +200,8 @@ class Caller:
 
 def _change(wanted: Operation) -> dict[str, object]:
     fields = {**wanted.change, "tenant_id": wanted.tenant_id}
+    if wanted.kind == "edit":
+        return dict(parse(UpdateChatSession, fields).change)
     if wanted.hostile == "large":
         context = wanted.change["context"]
         assert isinstance(context, dict)
@@ -206,6 +236,15 @@ def _answer(told: ChatSessionReceipt) -> Answer:
         created=told.created if isinstance(told, InitializedChatSession) else None,
         content_hash=canonical_hash(context) if context is not None else None,
         owners=tuple(sorted(owners(context))) if context is not None else (),
+        message_ids=told.message_ids if isinstance(told, UpdateReceipt) else None,
+        shown=Shown(
+            title=told.title,
+            lifecycle_state=told.lifecycle_state,
+            user_id=told.user_id,
+            message_count=told.message_count,
+        )
+        if isinstance(told, ChatSessionView)
+        else None,
     )
 
 
@@ -229,7 +268,7 @@ async def _main(order: Order) -> None:
         (order.folder / f"{order.name}.ready").touch()
         async with asyncio.TaskGroup() as group:
             for task in tasks_of(order.name, order.tasks):
-                group.create_task(_work(order, task, Caller(task, client, journal)))
+                group.create_task(_work(order, task, Caller(task, client, journal, SEATS)))
 
 
 async def _work(order: Order, task: str, caller: Caller) -> None:

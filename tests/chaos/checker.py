@@ -5,10 +5,8 @@ change itself and, where it has a key, in that.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
-
-from pydantic import JsonValue
 
 from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.errors import SessionNotFound
@@ -17,11 +15,15 @@ from journeys.chat_session.names import workflow_id
 from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import LedgerEntry
 from journeys.errors import IdempotencyConflict, RevisionConflict
-from journeys.merge_patch import append_items, merge_patch
-from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Opening
-from tests.chaos.findings import Finding, Flaw, Session, State
+from tests.chaos.conversation_promises import CONVERSATION_PROMISES
+from tests.chaos.deletion_promises import DELETION_PROMISES, erasures_are_complete, tombstones_are_registered
+from tests.chaos.evidence import LAST_CALLER, Call, Evidence
+from tests.chaos.expected_refusals import ExpectedRefusals
+from tests.chaos.findings import Finding, Flaw, Session, settled_at
 from tests.chaos.hostile_promises import HOSTILE_PROMISES
 from tests.chaos.owners import owners
+from tests.chaos.replayed_sessions import replay
+from tests.chaos.replayed_transcripts import as_in_the_ledger
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -32,31 +34,14 @@ def check(evidence: Evidence) -> list[Finding]:
     """
     findings = list(_one_session_each(evidence))
     for session in _sessions(evidence):
-        for promise in _PROMISES:
+        for promise in _PROMISES_OF_DELETED if session.stored.is_deleted else _PROMISES:
             findings += promise(session)
+    findings += erasures_are_complete(evidence)
+    findings += tombstones_are_registered(evidence)
     findings += _stores_agree(evidence)
     findings += _answers_are_whole(evidence)
     findings += _all_went_on(evidence)
     return findings
-
-
-def replay(opening: Opening, ledger: Iterable[LedgerEntry]) -> list[State]:
-    """The session at revision 0 and after each entry of its ledger, as the contract's rules make it."""
-    states = [State(opening.active_agent, opening.context, canonical_hash(opening.context))]
-    for entry in ledger:
-        context = _changed(states[-1].context, entry.change)
-        agent = entry.change.get("active_agent") or states[-1].active_agent
-        states.append(State(str(agent), context, canonical_hash(context)))
-    return states
-
-
-def _changed(context: dict[str, JsonValue], change: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    before: JsonValue = {} if change["merge_strategy"] == "replace" else context
-    patched = before if change["context"] is None else merge_patch(before, change["context"])
-    assert isinstance(patched, dict)
-    additions = change["append"] or {}
-    assert isinstance(additions, dict)
-    return append_items(patched, {key: items for key, items in additions.items() if isinstance(items, list)})
 
 
 def _sessions(evidence: Evidence) -> Iterator[Session]:
@@ -110,13 +95,9 @@ def _ids_are_derived(evidence: Evidence) -> Iterator[Finding]:
         opening = known.get(identity)
         if opening is None:
             yield Finding("invented", identity, "a session that nobody asked for")
-        elif (session.tenant_id, session.user_id, session.idempotency_key) != (
-            opening.tenant_id,
-            opening.user_id,
-            opening.idempotency_key,
-        ):
-            yield Finding("split", identity, "the row is another tenant's, user's or initialization's")
-        elif workflow_id(identity) not in evidence.workflow_ids:
+        elif (session.tenant_id, session.idempotency_key) != (opening.tenant_id, opening.idempotency_key):
+            yield Finding("split", identity, "the row is another tenant's or initialization's")
+        elif workflow_id(identity) not in evidence.workflow_ids and not session.is_deleted:
             yield Finding("split", identity, "no workflow has the session's ID")
     for name in evidence.workflow_ids:
         if name.partition("/")[2] not in known:
@@ -128,6 +109,8 @@ def _stores_agree(evidence: Evidence) -> Iterator[Finding]:
     views = {each.chat_session_id: each for each in evidence.views}
     stored = {each.chat_session_id for each in evidence.stored}
     for session in evidence.stored:
+        if session.is_deleted:
+            continue
         identity = session.chat_session_id
         wanted: dict[str, object] = {
             "tenant_id": session.tenant_id,
@@ -135,6 +118,9 @@ def _stores_agree(evidence: Evidence) -> Iterator[Finding]:
             "updated_at": session.updated_at,
             "active_agent": session.active_agent,
             "context": canonical(session.context),
+            "lifecycle_state": session.lifecycle_state,
+            "title": session.title,
+            "message_count": session.message_count,
         }
         refusals = session.refusals or Refusals()
         if (artifact := artifacts.get(identity)) is None:
@@ -151,6 +137,9 @@ def _stores_agree(evidence: Evidence) -> Iterator[Finding]:
                     "updated_at": artifact.updated_at,
                     "active_agent": payload.get("active_agent"),
                     "context": canonical(payload.get("context")),
+                    "lifecycle_state": artifact.lifecycle_state,
+                    "title": artifact.semantic_descriptor.get("title"),
+                    "message_count": artifact.semantic_descriptor.get("message_count"),
                 },
             )
         if (view := views.get(identity)) is None:
@@ -162,7 +151,8 @@ def _stores_agree(evidence: Evidence) -> Iterator[Finding]:
                 wanted,
                 {name: getattr(view, name) for name in wanted} | {"context": canonical(view.context)},
             )
-            yield from _differences("the journey", identity, {"refusals": refusals}, {"refusals": view.refusals})
+            wanted = {"refusals": refusals, "user_id": session.user_id}
+            yield from _differences("the journey", identity, wanted, {name: getattr(view, name) for name in wanted})
     for identity in artifacts.keys() - stored:
         yield Finding("invented", identity, "is in the State Surface alone")
 
@@ -177,8 +167,6 @@ def _answers_are_whole(evidence: Evidence) -> Iterator[Finding]:
     for call in evidence.calls:
         if call.outcome == "broken":
             yield Finding("broken", call.chat_session_id, f"{call.call} ({call.kind}): {call.code}")
-        if call.outcome == "refused" and call.change is None and call.code != call.must_refuse:
-            yield Finding("misjudged", call.chat_session_id, f"{call.kind} {call.call} was refused with {call.code}")
         answer = call.answer
         if call.outcome != "done" or answer is None:
             continue
@@ -189,12 +177,13 @@ def _answers_are_whole(evidence: Evidence) -> Iterator[Finding]:
         elif answer.chat_session_id not in (None, call.chat_session_id):
             yield Finding("leak", call.chat_session_id, f"{call.call}: answered {answer.chat_session_id}")
     for session in evidence.stored:
-        if foreign := owners(session.context) - {session.tenant_id}:
+        held = owners(session.context).union(*(owners(row.body) for row in session.transcript))
+        if foreign := held - {session.tenant_id}:
             yield Finding("leak", session.chat_session_id, f"holds content of {sorted(foreign)}")
 
 
 def _all_went_on(evidence: Evidence) -> Iterator[Finding]:
-    answered = {call.operation for call in evidence.calls if call.outcome == "done"}
+    answered = {call.operation for call in evidence.calls if call.outcome in ("done", "refused")}
     last = {call.operation: call for call in evidence.calls if call.caller == LAST_CALLER}
     for operation, call in last.items():
         if operation not in answered:
@@ -245,11 +234,12 @@ def _messages_are_known(session: Session) -> Iterator[Finding]:
 
 
 def _refused_signals_are_counted(session: Session) -> Iterator[Finding]:
-    refused = sum(
-        1
-        for call in session.calls
-        if call.kind == "signal" and call.outcome == "done" and call.must_refuse not in (None, SessionNotFound.code)
-    )
+    rows = session.by_author
+    keys = {entry.idempotency_key for entry in session.stored.ledger}
+    refused = 0
+    for call in session.calls:
+        if call.kind == "signal" and call.outcome == "done" and call.must_refuse != SessionNotFound.code:
+            refused += bool(call.must_refuse) or not (call.operation in rows or call.key in keys)
     shown = session.stored.refusals.count if session.stored.refusals else 0
     if shown < refused:
         yield Finding("lost", session.opening.chat_session_id, f"{refused} signals were refused, and {shown} count")
@@ -264,8 +254,6 @@ def _ledger_replays(session: Session) -> Iterator[Finding]:
             return  # what follows is wrong with it
         if entry.active_agent != state.active_agent:
             yield Finding("diverged", identity, f"{where}: {entry.active_agent} leads, not {state.active_agent}")
-        if entry.change_hash != canonical_hash(entry.change):
-            yield Finding("diverged", identity, f"{where}: the change's hash is another's")
     final = session.states[-1]
     if canonical(session.stored.context) != canonical(final.context):
         yield Finding("diverged", identity, "the stored context is not what the ledger's changes make")
@@ -276,6 +264,7 @@ def _ledger_replays(session: Session) -> Iterator[Finding]:
 def _changes_stand_once(session: Session) -> Iterator[Finding]:
     rows = session.by_author
     operations = session.operations
+    expected = ExpectedRefusals(session)
     keys = {entry.idempotency_key: entry for entry in session.stored.ledger}
     for author, entries in rows.items():
         calls = operations.get(author)
@@ -287,15 +276,17 @@ def _changes_stand_once(session: Session) -> Iterator[Finding]:
             yield Finding("doubled", session.opening.chat_session_id, f"{where}: {_told(calls)}")
         yield from _stands_as_sent(session, entries[0], calls)
     for operation, calls in operations.items():
-        yield from _outcomes_hold(session, operation, calls, rows.get(operation, []), keys)
+        yield from _outcomes_hold(session, operation, calls, rows.get(operation, []), keys, expected)
 
 
 def _stands_as_sent(session: Session, entry: LedgerEntry, calls: Sequence[Call]) -> Iterator[Finding]:
     identity = session.opening.chat_session_id
     sent = calls[0]
     where = f"revision {entry.revision} ({sent.operation})"
-    if canonical(entry.change) != canonical(sent.change):
+    if canonical(entry.change) != canonical(as_in_the_ledger(identity, entry.idempotency_key, sent)):
         yield Finding("invented", identity, f"{where}: is not the change that was sent")
+    if entry.change_hash != canonical_hash(sent.change):
+        yield Finding("diverged", identity, f"{where}: the change's hash is another's")
     if sent.must_refuse:
         flaw: Flaw = "leak" if sent.must_refuse == SessionNotFound.code else "misjudged"
         yield Finding(flaw, identity, f"{where}: stands, and had to be refused with {sent.must_refuse}")
@@ -325,22 +316,23 @@ def _outcomes_hold(
     calls: Sequence[Call],
     rows: Sequence[LedgerEntry],
     keys: dict[str, LedgerEntry],
+    expected: ExpectedRefusals,
 ) -> Iterator[Finding]:
     identity = session.opening.chat_session_id
     for call in calls:
         taken = keys.get(_key(call) or "")
         taken_by_another = taken is not None and taken.author != operation
-        if call.outcome == "refused":
+        if call.outcome == "refused" and call.code not in expected.codes(call):
             yield from _rightly_refused(call, calls, rows, taken_by_another=taken_by_another)
         if call.outcome != "done":
             continue
         if call.must_refuse:
-            if call.kind == "update":
+            if call.kind != "signal":
                 yield Finding("misjudged", identity, f"{call.call}: was not refused with {call.must_refuse}")
             continue
         if not rows:
-            if call.kind == "signal" and taken_by_another:
-                continue  # its key stood for another change already
+            if call.kind == "signal" and (taken_by_another or expected.codes(call)):
+                continue  # its key stood for another change already, or the session took no such change just then
             yield Finding("lost", identity, f"{operation}: {call.kind} {call.call} was accepted, and does not stand")
         elif call.answer and call.answer.applied_revision not in (None, *(row.revision for row in rows)):
             yield Finding(
@@ -371,7 +363,7 @@ def _rightly_refused(
 def _was_settled_before(call: Call, calls: Sequence[Call]) -> bool:
     """Whether another call for the same had been answered when this one was sent."""
     return any(
-        each.kind == "update" and each.outcome == "done" and each.ended_at and each.ended_at < call.invoked_at
+        each.kind != "signal" and each.outcome == "done" and each.ended_at and each.ended_at < call.invoked_at
         for each in calls
     )
 
@@ -386,9 +378,7 @@ def _in_order(session: Session) -> Iterator[Finding]:
             continue
         revision = rows[operation][0].revision
         sent.append((min(call.invoked_at for call in calls), revision, operation))
-        ends = [call.ended_at for call in calls if call.outcome == "done" and call.ended_at is not None]
-        if ends:
-            settled.append((min(ends), revision, operation))
+        settled.append((settled_at(calls), revision, operation))
     sent.sort()
     settled.sort()
     newest = (0, "")
@@ -413,7 +403,7 @@ def _reads_do_not_go_back(session: Session) -> Iterator[Finding]:
     seen = sorted(
         (call.ended_at, call.answer.applied_revision or 0, call.call)
         for call in session.calls
-        if call.kind == "update" and call.outcome == "done" and call.answer and call.ended_at
+        if call.kind in ("update", "edit") and call.outcome == "done" and call.answer and call.ended_at
     )
     reads = sorted(
         (call.invoked_at, call.answer.revision, call.call)
@@ -479,8 +469,10 @@ _PROMISES: Final[Sequence[Callable[[Session], Iterator[Finding]]]] = (
     _in_order,
     _reads_do_not_go_back,
     _answers_are_true,
+    *CONVERSATION_PROMISES,
     *HOSTILE_PROMISES,
 )
+_PROMISES_OF_DELETED: Final[Sequence[Callable[[Session], Iterator[Finding]]]] = DELETION_PROMISES
 
 
 def _told(calls: Sequence[Call]) -> str:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Literal
 
 from pydantic import JsonValue
@@ -23,6 +24,7 @@ Flaw = Literal[
     "misjudged",
     "broken",
     "stuck",
+    "remains",
 ]
 
 FLAWS: Final[dict[Flaw, str]] = {
@@ -38,6 +40,7 @@ FLAWS: Final[dict[Flaw, str]] = {
     "misjudged": "a message was refused that had to stand, or stands and had to be refused",
     "broken": "an error that is not one of the contract's, or a run that failed or cannot be replayed",
     "stuck": "a session does not go on though all harm is over",
+    "remains": "something is left of a deleted session, or it goes on",
 }
 
 
@@ -57,6 +60,9 @@ class State:
     active_agent: str
     context: dict[str, JsonValue]
     context_hash: str
+    title: str | None
+    lifecycle_state: str
+    user_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,11 @@ class Session:
     stored: StoredSession
     states: Sequence[State]
     calls: Sequence[Call]
+
+    @property
+    def identity(self) -> str:
+        """The session's ID."""
+        return self.opening.chat_session_id
 
     @property
     def by_author(self) -> dict[str, list[LedgerEntry]]:
@@ -84,3 +95,12 @@ class Session:
             if call.change is not None:
                 calls[call.operation].append(call)
         return calls
+
+
+def settled_at(calls: Sequence[Call]) -> float:
+    """When it was certain that a change which stands would stand, by the calls for it.
+
+    An accepted signal may be refused when it is judged, and another one for the same change may be accepted later.
+    """
+    ends = [inf if call.ended_at is None or call.outcome != "done" else call.ended_at for call in calls]
+    return max(ends) if calls[0].kind == "signal" else min(ends)

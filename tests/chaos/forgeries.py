@@ -13,9 +13,11 @@ from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import LedgerEntry
 from journeys.errors import RevisionConflict
 from journeys.state_surface import SurfaceArtifact
-from tests.chaos.checker import replay
 from tests.chaos.evidence import LAST_CALLER, Call, Evidence, Kind, Outcome, StoredSession
 from tests.chaos.findings import Flaw
+from tests.chaos.owners import OWNER
+from tests.chaos.replayed_sessions import replay
+from tests.chaos.replayed_transcripts import transcript_of
 
 Forgery = Callable[[Evidence], Evidence]
 Held = TypeVar("Held", SurfaceArtifact, ChatSessionView)
@@ -84,12 +86,8 @@ def gap(evidence: Evidence) -> Evidence:
 
 def content_of_a_stranger(evidence: Evidence) -> Evidence:
     """A change of one tenant stands in another's session."""
-    _, foreign = next(standing(evidence, "update", "done"))
-    session = next(
-        each
-        for each in evidence.stored
-        if all(entry.author != foreign.author for entry in each.ledger) and each.tenant_id not in str(foreign.change)
-    )
+    own, foreign = next(found for found in standing(evidence, "update", "done") if OWNER in str(found[1].change))
+    session = next(each for each in evidence.stored if each.tenant_id != own.tenant_id and not each.is_deleted)
     return with_ledger(evidence, session, (*session.ledger, foreign))
 
 
@@ -305,7 +303,13 @@ def with_ledger(evidence: Evidence, session: StoredSession, ledger: Sequence[Led
         for revision, (entry, state) in enumerate(zip(ledger, states[1:], strict=True), start=1)
     )
     final = states[-1]
+    transcript = transcript_of(session.chat_session_id, entries, {call.operation: call for call in evidence.calls})
     changed = {
+        "transcript": tuple(transcript.in_order),
+        "message_count": len(transcript.rows),
+        "title": final.title,
+        "lifecycle_state": final.lifecycle_state,
+        "user_id": final.user_id,
         "ledger": entries,
         "revision": len(entries),
         "context": final.context,
@@ -318,14 +322,28 @@ def with_ledger(evidence: Evidence, session: StoredSession, ledger: Sequence[Led
 def with_session(evidence: Evidence, session: StoredSession) -> Evidence:
     identity = session.chat_session_id
     state = {"active_agent": session.active_agent, "context": session.context}
+    row = {name: getattr(session, name) for name in ("title", "lifecycle_state", "message_count")}
+    registered = {
+        "revision": session.revision,
+        "semantic_payload": state,
+        "lifecycle_state": session.lifecycle_state,
+    }
     artifacts = tuple(
-        each.model_copy(update={"revision": session.revision, "semantic_payload": state})
+        each.model_copy(update={**registered, "semantic_descriptor": {**each.semantic_descriptor, **row}})
         if each.artifact_id == identity
         else each
         for each in evidence.artifacts
     )
     views = tuple(
-        each.model_copy(update={**state, "revision": session.revision, "context_hash": session.context_hash})
+        each.model_copy(
+            update={
+                **state,
+                **row,
+                "user_id": session.user_id,
+                "revision": session.revision,
+                "context_hash": session.context_hash,
+            }
+        )
         if each.chat_session_id == identity
         else each
         for each in evidence.views

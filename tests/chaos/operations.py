@@ -1,7 +1,7 @@
 """What callers send: decided by seed, caller and step alone, so that any process can send what another one does.
 
-Every change names its operation: as its author, as the ID of a message that it appends, and as an item without an
-ID, of which a second one would show.
+Every change names its operation: as its author, as the ID of an item that it appends, and as an item without an ID, of
+which a second one would show. So does the body of every message that it adds to the transcript.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ from pydantic import JsonValue
 
 from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
 from journeys.errors import InvalidParameter, RevisionConflict
-from tests.chaos.evidence import Hostile, Kind
+from tests.chaos.evidence import CHANGES, Hostile, Kind
 from tests.chaos.hostile_payloads import BULK, DOCUMENTS, EXCESSIVE_BYTES, LEGAL_BYTES, MALFORMED
 from tests.chaos.owners import OWNER
-from tests.chaos.roster import SEATS, Seat, visitor
+from tests.chaos.roster import SEATS, Seat, fate, visitor
 
 Base = int | Literal["newest"] | None
 
@@ -25,6 +25,14 @@ _FAR_AHEAD: Final = 1_000_000
 _REPEATS: Final = 0.14
 _NOBODY: Final = "a tenant that owns nothing"
 _DEADLINES: Final = (0.5, 1.0, 2.0, 4.0)
+_VISITS: Final = 0.25
+_STEPS_OF_A_VISITOR: Final = 10
+_LAST_STEPS: Final = 4
+_LAST_WORDS: Final = 0.15
+_STEPS_PUT_AWAY: Final = 2
+# Few messages that many change, those of the first list users' own: users may not touch the others.
+_NOTES_OF_USERS: Final = ("note 0", "note 1", "note 2", "note 3")
+_NOTES: Final = (*_NOTES_OF_USERS, "note 4", "note 5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class Operation:
         change: What is sent besides, as arguments of the starter.
         key: The idempotency key.
         base: The base revision; `newest` is the newest that the caller has seen.
+        back: How many revisions before the base a read of an earlier one asks for.
         must_refuse: The code it has to be refused with.
         deadline: Of each call, in seconds.
         tries: How often it is sent while its outcome is unknown.
@@ -55,6 +64,7 @@ class Operation:
     change: dict[str, JsonValue]
     key: str | None = None
     base: Base = None
+    back: int = 0
     must_refuse: str | None = None
     returning: Literal["artifact", "receipt"] = "receipt"
     deadline: float = 2.0
@@ -67,8 +77,8 @@ class Operation:
     @property
     def repeatable(self) -> bool:
         """Whether sent again, by whomever, it is the same operation."""
-        named = self.key is not None or isinstance(self.base, int)
-        return self.kind in ("update", "signal") and named and self.must_refuse is None
+        named = self.kind == "delete" or self.key is not None or isinstance(self.base, int)
+        return self.kind in (*CHANGES, "delete") and named and self.must_refuse is None
 
 
 def operation(seed: int, caller: str, step: int, callers: tuple[str, ...]) -> Operation:
@@ -82,20 +92,35 @@ def operation(seed: int, caller: str, step: int, callers: tuple[str, ...]) -> Op
 
 
 def fresh(seed: int, caller: str, step: int) -> Operation:
-    """What a caller does at a step that repeats nothing."""
+    """What a caller does at a step that repeats nothing: whoever puts a session away soon takes it out again."""
+    wanted = _first_thought(seed, caller, step)
+    put_away = _first_thought(seed, caller, step - _STEPS_PUT_AWAY)
+    return _reopening(wanted.name, put_away.seat) if put_away.change == _PUT_AWAY else wanted
+
+
+def _first_thought(seed: int, caller: str, step: int) -> Operation:
     rng = _rng(seed, caller, step, "fresh")
-    seat = rng.choice(SEATS)
+    number = max(0, step) // _STEPS_OF_A_VISITOR
+    guest = visitor(number)
+    seat = guest if rng.random() < _VISITS else rng.choice(SEATS)
+    users = (seat.user_id, seat.user_id, None, None)
+    if seat is guest and fate(number) == "given away":
+        users = (seat.user_id, seat.heir, None, None)
     plain = Operation(
         name=f"{caller}/{step}",
         kind="update",
         seat=seat,
         tenant_id=seat.tenant_id,
-        user_id=rng.choice((seat.user_id, None)),
+        user_id=rng.choice(users),
         change={},
         returning=rng.choice(("artifact", "receipt", "receipt")),
         deadline=rng.choice(_DEADLINES),
         tries=rng.choice((1, 2, 3, 4)),
     )
+    is_ending = step % _STEPS_OF_A_VISITOR >= _STEPS_OF_A_VISITOR - _LAST_STEPS and rng.random() < _LAST_WORDS
+    if is_ending and fate(number) != "kept":
+        end = _delete if fate(number) == "deleted" else _give_away
+        return end(replace(plain, seat=guest, tenant_id=guest.tenant_id), rng)
     (make,) = rng.choices(list(_KINDS), weights=list(_KINDS.values()))
     return make(plain, rng)
 
@@ -115,6 +140,16 @@ def read(name: str, seat: Seat) -> Operation:
     return Operation(name, "get", seat, seat.tenant_id, None, {"by_id": True})
 
 
+def read_earlier(name: str, seat: Seat, revision: int) -> Operation:
+    """Read a session as it was after a revision."""
+    return Operation(name, "earlier", seat, seat.tenant_id, None, {}, base=revision, deadline=10.0, tries=4)
+
+
+def reopening(name: str, seat: Seat) -> Operation:
+    """Take a session out again, if somebody has put it away."""
+    return replace(_reopening(name, seat), deadline=10.0)
+
+
 def marked(operation: Operation, seat: Seat, rng: Random) -> dict[str, JsonValue]:
     """A change that shows: an appended message and mark, values that others overwrite, one that comes and goes."""
     name = operation.name
@@ -129,7 +164,24 @@ def marked(operation: Operation, seat: Seat, rng: Random) -> dict[str, JsonValue
         change["active_agent"] = rng.choice(_AGENTS)
     if rng.random() < 0.5:
         context[BULK] = None
+    if rng.random() < 0.2:
+        change["messages"] = [_spoken(operation, 0, rng)]
     return change
+
+
+def _spoken(operation: Operation, index: int, rng: Random) -> dict[str, JsonValue]:
+    """A message for the transcript, whose body says which operation it is of and where in it it stands."""
+    message: dict[str, JsonValue] = {OWNER: operation.tenant_id, "of": operation.name, "index": index}
+    chance = rng.random()
+    if chance < 0.3:
+        message["id"] = f"{operation.name}#{index}"
+    elif chance < 0.65:
+        message["id"] = rng.choice(_NOTES_OF_USERS if operation.user_id or chance < 0.5 else _NOTES)
+    if operation.user_id:
+        role = rng.choice(("user", None))
+    else:
+        role = "user" if message.get("id") in _NOTES_OF_USERS else rng.choice(("assistant", "user", None))
+    return message | ({"role": role} if role else {})
 
 
 def _rng(seed: int, caller: str, step: int, purpose: str) -> Random:
@@ -170,6 +222,66 @@ def _trim(plain: Operation, rng: Random) -> Operation:
     return replace(plain, change=change | {"context": cleared}, key=_key(plain))
 
 
+def _say(plain: Operation, rng: Random) -> Operation:
+    key = _key(plain) if rng.random() < 0.7 else None
+    kind: Kind = rng.choice(("update", "update", "signal"))
+    messages = [_spoken(plain, index, rng) for index in range(rng.choice((1, 1, 2, 3)))]
+    named = [message["id"] for message in messages if "id" in message]
+    if len(set(map(str, named))) < len(named):
+        messages = messages[:1]
+    return replace(plain, kind=kind, change={"messages": list[JsonValue](messages)}, key=key)
+
+
+def _unsay(plain: Operation, rng: Random) -> Operation:
+    caller, _, step = plain.name.rpartition("/")
+    notes = _NOTES_OF_USERS if plain.user_id or rng.random() < 0.5 else _NOTES
+    names: list[JsonValue] = [*rng.sample(notes, 2), f"{caller}/{int(step) - rng.randint(1, 6)}#0"]
+    change: dict[str, JsonValue] = {"remove_messages": names}
+    if rng.random() < 0.3:
+        change["messages"] = [_spoken(plain, 0, rng) | {"id": names[0]}]
+    return replace(plain, kind=rng.choice(("update", "update", "signal")), change=change, key=_key(plain))
+
+
+def _speak_as_an_agent(plain: Operation, rng: Random) -> Operation:
+    message = _spoken(plain, 0, rng) | {"id": f"{plain.name}#0", "role": "assistant"}
+    user = replace(plain, user_id=plain.seat.user_id, change={"messages": [message]}, key=_key(plain))
+    return replace(user, kind=rng.choice(("update", "signal")), must_refuse=InvalidParameter.code)
+
+
+def _retitle(plain: Operation, rng: Random) -> Operation:
+    base: Base = rng.choice((None, None, "newest"))
+    key = _key(plain) if rng.random() < 0.7 else None
+    return replace(plain, kind="edit", change={"title": rng.choice((plain.name, plain.name, ""))}, base=base, key=key)
+
+
+_PUT_AWAY: Final[dict[str, JsonValue]] = {"lifecycle_state": "ARCHIVED"}
+
+
+def _put_away(plain: Operation, rng: Random) -> Operation:
+    del rng
+    return replace(plain, kind="edit", user_id=None, change=_PUT_AWAY, key=_key(plain))
+
+
+def _reopen(plain: Operation, rng: Random) -> Operation:
+    del rng
+    return _reopening(plain.name, plain.seat)
+
+
+def _reopening(name: str, seat: Seat) -> Operation:
+    change: dict[str, JsonValue] = {"lifecycle_state": "ACTIVE"}
+    return Operation(name, "edit", seat, seat.tenant_id, None, change, key=f"key {name}", tries=4)
+
+
+def _give_away(plain: Operation, rng: Random) -> Operation:
+    user = plain.seat.user_id if rng.random() < 0.2 else plain.seat.heir
+    return replace(plain, kind="edit", user_id=None, change={"new_user_id": user}, key=_key(plain))
+
+
+def _delete(plain: Operation, rng: Random) -> Operation:
+    user = plain.seat.user_id if rng.random() < 0.4 else None
+    return replace(plain, kind="delete", user_id=user)
+
+
 def _toggle(plain: Operation, rng: Random) -> Operation:
     change: dict[str, JsonValue] = {"active_agent": rng.choice(_AGENTS)}
     key = _key(plain) if rng.random() < 0.7 else None
@@ -183,6 +295,14 @@ def _signal(plain: Operation, rng: Random) -> Operation:
 
 def _get(plain: Operation, rng: Random) -> Operation:
     return replace(plain, kind="get", user_id=plain.seat.user_id, change={"by_id": rng.random() < 0.8})
+
+
+def _earlier(plain: Operation, rng: Random) -> Operation:
+    user = rng.choice((plain.seat.user_id, None))
+    earlier = replace(plain, kind="earlier", user_id=user, base="newest", back=rng.choice((0, 1, 5, 40)))
+    if rng.random() < 0.1:
+        return replace(earlier, user_id=None, base=_FAR_AHEAD, back=0, must_refuse=InvalidParameter.code)
+    return earlier
 
 
 def _history(plain: Operation, rng: Random) -> Operation:
@@ -205,14 +325,21 @@ def _visit(plain: Operation, rng: Random) -> Operation:
 def _by_a_stranger(plain: Operation, rng: Random) -> Operation:
     tenants = sorted({seat.tenant_id for seat in SEATS} - {plain.tenant_id})
     stranger = replace(plain, tenant_id=rng.choice(tenants), must_refuse=SessionNotFound.code)
-    kind: Kind = rng.choice(("update", "signal", "get", "get"))
+    kind: Kind = rng.choice(("update", "signal", "get", "get", "edit", "delete", "earlier"))
     if kind == "get":
         return replace(stranger, kind="get", change={"by_id": True})
+    if kind == "edit":
+        return replace(stranger, kind="edit", change={"title": plain.name, **_PUT_AWAY}, key=_key(plain))
+    if kind in ("delete", "earlier"):
+        return replace(stranger, kind=kind, base=0 if kind == "earlier" else None)
     return replace(stranger, kind=kind, change=marked(stranger, plain.seat, rng), key=_key(plain))
 
 
 def _by_another_user(plain: Operation, rng: Random) -> Operation:
-    return replace(plain, user_id="mallory", change=marked(plain, plain.seat, rng), must_refuse=SessionNotFound.code)
+    mallory = replace(plain, user_id="mallory", must_refuse=SessionNotFound.code)
+    if rng.random() < 0.3:
+        return replace(mallory, kind="delete")
+    return replace(mallory, change=marked(plain, plain.seat, rng))
 
 
 def _ahead(plain: Operation, rng: Random) -> Operation:
@@ -297,14 +424,21 @@ _KINDS: Final[dict[Callable[[Operation, Random], Operation], float]] = {
     _on_the_newest_revision: 8,
     _replace: 3,
     _trim: 3,
+    _say: 18,
+    _unsay: 5,
+    _speak_as_an_agent: 1,
+    _retitle: 3,
+    _put_away: 1.2,
+    _reopen: 1,
     _toggle: 8,
     _signal: 16,
     _get: 11,
+    _earlier: 4,
     _history: 2,
     _initialize_again: 3,
     _visit: 2,
-    _by_a_stranger: 4,
-    _by_another_user: 1,
+    _by_a_stranger: 5,
+    _by_another_user: 2,
     _ahead: 2,
     _to_what_is_no_array: 2,
     _under_a_key_of_another: 2,

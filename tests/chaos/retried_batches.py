@@ -34,7 +34,7 @@ def retried_batches(evidence: Evidence) -> Iterator[Retried]:
     for session in evidence.stored:
         times = sorted(evidence.decided_at.get(workflow_id(session.chat_session_id), ()))
         batches = [tuple(batch) for _, batch in groupby(session.ledger, key=lambda entry: entry.applied_at)]
-        for batch, following in zip(batches, [*batches[1:], ()], strict=True):
+        for batch, following in zip(batches, [*batches[1:], ()], strict=False):
             at = batch[0].applied_at
             place = bisect_right(times, at - _ROUNDING)
             if place == len(times) or times[place] <= at + _ROUNDING:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import JsonValue
 
@@ -10,6 +10,9 @@ from journeys.chat_session.keys import session_id, session_key
 from tests.chaos.evidence import Opening
 from tests.chaos.owners import OWNER
 
+Fate = Literal["deleted", "given away", "kept"]
+
+_FATES: Final[tuple[Fate, ...]] = ("deleted", "given away", "kept", "kept")
 _FIRST_MOMENT: Final = datetime(2026, 1, 27, 10, 5, tzinfo=UTC)
 
 
@@ -35,6 +38,11 @@ class Seat:
     def context(self) -> dict[str, JsonValue]:
         """What its first initialization says."""
         return {OWNER: self.tenant_id, "title": f"{self.user_id} of {self.tenant_id}", "messages": [], "trail": []}
+
+    @property
+    def heir(self) -> str:
+        """The user who gets the session if it is given away."""
+        return f"heir of {self.user_id}"
 
     @property
     def opening(self) -> Opening:
@@ -63,3 +71,8 @@ def visitor(number: int) -> Seat:
     """Somebody who comes while things die; the minute is theirs as well."""
     tenant = SEATS[number % len(SEATS)].tenant_id
     return Seat(tenant, f"visitor-{number}", _FIRST_MOMENT + timedelta(minutes=number % 3))
+
+
+def fate(number: int) -> Fate:
+    """What becomes of a visitor's session."""
+    return _FATES[number % len(_FATES)]

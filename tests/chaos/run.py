@@ -15,23 +15,35 @@ from temporalio.client import Client
 from embedded import EmbeddedStack
 from journeys import ChatSessions
 from journeys.chat_session.answers import ChatSessionView
+from journeys.chat_session.errors import SessionNotActive
 from journeys.errors import JourneyError
 from tests.chaos.caller import Caller, Order
 from tests.chaos.evidence import LAST_CALLER, Call, Evidence
 from tests.chaos.fleet import Member
 from tests.chaos.journal import Journal, read_journals
 from tests.chaos.monkey import Damage, Monkey
-from tests.chaos.operations import Operation, initialization, read
+from tests.chaos.operations import Operation, initialization, read, read_earlier, reopening
 from tests.chaos.plan import Plan
 from tests.chaos.roster import SEATS, Seat, visitor
 from tests.chaos.slow_proxy import SlowProxy
-from tests.chaos.stores import decided_at, registered_artifacts, runs, stored_sessions, unreplayable, until_quiet
+from tests.chaos.stores import (
+    decided_at,
+    deleted_sessions,
+    histories_of_living,
+    registered_artifacts,
+    runs,
+    stored_sessions,
+    unreplayable,
+    until_erased,
+    until_quiet,
+)
 from tests.support.migrated_stack import migrated_stack
 from tests.support.paths import REPOSITORY
 
 _START_SECONDS: Final = 90.0
 _FINISH_SECONDS: Final = 60.0
 _AT_ONCE: Final = 6
+_EARLIER_READS: Final = 5
 
 Tell = Callable[[str], None]
 
@@ -157,36 +169,47 @@ async def _gather_evidence(stack: EmbeddedStack, journals: Path, tell: Tell) -> 
     client = await Client.connect(stack.addresses.temporal_address)
     seats = _seats(read_journals(journals))
     tell(f"reading {len(seats)} sessions")
+    deleted = await deleted_sessions(stack.addresses)
     with Journal(journals / "end.jsonl") as journal:
-        caller = Caller(LAST_CALLER, client, journal)
+        caller = Caller(LAST_CALLER, client, journal, seats)
         turns = asyncio.Semaphore(_AT_ONCE)
 
         async def last_words(seat: Seat) -> None:
             async with turns:
-                for wanted in _last_operations(seat):
-                    await caller.do(wanted)
+                if seat.chat_session_id in deleted:  # a change would start one more run, which has to be erased
+                    await caller.do(read(f"end of {seat.chat_session_id} reads", seat))
+                else:
+                    await _say_last_words(caller, seat)
 
         async with asyncio.TaskGroup() as group:
             for seat in seats:
                 group.create_task(last_words(seat))
     tell("waiting until the stores are quiet")
     await until_quiet(stack.addresses)
+    deleted = await deleted_sessions(stack.addresses)
+    histories = await histories_of_living(client, deleted)
+    tell(f"replaying {len(histories)} runs")
+    failures = await unreplayable(histories, journals.parent)
+    tell(f"waiting until Temporal has forgotten {len(deleted)} sessions")
+    unerased = await until_erased(client, deleted)
     workflow_ids, failed_runs = await runs(client)
-    tell(f"replaying {sum(workflow_ids.values())} runs")
     return Evidence(
         openings=tuple(seat.opening for seat in seats),
         calls=tuple(read_journals(journals)),
         stored=tuple(await stored_sessions(stack.addresses)),
         artifacts=tuple(await registered_artifacts(stack.addresses)),
-        views=tuple(await _views(ChatSessions(client), seats)),
+        views=tuple(
+            await _views(ChatSessions(client), [each for each in seats if each.chat_session_id not in deleted])
+        ),
         workflow_ids=workflow_ids,
-        decided_at=await decided_at(client),
+        decided_at=decided_at(histories),
         failed_runs=tuple(failed_runs),
-        unreplayable=tuple(await unreplayable(client, journals.parent)),
+        unreplayable=tuple(failures),
+        unerased=unerased,
     )
 
 
-def _last_operations(seat: Seat) -> Sequence[Operation]:
+async def _say_last_words(caller: Caller, seat: Seat) -> None:
     name = f"end of {seat.chat_session_id}"
     last = Operation(
         name=name,
@@ -199,7 +222,16 @@ def _last_operations(seat: Seat) -> Sequence[Operation]:
         deadline=10.0,
         tries=4,
     )
-    return initialization(f"{name} opens", seat, again=False), last, read(f"{name} reads", seat)
+    await caller.do(initialization(f"{name} opens", seat, again=False))
+    opened = await caller.do(reopening(f"{name} reopens", seat))
+    if opened.code == SessionNotActive.code:
+        return  # a deletion that nobody was answered about has taken effect after all
+    await caller.do(last)
+    known = await caller.do(read(f"{name} reads", seat))
+    newest = (known.answer and known.answer.revision) or 0
+    for place in range(_EARLIER_READS):
+        revision = newest * place // (_EARLIER_READS - 1)
+        await caller.do(read_earlier(f"{name} reads revision {revision}", seat, revision))
 
 
 def _seats(calls: Sequence[Call]) -> list[Seat]:

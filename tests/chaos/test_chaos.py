@@ -15,20 +15,24 @@ import pytest
 from journeys.chat_session.limits import Limits
 from tests.chaos.caller import hostile_arguments
 from tests.chaos.checker import check
-from tests.chaos.evidence import Evidence, Hostile
+from tests.chaos.conversation_forgeries import CONVERSATION_FORGERIES
+from tests.chaos.deletion_forgeries import DELETION_FORGERIES
+from tests.chaos.evidence import Evidence, Hostile, Kind
 from tests.chaos.forgeries import FORGERIES, Forgery
 from tests.chaos.hostile_forgeries import HOSTILE_FORGERIES
 from tests.chaos.operations import fresh, operation, singly
 from tests.chaos.plan import make_plan
 from tests.chaos.retried_batches import retried_batches
+from tests.chaos.roster import SEATS, visitor
 from tests.support.commands import command_process, read_line
 from tests.support.paths import REPOSITORY
 from tests.support.polling import eventually
 from tests.support.processes_of_a_directory import needs_proc, processes_in
 
-# Two sessions of `python -m tests.chaos --seed 1 --duration 45 --keep DIR`: `only` of their evidence.
+# Six sessions of `python -m tests.chaos --seed 1 --duration 45 --keep DIR`, two of them deleted, and one given away:
+# `only` of their evidence, without what is as by default.
 RECORDED = REPOSITORY / "tests" / "chaos" / "recorded_run.json.xz"
-ALL_FORGERIES = FORGERIES | HOSTILE_FORGERIES
+ALL_FORGERIES = FORGERIES | HOSTILE_FORGERIES | CONVERSATION_FORGERIES | DELETION_FORGERIES
 CALLERS = ("caller0a", "caller0b", "caller1a", "caller1b")
 
 
@@ -97,6 +101,35 @@ def test_hostile_messages_are_on_their_side_of_the_limit() -> None:
 def test_every_hostile_message_is_sent_soon() -> None:
     sent = [fresh(7, caller, step) for caller in CALLERS for step in range(100)]
     assert {each.hostile for each in sent if each.hostile} == set(get_args(Hostile))
+
+
+def test_every_kind_of_call_is_made_soon() -> None:
+    sent = [fresh(7, caller, step) for caller in CALLERS for step in range(100)]
+    assert {each.kind for each in sent} == set(get_args(Kind))
+    changed = {name for each in sent for name in each.change}
+    assert {"messages", "remove_messages", "title", "lifecycle_state", "new_user_id"} <= changed
+
+
+def test_whoever_archives_a_session_reopens_it_soon() -> None:
+    sent = {(caller, step): fresh(7, caller, step) for caller in CALLERS for step in range(300)}
+    archives = {place for place, each in sent.items() if each.change == {"lifecycle_state": "ARCHIVED"}}
+    assert archives
+    for caller, step in archives - {(caller, step) for caller in CALLERS for step in (298, 299)}:
+        reopening = sent[caller, step + 2]
+        assert reopening.change == {"lifecycle_state": "ACTIVE"}
+        assert reopening.seat == sent[caller, step].seat
+
+
+def test_few_sessions_are_deleted_and_only_those_of_visitors() -> None:
+    deletions = [
+        each
+        for caller in CALLERS
+        for each in (fresh(7, caller, step) for step in range(1200))
+        if each.kind == "delete" and each.must_refuse is None
+    ]
+    deleted = {each.seat for each in deletions}
+    assert not deleted & {*SEATS}
+    assert deleted <= {visitor(number) for number in range(0, 120, 4)}
 
 
 def chaos(*arguments: str) -> AbstractAsyncContextManager[Process]:

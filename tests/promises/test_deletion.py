@@ -7,10 +7,21 @@ from uuid import UUID, uuid4
 
 import pytest
 from pydantic_core import from_json
+from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
+from activities.chat_session_erasure import ChatSessionErasureActivities
+from journeys.chat_session.erasure import Erased
 from journeys.chat_session.errors import SessionNotActive, SessionNotFound
-from journeys.chat_session.names import DELETE, ERASURE_ID, ERASURE_WORKFLOW_ID_PREFIX, JOURNEY_ID, UPDATE, workflow_id
+from journeys.chat_session.names import (
+    DELETE,
+    ERASE,
+    ERASURE_ID,
+    ERASURE_WORKFLOW_ID_PREFIX,
+    JOURNEY_ID,
+    UPDATE,
+    workflow_id,
+)
 from journeys.errors import InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from tests.support.journeys import Journeys, Json, also_replayed
@@ -248,3 +259,33 @@ async def test_a_plain_start_meets_a_deleted_session_and_ends(journeys: Journeys
             task_queue=journeys.task_queue,
         )
         assert await asyncio.wait_for(started.result(), 30) is None
+
+
+async def test_an_erasure_that_is_about_to_end_removes_a_run_that_begins_meanwhile(
+    journeys: Journeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run finds an erasure that has looked for the last time, and so starts none."""
+    erase = ChatSessionErasureActivities.erase_chat_session
+    has_looked, may_end = asyncio.Event(), asyncio.Event()
+
+    async def erase_slowly(self: ChatSessionErasureActivities) -> Erased:
+        erased = await erase(self)
+        has_looked.set()
+        await may_end.wait()
+        return erased
+
+    slow = activity.defn(name=ERASE)(erase_slowly)
+    monkeypatch.setattr(ChatSessionErasureActivities, "erase_chat_session", slow)
+    async with journeys.worker():
+        session = await journeys.create_session()
+        await journeys.sessions.delete(session, tenant_id=journeys.tenant_id)
+        await asyncio.wait_for(has_looked.wait(), 120)
+        with pytest.raises(SessionNotActive):
+            await journeys.sessions.update_context(session, tenant_id=journeys.tenant_id, context={"a": 1})
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        may_end.set()
+
+        async def runs() -> int:
+            return (await journeys.client.count_workflows(f"WorkflowId = '{workflow_id(session)}'")).count
+
+        assert await eventually(runs, (0).__eq__) == 0
