@@ -225,6 +225,7 @@ class GetChatSessionHistory(Request):
     """Read a page of a session's ledger, oldest entry first."""
 
     tenant_id: Identifier
+    user_id: Identifier | None = None
     chat_session_id: Uuid
     after_revision: Revision = 0
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
