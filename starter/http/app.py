@@ -17,6 +17,7 @@ from starter.http.callers import TENANT_HEADER, USER_HEADER
 from starter.http.gateway import Gateway
 from starter.http.problems import Problem, as_problem, problem_details, problem_response
 from starter.http.routes.context import context_routes
+from starter.http.routes.docs import docs_routes
 from starter.http.routes.messages import message_routes
 from starter.http.routes.service import service_routes
 from starter.http.routes.sessions import session_routes
@@ -37,8 +38,10 @@ _PREFLIGHT_SECONDS: Final = 600
 def create_app(gateway: Gateway) -> FastAPI:
     """Make the application."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for routes in _ROUTES:
-        app.include_router(routes(gateway))
+    routers = [routes(gateway) for routes in _ROUTES]
+    routers.append(docs_routes(has_dev_tokens=gateway.dev_tokens is not None))
+    # One list of routes: `include_router` would make every request look through one router in another.
+    app.router.routes += [route for router in routers for route in router.routes]
     app.add_exception_handler(Problem, _tell_problem)
     app.add_exception_handler(JourneyError, _tell_contract_error)
     app.add_exception_handler(HTTPException, _tell_no_route)

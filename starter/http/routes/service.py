@@ -33,18 +33,14 @@ def service_routes(gateway: Gateway) -> APIRouter:
         return json_response(Health())
 
     if gateway.dev_tokens:
-        router.include_router(_dev_routes(gateway.dev_tokens, gateway.settings.max_change_bytes))
+        _add_dev_routes(router, gateway.dev_tokens, gateway.settings.max_change_bytes)
     return router
 
 
-def _dev_routes(tokens: DevTokens, limit: int) -> APIRouter:
-    router = APIRouter()
-
+def _add_dev_routes(router: APIRouter, tokens: DevTokens, limit: int) -> None:
     @router.post("/v1/dev/token")
     async def issue_token(request: Request) -> Response:
         require_loopback(request)
         require_acceptable(request)
         fields = await read_fields(request, tuple(DevTokenRequest.model_fields), limit=limit)
         return json_response(tokens.issue(parse(DevTokenRequest, fields)))
-
-    return router

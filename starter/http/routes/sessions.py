@@ -19,7 +19,7 @@ from starter.http.bodies import read_fields, read_query
 from starter.http.callers import identify
 from starter.http.changes import add_sender, require_session_id
 from starter.http.gateway import Gateway
-from starter.http.preconditions import ChangeHeaders, Preferences, etag, is_current, read_if_match
+from starter.http.preconditions import ChangeHeaders, etag, is_current, read_if_match
 from starter.http.problems import Problem
 from starter.http.store_reads import from_store
 
@@ -57,12 +57,7 @@ def _add_changes(router: APIRouter, gateway: Gateway) -> None:
         message = parse(InitializeChatSession, wanted)
         session = await gateway.sessions.initialize(**dict(message))
         headers = {"location": f"{PATH}/{session.chat_session_id}", "etag": etag(session.revision)}
-        minimal = Preferences.of(request).minimal
-        if minimal:
-            headers["preference-applied"] = "return=minimal"
-        return json_response(
-            session, status=201 if session.created else 200, headers=headers, exclude={"context"} if minimal else None
-        )
+        return json_response(session, status=201 if session.created else 200, headers=headers)
 
     @router.patch(PATH + "/{chat_session_id}")
     async def update(request: Request) -> Response:
