@@ -1,7 +1,8 @@
 """What the gateway's operations work with."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,18 +14,24 @@ from starter.http.dev_tokens import DevTokens
 from starter.http.readiness import Readiness
 from starter.http.settings import GatewaySettings
 from starter.http.signing_keys import SigningKeys
+from starter.http.stream.change_batches import ChangeReader
+from starter.http.stream.poller import READS_AT_ONCE, Poller
 from starter.http.tokens import TokenVerifier
 from stores.chat_session_reads import ChatSessionReads
 from stores.chat_session_views_supabase import ChatSessionViewsSupabase
-from stores.chat_sessions_supabase import STORE
-from stores.postgres import Rights, check_store, open_pool
+from stores.chat_sessions_supabase import STORE, ChatSessionsSupabase
+from stores.followed_sessions_supabase import FollowedSessionsSupabase
+from stores.postgres import Pool, Rights, check_store, open_pool
 
 _RIGHTS: Final[Rights] = {
     "public.chat_sessions": ("select",),
     "public.chat_context_updates": ("select",),
     "public.chat_messages": ("select",),
 }
+# Those who follow have connections of their own, so that many who come back at once hold up no request. The poll needs
+# one, while others read.
 _REQUEST_CONNECTIONS: Final = 16
+_STREAM_CONNECTIONS: Final = READS_AT_ONCE + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class Gateway:
         reads: The reading intents.
         views: What a tenant and user see of a session.
         changes: Sends changes.
+        stream_views: Like `views`, on the connections of those who follow sessions.
+        poller: Keeps those who follow sessions up to date.
         dev_tokens: Issues tokens; only in `journey dev`.
     """
 
@@ -45,6 +54,8 @@ class Gateway:
     reads: ChatSessionReads
     views: ChatSessionViewsSupabase
     changes: Changes
+    stream_views: ChatSessionViewsSupabase
+    poller: Poller
     readiness: Readiness
     dev_tokens: DevTokens | None
 
@@ -62,32 +73,51 @@ async def open_gateway(client: Client, settings: GatewaySettings, *, issues_toke
         InvalidParameter: The store turns the gateway away, or there is nothing to verify tokens with.
     """
     settings.require_keys()
-    url = settings.supabase_db_url.get_secret_value()
     secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else None
+    async with (
+        _open_store(settings, _REQUEST_CONNECTIONS) as pool,
+        _open_store(settings, _STREAM_CONNECTIONS) as streams,
+    ):
+        sessions, views = ChatSessions(client), ChatSessionViewsSupabase(pool)
+        followed = FollowedSessionsSupabase(streams)
+        poller = Poller(followed, ChangeReader(ChatSessionsSupabase(streams), followed))
+        polling = asyncio.create_task(poller.run())
+        try:
+            yield Gateway(
+                settings=settings,
+                tokens=TokenVerifier(
+                    secret=secret,
+                    keys=SigningKeys(str(settings.jwks_url)) if settings.jwks_url else None,
+                    audience=settings.jwt_audience,
+                    issuer=settings.jwt_issuer,
+                ),
+                sessions=sessions,
+                reads=ChatSessionReads(pool),
+                views=views,
+                changes=Changes(sessions, views, poller.announce),
+                stream_views=ChatSessionViewsSupabase(streams),
+                poller=poller,
+                readiness=Readiness(client, pool),
+                dev_tokens=DevTokens(secret, settings.jwt_audience) if issues_tokens and secret else None,
+            )
+        finally:
+            polling.cancel()
+            with suppress(asyncio.CancelledError):
+                await polling
+
+
+@asynccontextmanager
+async def _open_store(settings: GatewaySettings, connections: int) -> AsyncIterator[Pool]:
+    url = settings.supabase_db_url.get_secret_value()
     pool = await open_pool(
         url,
-        connections=_REQUEST_CONNECTIONS,
+        connections=connections,
         transaction_pooler=settings.transaction_pooler,
         store=STORE,
         rights=_RIGHTS,
     )
     try:
         await check_store(pool, url, store=STORE, setting="SUPABASE_DB_URL")
-        sessions, views = ChatSessions(client), ChatSessionViewsSupabase(pool)
-        yield Gateway(
-            settings=settings,
-            tokens=TokenVerifier(
-                secret=secret,
-                keys=SigningKeys(str(settings.jwks_url)) if settings.jwks_url else None,
-                audience=settings.jwt_audience,
-                issuer=settings.jwt_issuer,
-            ),
-            sessions=sessions,
-            reads=ChatSessionReads(pool),
-            views=views,
-            changes=Changes(sessions, views, announce=lambda _session, _revision: None),
-            readiness=Readiness(client, pool),
-            dev_tokens=DevTokens(secret, settings.jwt_audience) if issues_tokens and secret else None,
-        )
+        yield pool
     finally:
         await pool.close()

@@ -62,6 +62,7 @@ async def running_gateway(
 
 async def _stop(server: uvicorn.Server, serving: "asyncio.Task[None]", gateway: Gateway) -> None:
     gateway.readiness.close()
+    gateway.poller.close()
     server.should_exit = True
     await serving
 

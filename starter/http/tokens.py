@@ -1,5 +1,7 @@
 """Verify the tokens of Supabase Auth. Nothing in a token is believed before its signature is checked."""
 
+import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +15,10 @@ from starter.http.signing_keys import SigningKeys
 
 LEEWAY_SECONDS: Final = 30
 """How far the clocks of the issuer and of the gateway may differ."""
+
+# Verifying a token takes as long as all the rest of a read does.
+_MEMORY_SECONDS: Final = 60.0
+_MAX_REMEMBERED: Final = 2000
 
 _USER_ROLE: Final = "authenticated"
 _SERVICE_ROLE: Final = "service_role"
@@ -65,12 +71,26 @@ class TokenVerifier:
         self._audience = audience
         self._issuer = issuer
 
+        self._verified: OrderedDict[str, tuple[UserToken | ServiceToken, float]] = OrderedDict()
+
     async def verify(self, token: str) -> UserToken | ServiceToken:
-        """Verify a token.
+        """Verify a token. What was found stands for a minute, or until the token expires.
 
         Raises:
             Problem: The token is not valid, names no tenant, or the keys cannot be fetched.
         """
+        now = time.time()
+        known, until = self._verified.get(token, (None, 0.0))
+        if known is not None and now < until:
+            return known
+        found = await self._verify(token)
+        self._verified[token] = (found, min(now + _MEMORY_SECONDS, found.expires_at))
+        self._verified.move_to_end(token)
+        if len(self._verified) > _MAX_REMEMBERED:
+            self._verified.popitem(last=False)
+        return found
+
+    async def _verify(self, token: str) -> UserToken | ServiceToken:
         try:
             claims = await self._read_claims(token)
             expires_at = float(str(claims["exp"])) + LEEWAY_SECONDS
