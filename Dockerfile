@@ -1,4 +1,4 @@
-# The `journey` command, as a worker unless told otherwise. The image holds no server and no credentials.
+# The `journey` command, as a worker unless told otherwise; as a gateway, too. The image holds no server and no credentials.
 
 # The release that the tests run on.
 FROM python:3.11-slim-bookworm AS build
@@ -18,7 +18,7 @@ RUN python -c "import pathlib, tomllib; \
 project = tomllib.loads(pathlib.Path('pyproject.toml').read_text())['project']; \
 pathlib.Path('/tmp/client.txt').write_text('\n'.join(project['dependencies']))" \
     && pip install --constraint constraints.txt pip \
-    && pip --python /opt/journey/bin/python install --constraint constraints.txt --requirement /tmp/client.txt --group cli \
+    && pip --python /opt/journey/bin/python install --constraint constraints.txt --requirement /tmp/client.txt --group http \
     && pip --python /opt/journey/bin/python check
 
 COPY starter/journey /opt/journey/bin/journey

@@ -17,8 +17,6 @@ from activities.chat_session_cache import SessionCache
 from activities.own_session import own_session_id
 from journeys.chat_session.activities import Batch, DecidedBatch, SessionSettings
 from journeys.chat_session.answers import ChatMessages, ChatSessionHistory, ChatSessionList, ChatSessionView
-from journeys.chat_session.deletion import DELETED_FIELD
-from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.messages import GetChatMessages, GetChatSession, GetChatSessionHistory, ListChatSessions
 from journeys.chat_session.names import (
     GET,
@@ -37,10 +35,9 @@ from journeys.failures import as_failure
 from journeys.messages import RequestType, parse_only
 from journeys.retry_policies import READ_ATTEMPTS
 from journeys.state_surface import StateSurface
-from stores.chat_pages_supabase import ChatPagesSupabase
+from stores.chat_session_reads import ChatSessionReads
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 from stores.deletions_supabase import DeletionsSupabase
-from stores.earlier_contexts_supabase import EarlierContextsSupabase
 
 
 class ChatSessionActivities:
@@ -49,16 +46,14 @@ class ChatSessionActivities:
     def __init__(
         self,
         sessions: ChatSessionsSupabase,
-        pages: ChatPagesSupabase,
-        earlier: EarlierContextsSupabase,
+        reads: ChatSessionReads,
         deletions: DeletionsSupabase,
         surface: StateSurface,
         turns: AgentTurns,
         settings: SessionSettings,
     ) -> None:
         self._sessions = sessions
-        self._pages = pages
-        self._earlier = earlier
+        self._reads = reads
         self._deletions = deletions
         self._surface = surface
         self._turns = turns
@@ -115,20 +110,7 @@ class ChatSessionActivities:
     async def get_chat_session(self, *arguments: object) -> ChatSessionView:
         """Read a session from Supabase by its ID or, without an ID, a user's most recent active one. Change nothing."""
         try:
-            wanted = self._parse(GetChatSession, arguments)
-            if wanted.at_revision is not None and not wanted.chat_session_id:
-                raise InvalidParameter("chat_session_id: is needed with at_revision", field="chat_session_id")
-            if wanted.chat_session_id:
-                session = await self._sessions.read(wanted.chat_session_id)
-            elif wanted.user_id:
-                session = await self._sessions.read_latest(wanted.tenant_id, wanted.user_id)
-            else:
-                raise InvalidParameter("user_id: is needed if chat_session_id is absent", field="user_id")
-            if session is None or not session.is_for(wanted.tenant_id, wanted.user_id):
-                raise await self._explain_absence(wanted)
-            if wanted.at_revision is not None:
-                return await self._read_earlier(session, wanted.at_revision)
-            return session
+            return await self._reads.get(self._parse(GetChatSession, arguments))
         except (JourneyError, ApplicationError) as error:
             _raise_to_reader(error)
 
@@ -136,46 +118,11 @@ class ChatSessionActivities:
         check_arguments(arguments, self._settings.limits)
         return parse_only(model, arguments)
 
-    async def _explain_absence(self, wanted: GetChatSession) -> SessionNotFound:
-        """Why there is no such session: a service of its tenant is told that it was deleted."""
-        if wanted.chat_session_id and wanted.user_id is None:
-            tombstone = await self._deletions.find(wanted.chat_session_id)
-            if tombstone and tombstone.tenant_id == wanted.tenant_id:
-                return SessionNotFound("the session is deleted", field=DELETED_FIELD)
-        return SessionNotFound()
-
-    async def _read_earlier(self, session: ChatSessionView, revision: int) -> ChatSessionView:
-        if revision > session.revision:
-            raise InvalidParameter(
-                f"at_revision: {revision} is above the session's revision, {session.revision}", field="at_revision"
-            )
-        earlier = await self._earlier.at(session.chat_session_id, revision)
-        if earlier is None:
-            raise InvalidParameter(
-                f"at_revision: the ledger holds no context as early as revision {revision}", field="at_revision"
-            )
-        if not earlier.is_proven:
-            raise InvalidParameter(
-                f"at_revision: the ledger was edited, so the context of revision {revision} cannot be told",
-                field="at_revision",
-            )
-        return session.model_copy(
-            update={
-                "revision": earlier.revision,
-                "active_agent": earlier.active_agent,
-                "context": earlier.context,
-                "context_hash": earlier.context_hash,
-            }
-        )
-
     @activity.defn(name=HISTORY)
     async def get_chat_session_history(self, *arguments: object) -> ChatSessionHistory:
         """Read a page of a session's ledger. Change nothing."""
         try:
-            page = await self._pages.history(self._parse(GetChatSessionHistory, arguments))
-            if page is None:
-                raise SessionNotFound
-            return page
+            return await self._reads.history(self._parse(GetChatSessionHistory, arguments))
         except (JourneyError, ApplicationError) as error:
             _raise_to_reader(error)
 
@@ -183,10 +130,7 @@ class ChatSessionActivities:
     async def get_chat_messages(self, *arguments: object) -> ChatMessages:
         """Read a page of a session's transcript. Change nothing."""
         try:
-            page = await self._pages.messages(self._parse(GetChatMessages, arguments))
-            if page is None:
-                raise SessionNotFound
-            return page
+            return await self._reads.messages(self._parse(GetChatMessages, arguments))
         except (JourneyError, ApplicationError) as error:
             _raise_to_reader(error)
 
@@ -194,7 +138,7 @@ class ChatSessionActivities:
     async def list_chat_sessions(self, *arguments: object) -> ChatSessionList:
         """Read a page of a user's or a tenant's sessions. Change nothing."""
         try:
-            return await self._pages.sessions(self._parse(ListChatSessions, arguments))
+            return await self._reads.list(self._parse(ListChatSessions, arguments))
         except (JourneyError, ApplicationError) as error:
             _raise_to_reader(error)
 

@@ -20,7 +20,7 @@ class DevAddresses(Record):
     """The addresses of the stack.
 
     Attributes:
-        http_url: The URL of the HTTP gateway; None, because there is no gateway yet.
+        http_url: The URL of the HTTP gateway; None if none runs.
     """
 
     temporal_address: str

@@ -24,7 +24,7 @@ from journeys.cursors import decode_cursor, encode_cursor
 from journeys.i_json import MAX_SAFE_INTEGER
 from journeys.identifiers import Timestamp, Uuid
 from stores.chat_sessions_supabase import STORE
-from stores.postgres import Pool, connection_to, parse_row
+from stores.postgres import Pool, PooledConnection, connection_to, parse_row
 
 # Before the first message of a change there is a place, too.
 _Ordinal = Annotated[int, Field(ge=-1, le=MAX_SAFE_INTEGER)]
@@ -78,7 +78,7 @@ order by page.number
 """
 
 # 300 bytes are more than the times, the revision and the names of the fields take.
-_MESSAGE: Final = """
+MESSAGE_COLUMNS: Final = """
       m.message_id, m.first_revision, m.ordinal, m.revision, m.role, m.author, m.created_at, m.updated_at,
       m.body::text as body,
       octet_length(m.body::text) + octet_length(to_json(m.message_id)::text)
@@ -86,8 +86,8 @@ _MESSAGE: Final = """
         + 300 as bytes
 """
 
-_OLDER_PAGE: Final = _PAGE.format(message=_MESSAGE, beyond="<", behind=">=", order="desc", opposite="asc")
-_NEWER_PAGE: Final = _PAGE.format(message=_MESSAGE, beyond=">", behind="<=", order="asc", opposite="desc")
+_OLDER_PAGE: Final = _PAGE.format(message=MESSAGE_COLUMNS, beyond="<", behind=">=", order="desc", opposite="asc")
+_NEWER_PAGE: Final = _PAGE.format(message=MESSAGE_COLUMNS, beyond=">", behind="<=", order="asc", opposite="desc")
 
 # The ledger is read like the transcript. A change is sent as text, and jsonb writes numbers out: 5e-324 has 327
 # characters.
@@ -164,37 +164,8 @@ class ChatPagesSupabase:
         Raises:
             InvalidParameter: A cursor is none of a transcript.
         """
-        forward = wanted.after is not None
-        place: tuple[int, int] = _BEYOND_ALL_MESSAGES
-        if wanted.after is not None:
-            place = decode_cursor(wanted.after, _MESSAGE_PLACE, field="after")
-        elif wanted.before is not None:
-            place = decode_cursor(wanted.before, _MESSAGE_PLACE, field="before")
         async with connection_to(STORE, self._pool) as connection:
-            rows = await connection.fetch(
-                _NEWER_PAGE if forward else _OLDER_PAGE,
-                UUID(wanted.chat_session_id),
-                wanted.tenant_id,
-                wanted.user_id,
-                *place,
-                wanted.limit,
-                MAX_PAGE_BYTES,
-            )
-        if not rows:
-            return None
-        page = [row for row in rows if row["number"] is not None]
-        has_others_ahead = rows[0]["found"] > len(page)
-        has_others_behind = rows[0]["has_others_behind"]
-        if not forward:
-            page.reverse()
-        # An empty page lies at the cursor itself, which the message there is not beyond.
-        first = _place(page[0]) if page else (place[0], place[1] + 1)
-        last = _place(page[-1]) if page else (place[0], place[1] - 1)
-        return ChatMessages(
-            messages=tuple(map(_message, page)),
-            older=encode_cursor(*first) if (has_others_behind if forward else has_others_ahead) else None,
-            newer=encode_cursor(*last) if (has_others_ahead if forward else has_others_behind) else None,
-        )
+            return await fetch_messages(connection, wanted)
 
     async def history(self, wanted: GetChatSessionHistory) -> ChatSessionHistory | None:
         """Read a page of a ledger, oldest entry first; None if this tenant and user have no such session."""
@@ -246,11 +217,50 @@ class ChatPagesSupabase:
         )
 
 
+async def fetch_messages(connection: PooledConnection, wanted: GetChatMessages) -> ChatMessages | None:
+    """Read a page of a transcript on a connection; None if this tenant and user have no such session.
+
+    Raises:
+        InvalidParameter: A cursor is none of a transcript.
+    """
+    forward = wanted.after is not None
+    place: tuple[int, int] = _BEYOND_ALL_MESSAGES
+    if wanted.after is not None:
+        place = decode_cursor(wanted.after, _MESSAGE_PLACE, field="after")
+    elif wanted.before is not None:
+        place = decode_cursor(wanted.before, _MESSAGE_PLACE, field="before")
+    rows = await connection.fetch(
+        _NEWER_PAGE if forward else _OLDER_PAGE,
+        UUID(wanted.chat_session_id),
+        wanted.tenant_id,
+        wanted.user_id,
+        *place,
+        wanted.limit,
+        MAX_PAGE_BYTES,
+    )
+    if not rows:
+        return None
+    page = [row for row in rows if row["number"] is not None]
+    has_others_ahead = rows[0]["found"] > len(page)
+    has_others_behind = rows[0]["has_others_behind"]
+    if not forward:
+        page.reverse()
+    # An empty page lies at the cursor itself, which the message there is not beyond.
+    first = _place(page[0]) if page else (place[0], place[1] + 1)
+    last = _place(page[-1]) if page else (place[0], place[1] - 1)
+    return ChatMessages(
+        messages=tuple(map(parse_message, page)),
+        older=encode_cursor(*first) if (has_others_behind if forward else has_others_ahead) else None,
+        newer=encode_cursor(*last) if (has_others_ahead if forward else has_others_behind) else None,
+    )
+
+
 def _place(row: asyncpg.Record) -> tuple[int, int]:
     return row["first_revision"], row["ordinal"]
 
 
-def _message(row: asyncpg.Record) -> ChatMessage:
+def parse_message(row: asyncpg.Record) -> ChatMessage:
+    """A row of `MESSAGE_COLUMNS` as a message."""
     return parse_row(STORE, ChatMessage, {**row, "id": row["message_id"], "body": from_json(row["body"])})
 
 

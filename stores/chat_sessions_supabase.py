@@ -41,7 +41,7 @@ _WRITE_ATTEMPTS: Final = 5
 # How many levels of JSON a message may add around a context.
 _MESSAGE_NESTING: Final = 8
 
-_COLUMNS: Final = """
+COLUMNS: Final = """
   chat_session_id, tenant_id, user_id, title, active_agent, context, context_hash, revision, message_count,
   turn_revision, lifecycle_state, refusals, created_at, updated_at
 """
@@ -67,10 +67,10 @@ _OF_LEDGER: Final = """
 
 _CREATE: Final = f"""
 with created as (
-  insert into public.chat_sessions ({_COLUMNS}, idempotency_key)
+  insert into public.chat_sessions ({COLUMNS}, idempotency_key)
   values ($1, $2, $3, $12, $4, $5::jsonb, $6, 0, 0, 0, 'ACTIVE', null, $7, $7, $8)
   on conflict do nothing
-  returning {_COLUMNS}
+  returning {COLUMNS}
 ),
 entry as (
   insert into public.chat_context_updates ({_ENTRY_COLUMNS})
@@ -79,23 +79,23 @@ entry as (
     false
   from created
 )
-select {_COLUMNS}, null::text as deleted_by, $9::text as creation_key, array[0, 0]::bigint[] as fold_length from created
+select {COLUMNS}, null::text as deleted_by, $9::text as creation_key, array[0, 0]::bigint[] as fold_length from created
 union all
-select {_COLUMNS}, deleted_by, {_OF_LEDGER} from public.chat_sessions as s
+select {COLUMNS}, deleted_by, {_OF_LEDGER} from public.chat_sessions as s
 where chat_session_id = $1 and not exists (select from created)
 """
 
 _READ: Final = f"""
-select {_COLUMNS} from public.chat_sessions where chat_session_id = $1 and lifecycle_state <> 'DELETED'
+select {COLUMNS} from public.chat_sessions where chat_session_id = $1 and lifecycle_state <> 'DELETED'
 """
 
 _LOAD: Final = f"""
-select {_COLUMNS}, {_OF_LEDGER} from public.chat_sessions as s
+select {COLUMNS}, {_OF_LEDGER} from public.chat_sessions as s
 where chat_session_id = $1 and lifecycle_state <> 'DELETED'
 """
 
 _READ_LATEST: Final = f"""
-select {_COLUMNS} from public.chat_sessions
+select {COLUMNS} from public.chat_sessions
 where tenant_id = $1 and user_id = $2 and lifecycle_state = 'ACTIVE'
 order by updated_at desc, created_at desc, chat_session_id desc
 limit 1
@@ -244,7 +244,7 @@ with advanced as (
   update public.chat_sessions
   set revision = $3, updated_at = greatest(now(), updated_at)
   where chat_session_id = $1 and revision = $2
-  returning {_COLUMNS}
+  returning {COLUMNS}
 ),
 entry as (
   insert into public.chat_context_updates ({_ENTRY_COLUMNS})
@@ -253,7 +253,7 @@ entry as (
     active_agent, context_hash, updated_at, null, null, null, null, false
   from advanced
 )
-select {_COLUMNS}, {_OF_LEDGER} from advanced as s
+select {COLUMNS}, {_OF_LEDGER} from advanced as s
 """
 
 _FILL_HASH: Final = """
@@ -355,12 +355,12 @@ class ChatSessionsSupabase:
     async def read(self, chat_session_id: str) -> ChatSessionView | None:
         """Read a session of any tenant; None if it does not exist."""
         row = await self._fetch_row(_READ, UUID(chat_session_id))
-        return _view(row) if row else None
+        return parse_view(row) if row else None
 
     async def read_latest(self, tenant_id: str, user_id: str) -> ChatSessionView | None:
         """Read the user's active session with the latest change; None if the user has no active session."""
         row = await self._fetch_row(_READ_LATEST, tenant_id, user_id)
-        return _view(row) if row else None
+        return parse_view(row) if row else None
 
     async def load(self, chat_session_id: str) -> StoredSession | None:
         """Read a session to decide on, and store its context hash if a change by hand left it stale."""
@@ -492,7 +492,12 @@ def _stored(row: asyncpg.Record) -> StoredSession:
     return StoredSession(_parse_session(row), refusals, row["creation_key"], fold_length)
 
 
-def _view(row: asyncpg.Record) -> ChatSessionView:
+def parse_view(row: asyncpg.Record) -> ChatSessionView:
+    """A session as it is read.
+
+    Raises:
+        ContextTooLarge: The context is too large or too deep for a journey.
+    """
     refusals = _parse_refusals(row)
     return ChatSessionView.model_construct(**dict(_parse_session(row)), refusals=refusals)
 

@@ -20,7 +20,7 @@ from stores.urls import Host, StoreUrl, parse_store_url
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-_PooledConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+PooledConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 RecordType = TypeVar("RecordType", bound=Record)
 
@@ -234,7 +234,7 @@ def _explain_refusal(store: str, error: asyncpg.PostgresError, parameters: str) 
 
 
 @asynccontextmanager
-async def connection_to(store: str, pool: Pool, *, may_refuse: bool = True) -> AsyncIterator[_PooledConnection]:
+async def connection_to(store: str, pool: Pool, *, may_refuse: bool = True) -> AsyncIterator[PooledConnection]:
     """Take a connection from a store's pool for one statement, and translate the statement's errors.
 
     If the server refuses to write on this connection (SQLSTATE 25006), all connections of the pool are replaced. After

@@ -6,10 +6,9 @@ from typing import Final
 
 from activities.chat_session import ChatSessionActivities
 from activities.chat_session_erasure import ChatSessionErasureActivities
-from stores.chat_pages_supabase import ChatPagesSupabase
+from stores.chat_session_reads import ChatSessionReads
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 from stores.deletions_supabase import DeletionsSupabase
-from stores.earlier_contexts_supabase import EarlierContextsSupabase
 from stores.postgres import Pool
 from stores.state_surface_postgres import StateSurfacePostgres
 from worker.settings import WorkerSettings
@@ -44,8 +43,7 @@ class Journey:
 def _chat_session_activities(stores: Stores, settings: WorkerSettings) -> Activities:
     return ChatSessionActivities(
         ChatSessionsSupabase(stores.supabase),
-        ChatPagesSupabase(stores.supabase),
-        EarlierContextsSupabase(stores.supabase),
+        ChatSessionReads(stores.supabase),
         DeletionsSupabase(stores.supabase),
         StateSurfacePostgres(stores.state_surface),
         settings.agent_turns,

@@ -11,6 +11,7 @@ from starter.cli.bench import bench
 from starter.cli.command import examples
 from starter.cli.demo import demo
 from starter.cli.dev import dev
+from starter.cli.gateway import gateway
 from starter.cli.migrate import migrate
 from starter.cli.worker import worker
 from worker.process_lifecycle import run_and_exit
@@ -30,7 +31,7 @@ app.command(epilog=examples("journey demo", "journey demo --json | jq .checks"))
 app.command(
     epilog=examples(
         "journey dev",
-        "journey dev --data-dir /tmp/other --temporal-port 7300 --ui-port 7301",
+        "journey dev --data-dir /tmp/other --temporal-port 7300 --ui-port 7301 --http-port 7302",
         "journey dev --json > addresses.json",
     )
 )(dev)
@@ -41,6 +42,12 @@ app.command(
         "JOURNEY_IDLE_SECONDS=600 JOURNEY_LOG_FORMAT=console journey worker",
     )
 )(worker)
+app.command(
+    epilog=examples(
+        "journey gateway",
+        "JOURNEY_HTTP_ADDRESS=0.0.0.0:8000 JOURNEY_LOG_FORMAT=console journey gateway",
+    )
+)(gateway)
 app.command(
     epilog=examples(
         "journey migrate",

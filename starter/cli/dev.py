@@ -21,24 +21,32 @@ def dev(
         int | None,
         typer.Option(min=1, max=65535, metavar="N", help="The Web UI's port; by default 8233 if it is free."),
     ] = None,
+    http_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, metavar="N", help="The gateway's port; by default 8000 if it is free."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Run Temporal, its Web UI, PostgreSQL and one worker on this machine until Ctrl-C.
+    """Run Temporal, its Web UI, PostgreSQL, one worker and the HTTP gateway on this machine until Ctrl-C.
 
     The servers listen on the loopback interface only. They end with this
     command, even if it is killed. Their data stays.
     """
-    run_service(lambda: _dev(data_dir, temporal_port, ui_port, json=json))
+    run_service(lambda: _dev(data_dir, temporal_port, ui_port, http_port, json=json))
 
 
-async def _dev(data_dir: Path, temporal_port: int | None, ui_port: int | None, *, json: bool) -> None:
+async def _dev(
+    data_dir: Path, temporal_port: int | None, ui_port: int | None, http_port: int | None, *, json: bool
+) -> None:
     with embedded_servers_needed():
+        from starter.dev_gateway import dev_gateway  # noqa: PLC0415
         from starter.dev_stack import dev_stack  # noqa: PLC0415
 
     configure_logs("console", "WARNING")
     async with (
-        dev_stack(data_dir, temporal_port=temporal_port, ui_port=ui_port, progress=tell) as (addresses, journeys),
+        dev_stack(data_dir, temporal_port=temporal_port, ui_port=ui_port, progress=tell) as (stack, journeys),
         journeys,
+        dev_gateway(stack, port=http_port) as addresses,
     ):
         if json:
             print_json(addresses)

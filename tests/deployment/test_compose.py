@@ -18,6 +18,7 @@ import yaml
 
 from embedded import EmbeddedTemporal
 from embedded.wheels import wheel_program
+from starter.http.settings import GatewaySettings
 from tests.support.paths import REPOSITORY
 from worker.settings import WorkerSettings
 
@@ -167,7 +168,7 @@ def test_the_worker_starts_after_everything_that_it_would_stop_without() -> None
         direct = set(SERVICES[name].get("depends_on", {}))
         return direct.union(*(before(dependency) for dependency in direct))
 
-    assert before("worker") == set(SERVICES) - {"worker", "temporal-ui"}
+    assert before("worker") == set(SERVICES) - {"worker", "gateway", "temporal-ui"}
 
 
 @each_service
@@ -220,7 +221,7 @@ def test_the_password_of_a_database_is_the_one_that_its_clients_use() -> None:
 def test_our_services_can_be_scaled_and_hold_no_privileges(name: str) -> None:
     service = OURS[name]
     assert "container_name" not in service
-    assert "ports" not in service
+    assert "ports" not in service or name == "gateway"  # which is scaled behind a load balancer of one's own
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "privileged" not in service
@@ -228,9 +229,10 @@ def test_our_services_can_be_scaled_and_hold_no_privileges(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_our_services_are_told_nothing_that_they_do_not_know(name: str) -> None:
-    prefix = WorkerSettings.model_config.get("env_prefix", "")
+    settings = GatewaySettings if name == "gateway" else WorkerSettings
+    prefix = settings.model_config.get("env_prefix", "")
     known = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}  # of the Temporal SDK itself
-    for field, definition in WorkerSettings.model_fields.items():
+    for field, definition in settings.model_fields.items():
         known.add(str(definition.validation_alias or prefix + field).upper())
     assert set(OURS[name]["environment"]) <= known
 
@@ -381,12 +383,12 @@ def test_the_container_runs_the_worker_without_root_and_is_asked_to_stop_politel
     assert final["CMD"] == '["worker"]'
 
 
-def test_the_image_has_the_pinned_dependencies_of_a_command_line_and_a_worker() -> None:
+def test_the_image_has_the_pinned_dependencies_of_all_that_it_runs() -> None:
     runs = [" ".join(words) for words in instructions() if words[0] == "RUN"]
     (installation,) = (run for run in runs if "--python /opt/journey/bin/python install" in run)
-    assert "--constraint constraints.txt --requirement /tmp/client.txt --group cli" in installation
+    assert "--constraint constraints.txt --requirement /tmp/client.txt --group http" in installation
     assert "project['dependencies']" in installation
-    assert re.findall(r"--group (\w+)", installation) == ["cli"]
+    assert re.findall(r"--group (\w+)", installation) == ["http"]
 
 
 @pytest.fixture(scope="module")
@@ -417,7 +419,7 @@ def in_the_image(application: Path, program: str, **environment: str) -> "subpro
 JOURNEY = "import runpy; sys.argv = ['journey', *{!r}]; runpy.run_module('starter', run_name='__main__')"
 
 
-@pytest.mark.parametrize("command", ["worker", "migrate", "dev", "demo", "bench", "session"])
+@pytest.mark.parametrize("command", ["worker", "gateway", "migrate", "dev", "demo", "bench", "session"])
 def test_every_command_explains_itself_in_the_image(application: Path, command: str) -> None:
     told = in_the_image(application, JOURNEY.format([command, "--help"]))
     assert (told.returncode, told.stderr) == (0, "")

@@ -25,10 +25,9 @@ from journeys.chat_session.names import JOURNEY_ID, UPDATE, workflow_id
 from journeys.chat_session.rules import Applied, Change, Draft, as_known, decide
 from journeys.chat_session.session import ChatSessionArtifact, WrittenEntry
 from journeys.state_surface import SurfaceArtifact
-from stores.chat_pages_supabase import ChatPagesSupabase
+from stores.chat_session_reads import ChatSessionReads
 from stores.chat_sessions_supabase import ChatSessionsSupabase, WriteOutcome
 from stores.deletions_supabase import DeletionsSupabase
-from stores.earlier_contexts_supabase import EarlierContextsSupabase
 from stores.state_surface_postgres import StateSurfacePostgres
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, Json, also_replayed
 from tests.support.watching import assert_stored, refusal_code, until_revision
@@ -187,8 +186,7 @@ class Writer:
         self.heartbeats = 0
         self._activities = ChatSessionActivities(
             ChatSessionsSupabase(journeys.supabase),
-            ChatPagesSupabase(journeys.supabase),
-            EarlierContextsSupabase(journeys.supabase),
+            ChatSessionReads(journeys.supabase),
             DeletionsSupabase(journeys.supabase),
             surface or StateSurfacePostgres(journeys.state_surface),
             AgentTurns(agents=frozenset({"guide"}), timeout=timedelta(seconds=60)),

@@ -91,7 +91,7 @@ MOST: dict[type[Request], dict[str, Any]] = {
     | {"active_agent": "liaison_health", "context": {"topic": None}, "title": "Sleep"},
     JourneyArgument: INITIALIZING | {"initialize": INITIAL | {"active_agent": "guide", "context": {"topic": "x"}}},
     GetChatSession: GET | {"user_id": "ada", "chat_session_id": SESSION},
-    GetChatSessionHistory: HISTORY | {"after_revision": 7, "limit": 1000},
+    GetChatSessionHistory: HISTORY | {"user_id": "ada", "after_revision": 7, "limit": 1000},
     GetChatMessages: HISTORY | {"user_id": "ada", "limit": 200, "before": "x"},
     ListChatSessions: GET | {"user_id": "ada", "lifecycle_state": "ARCHIVED", "limit": 100, "after": "x"},
     UpdateChatSession: CHANGE

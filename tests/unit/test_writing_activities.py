@@ -14,10 +14,9 @@ from activities.agent_turns import AgentTurns
 from activities.chat_session import ChatSessionActivities
 from journeys.chat_session.activities import SessionSettings
 from journeys.state_surface import StateSurface
-from stores.chat_pages_supabase import ChatPagesSupabase
+from stores.chat_session_reads import ChatSessionReads
 from stores.chat_sessions_supabase import ChatSessionsSupabase
 from stores.deletions_supabase import DeletionsSupabase
-from stores.earlier_contexts_supabase import EarlierContextsSupabase
 
 SESSION = "31dca87f-efb8-5ac5-b6df-13a4bc321dfd"
 BATCH = RawValue(
@@ -42,8 +41,7 @@ class Untouchable:
 def activities() -> ChatSessionActivities:
     return ChatSessionActivities(
         cast("ChatSessionsSupabase", Untouchable()),
-        cast("ChatPagesSupabase", Untouchable()),
-        cast("EarlierContextsSupabase", Untouchable()),
+        cast("ChatSessionReads", Untouchable()),
         cast("DeletionsSupabase", Untouchable()),
         cast("StateSurface", Untouchable()),
         AgentTurns(agents=frozenset(), timeout=timedelta(seconds=1)),

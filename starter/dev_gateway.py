@@ -1,0 +1,47 @@
+"""The gateway of `journey dev`, which gives tokens to everybody on this machine who asks."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from pydantic import SecretStr
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from embedded.ports import LOOPBACK, PortRequest, choose_ports
+from starter.dev_stack import DevAddresses
+from starter.http.server import listen, running_gateway
+from starter.http.settings import GatewaySettings
+
+_PREFERRED_PORT: Final = 8000
+
+
+@asynccontextmanager
+async def dev_gateway(stack: DevAddresses, *, port: int | None) -> AsyncIterator[DevAddresses]:
+    """Serve the stack over HTTP for as long as the context is open.
+
+    Args:
+        stack: The stack, whose worker runs.
+        port: The gateway's port; by default 8000, or another one if it is taken.
+
+    Yields:
+        The stack's addresses, that of the gateway included.
+
+    Raises:
+        EmbeddedStackError: The port cannot be used.
+    """
+    (chosen,) = choose_ports([PortRequest("the HTTP gateway", required=port, preferred=_PREFERRED_PORT)])
+    # A secret of one's own lets one's own tokens in. A random one lets in the tokens that this very command issues.
+    secret = os.environ.get("SUPABASE_JWT_SECRET") or secrets.token_urlsafe(48)
+    settings = GatewaySettings(
+        http_address=f"{LOOPBACK}:{chosen}",
+        supabase_db_url=SecretStr(stack.supabase_db_url),
+        jwt_secret=SecretStr(secret),
+    )
+    client = await Client.connect(
+        stack.temporal_address, namespace=stack.temporal_namespace, data_converter=pydantic_data_converter
+    )
+    async with running_gateway(client, settings, listener=listen(settings.address), issues_tokens=True) as url:
+        yield stack.model_copy(update={"http_url": url})

@@ -1,0 +1,77 @@
+"""Tokens for everybody who asks, for development on this machine. Only `journey dev` issues them.
+
+A page of any origin can send requests to this machine. It cannot send JSON without asking first, and under a name of
+its own that leads here (DNS rebinding) its requests have that name in `Host`.
+"""
+
+import ipaddress
+import time
+from typing import Final
+
+import jwt
+from starlette.requests import Request
+
+from journeys.identifiers import Identifier
+from journeys.messages import Record
+from journeys.messages import Request as Message
+from starter.http.problems import Problem
+
+_LIFETIME_SECONDS: Final = 12 * 3600
+
+
+class DevTokenRequest(Message):
+    """Whom a token is for."""
+
+    tenant_id: Identifier
+    user_id: Identifier
+
+
+class DevToken(Record):
+    """A token of a user.
+
+    Attributes:
+        note: Says that the token is for development.
+    """
+
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105 - a type
+    expires_in: int = _LIFETIME_SECONDS
+    note: str = "for development only: `journey dev` gives a token to everybody on this machine who asks"
+
+
+class DevTokens:
+    """Issues tokens as Supabase Auth does."""
+
+    def __init__(self, secret: str, audience: str) -> None:
+        self._secret = secret
+        self._audience = audience
+
+    def issue(self, wanted: DevTokenRequest) -> DevToken:
+        """Issue a token."""
+        now = int(time.time())
+        claims = {
+            "role": "authenticated",
+            "aud": self._audience,
+            "sub": wanted.user_id,
+            "iat": now,
+            "exp": now + _LIFETIME_SECONDS,
+            "app_metadata": {"tenant_id": wanted.tenant_id},
+        }
+        return DevToken(access_token=jwt.encode(claims, self._secret, algorithm="HS256"))
+
+
+def require_loopback(request: Request) -> None:
+    """Check that the request was sent to this machine under a name of its own.
+
+    Raises:
+        Problem: It was not.
+    """
+    given = request.headers.getlist("host")
+    host = given[0].rpartition(":")[0] if len(given) == 1 and not given[0].endswith("]") else "".join(given)
+    name = (host or "".join(given)).strip("[]").lower()
+    try:
+        is_loopback = name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise Problem("FORBIDDEN", "a token for development is issued under a loopback address only")

@@ -1,0 +1,124 @@
+"""What the gateway's operations work with."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from temporalio.client import Client
+
+from journeys.client.chat_sessions import ChatSessions
+from starter.http.changes import Changes
+from starter.http.dev_tokens import DevTokens
+from starter.http.readiness import Readiness
+from starter.http.settings import GatewaySettings
+from starter.http.signing_keys import SigningKeys
+from starter.http.stream.change_batches import ChangeReader
+from starter.http.stream.poller import READS_AT_ONCE, Poller
+from starter.http.tokens import TokenVerifier
+from stores.chat_pages_supabase import ChatPagesSupabase
+from stores.chat_session_reads import ChatSessionReads
+from stores.chat_session_views_supabase import ChatSessionViewsSupabase
+from stores.chat_sessions_supabase import STORE
+from stores.followed_sessions_supabase import FollowedSessionsSupabase
+from stores.postgres import Pool, Rights, check_store, open_pool
+
+_RIGHTS: Final[Rights] = {
+    "public.chat_sessions": ("select",),
+    "public.chat_context_updates": ("select",),
+    "public.chat_messages": ("select",),
+}
+# Those who follow have connections of their own, so that many who come back at once hold up no request. The poll needs
+# one, while others read.
+_REQUEST_CONNECTIONS: Final = 16
+_STREAM_CONNECTIONS: Final = READS_AT_ONCE + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What the operations work with.
+
+    Attributes:
+        sessions: The client.
+        reads: The reading intents.
+        views: What a tenant and user see of a session.
+        changes: Sends changes.
+        stream_views: Like `views`, on the connections of those who follow sessions.
+        poller: Keeps those who follow sessions up to date.
+        dev_tokens: Issues tokens; only in `journey dev`.
+    """
+
+    settings: GatewaySettings
+    tokens: TokenVerifier
+    sessions: ChatSessions
+    reads: ChatSessionReads
+    views: ChatSessionViewsSupabase
+    changes: Changes
+    stream_views: ChatSessionViewsSupabase
+    poller: Poller
+    readiness: Readiness
+    dev_tokens: DevTokens | None
+
+
+@asynccontextmanager
+async def open_gateway(client: Client, settings: GatewaySettings, *, issues_tokens: bool) -> AsyncIterator[Gateway]:
+    """Connect to the store, and put a gateway together.
+
+    Args:
+        client: A client of the journeys' namespace.
+        settings: The gateway's settings.
+        issues_tokens: Whether it gives a token to everybody on this machine who asks, as `journey dev` does.
+
+    Raises:
+        InvalidParameter: The store turns the gateway away, or there is nothing to verify tokens with.
+    """
+    settings.require_keys()
+    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else None
+    async with (
+        _open_store(settings, _REQUEST_CONNECTIONS) as pool,
+        _open_store(settings, _STREAM_CONNECTIONS) as streams,
+    ):
+        sessions, views = ChatSessions(client), ChatSessionViewsSupabase(pool)
+        followed = FollowedSessionsSupabase(streams)
+        poller = Poller(followed, ChangeReader(ChatPagesSupabase(streams), followed))
+        polling = asyncio.create_task(poller.run())
+        try:
+            yield Gateway(
+                settings=settings,
+                tokens=TokenVerifier(
+                    secret=secret,
+                    keys=SigningKeys(str(settings.jwks_url)) if settings.jwks_url else None,
+                    audience=settings.jwt_audience,
+                    issuer=settings.jwt_issuer,
+                ),
+                sessions=sessions,
+                reads=ChatSessionReads(pool),
+                views=views,
+                changes=Changes(sessions, views, poller.announce),
+                stream_views=ChatSessionViewsSupabase(streams),
+                poller=poller,
+                readiness=Readiness(client, pool),
+                dev_tokens=DevTokens(secret, settings.jwt_audience) if issues_tokens and secret else None,
+            )
+        finally:
+            polling.cancel()
+            with suppress(asyncio.CancelledError):
+                await polling
+
+
+@asynccontextmanager
+async def _open_store(settings: GatewaySettings, connections: int) -> AsyncIterator[Pool]:
+    url = settings.supabase_db_url.get_secret_value()
+    pool = await open_pool(
+        url,
+        connections=connections,
+        transaction_pooler=settings.transaction_pooler,
+        store=STORE,
+        rights=_RIGHTS,
+    )
+    try:
+        await check_store(pool, url, store=STORE, setting="SUPABASE_DB_URL")
+        yield pool
+    finally:
+        await pool.close()

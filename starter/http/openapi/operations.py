@@ -1,0 +1,329 @@
+"""Every operation as the document tells it: what it takes, what it answers, what can go wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import BaseModel, JsonValue
+
+from journeys.chat_session.messages import (
+    GetChatMessages,
+    GetChatSession,
+    GetChatSessionHistory,
+    ListChatSessions,
+)
+from starter.http.bodies import JSON, MERGE_PATCH
+from starter.http.openapi import examples
+from starter.http.routes.messages import HISTORY_PARAMETERS, PAGE_PARAMETERS
+from starter.http.routes.sessions import LIST_PARAMETERS, PATH
+
+EVENT_STREAM: Final = "text/event-stream"
+
+_ONE: Final = PATH + "/{chat_session_id}"
+_READ: Final = ("INVALID_PARAMETER", "NOT_ACCEPTABLE", "DATABASE_UNAVAILABLE")
+_READ_ONE: Final = (*_READ, "SESSION_NOT_FOUND")
+_BODY: Final = ("INVALID_PARAMETER", "REQUEST_TIMEOUT", "TOO_LARGE", "CONTEXT_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+_DECIDED: Final = (
+    *("INVALID_PARAMETER", "SESSION_NOT_FOUND", "SESSION_NOT_ACTIVE", "REVISION_CONFLICT", "IDEMPOTENCY_CONFLICT"),
+    *("CONTEXT_TOO_LARGE", "TOO_MANY_REQUESTS", "DATABASE_UNAVAILABLE", "ENGINE_UNAVAILABLE"),
+)
+_CHANGE: Final = (*_BODY, *_DECIDED, "NOT_ACCEPTABLE")
+_CHANGE_HEADERS: Final = ("Idempotency-Key", "If-Match", "Prefer")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body in one media type."""
+
+    schema: str | None
+    example: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that is no problem.
+
+    Attributes:
+        schemas: Of the body, which is one of these; none if there is no body.
+        headers: Those worth telling.
+    """
+
+    description: str
+    schemas: tuple[str, ...] = ()
+    example: JsonValue = None
+    media_type: str = JSON
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation.
+
+    Attributes:
+        name: Its ID: the intent, where it is one.
+        headers: The request headers that it goes by, besides those that say who asks.
+        query: The parameters of its query, which are fields of `query_of`.
+        errors: The codes of its problems.
+        is_open: Whether it needs no token.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    description: str
+    answers: Mapping[int, Answer]
+    errors: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    query: tuple[str, ...] = ()
+    query_of: type[BaseModel] | None = None
+    bodies: Mapping[str, Body] = field(default_factory=dict)
+    is_open: bool = False
+
+
+_CHANGED: Final = Answer(
+    "The session as it is stored, or its receipt.",
+    ("UpdatedChatSession", "UpdateReceipt"),
+    examples.CHANGED,
+    headers=("ETag",),
+)
+_SENT: Final = Answer("The change is sent, and nobody waits for it (`Prefer: respond-async`).")
+_GONE: Final = Answer("Done.")
+
+OPERATIONS: Final = (
+    Operation(
+        "post",
+        PATH,
+        "initialize_chat_session",
+        "Create a session, or find it",
+        "The same tenant, user and `session_name`, or minute of `requested_at`, are the same session, however often "
+        "and wherever this is sent. `Idempotency-Key` is the `session_name` unless the body has one, or a "
+        "`requested_at`. Without any of them the session is that of the current minute.",
+        {
+            201: Answer("Created.", ("InitializedChatSession",), examples.CREATED, headers=("Location", "ETag")),
+            200: Answer(
+                "Found, as it is now.",
+                ("InitializedChatSession",),
+                examples.CREATED | {"created": False},
+                headers=("Location", "ETag"),
+            ),
+        },
+        (
+            *_BODY,
+            "NOT_ACCEPTABLE",
+            "SESSION_NOT_FOUND",
+            "SESSION_NOT_ACTIVE",
+            "DATABASE_UNAVAILABLE",
+            "ENGINE_UNAVAILABLE",
+        ),
+        ("Idempotency-Key",),
+        bodies={JSON: Body("NewChatSession", {"session_name": "invoices of May", "title": "Invoices of May"})},
+    ),
+    Operation(
+        "get",
+        PATH,
+        "list_chat_sessions",
+        "List sessions",
+        "The session with the latest change comes first. A service without `X-User-Id` lists all of the tenant's. A "
+        "session that is changed while you read page after page moves to the first page, and you may not see it.",
+        {200: Answer("A page.", ("ChatSessionList",), {"sessions": [examples.RECEIPT], "next": None})},
+        _READ,
+        query=LIST_PARAMETERS,
+        query_of=ListChatSessions,
+    ),
+    Operation(
+        "get",
+        PATH + "/latest",
+        "get_latest_chat_session",
+        "Read the user's most recent active session",
+        "What a chat page asks when it opens. `Content-Location` is the session's own address.",
+        {200: Answer("The session.", ("ChatSessionArtifact",), examples.ARTIFACT, headers=("Content-Location",))},
+        _READ_ONE,
+    ),
+    Operation(
+        "get",
+        _ONE,
+        "get_chat_session",
+        "Read a session",
+        "With `at_revision`: context, `context_hash` and agent as they were after that revision, the rest as it is "
+        "now, and no `ETag`.",
+        {
+            200: Answer("The session.", ("ChatSessionArtifact",), examples.ARTIFACT, headers=("ETag",)),
+            304: Answer("The session is at the revision of `If-None-Match`.", headers=("ETag",)),
+        },
+        _READ_ONE,
+        ("If-None-Match",),
+        query=("at_revision",),
+        query_of=GetChatSession,
+    ),
+    Operation(
+        "patch",
+        _ONE,
+        "update_chat_session",
+        "Change title, lifecycle state or owner",
+        "While a session is archived, its context and transcript take no changes. Only a service, without `X-User-Id`, "
+        "gives a session to another user.",
+        {200: _CHANGED},
+        _CHANGE,
+        _CHANGE_HEADERS,
+        bodies={JSON: Body("ChatSessionChange", {"title": "Invoices of May"})},
+    ),
+    Operation(
+        "delete",
+        _ONE,
+        "delete_chat_session",
+        "Delete a session with everything that was said in it",
+        "For good. `If-Match` is compared first. A service of the tenant, without `X-User-Id`, is answered alike "
+        "however often it asks; the user is told that there is no such session any more.",
+        {204: _GONE},
+        _DECIDED,
+        ("If-Match",),
+    ),
+    Operation(
+        "patch",
+        _ONE + "/context",
+        "update_chat_context",
+        "Change the shared context, the transcript or the agent that leads",
+        "As `application/merge-patch+json` (RFC 7396) the body is the patch of the context. As `application/json` it "
+        "has the fields of a change. Without `Idempotency-Key` and `If-Match`, every request is a new change.",
+        {200: _CHANGED, 202: _SENT},
+        _CHANGE,
+        _CHANGE_HEADERS,
+        bodies={
+            JSON: Body("ChatContextChange", {"context": {"topic": "invoices"}, "active_agent": "liaison_finance"}),
+            MERGE_PATCH: Body(None, {"topic": "invoices", "draft": None}),
+        },
+    ),
+    Operation(
+        "post",
+        _ONE + "/messages",
+        "add_chat_messages",
+        "Add messages to the transcript",
+        "A message is an object of your own; `id` and `role` have a meaning, and both may be left out. A message with "
+        "the `id` of one that is there replaces its body.",
+        {
+            201: Answer(
+                "Added.",
+                ("UpdatedChatSession", "UpdateReceipt"),
+                examples.CHANGED | {"message_ids": ["m1"]},
+                headers=("ETag",),
+            ),
+            200: Answer(
+                "The change was made before, under the same key.",
+                ("UpdatedChatSession", "UpdateReceipt"),
+                examples.CHANGED | {"duplicate": True, "message_ids": ["m1"]},
+                headers=("ETag",),
+            ),
+            202: _SENT,
+        },
+        _CHANGE,
+        _CHANGE_HEADERS,
+        bodies={JSON: Body("NewChatMessages", {"messages": [{"id": "m1", "text": "Which invoices are open?"}]})},
+    ),
+    Operation(
+        "get",
+        _ONE + "/messages",
+        "get_chat_messages",
+        "Read a page of the transcript",
+        "By default the latest page. `older` and `newer` are cursors for `before` and `after`. A page has at most 768 "
+        "KiB, and at least one message.",
+        {
+            200: Answer(
+                "A page, in the order of the conversation.",
+                ("ChatMessages",),
+                {"messages": [examples.MESSAGE], "older": None, "newer": None},
+            )
+        },
+        _READ_ONE,
+        query=PAGE_PARAMETERS,
+        query_of=GetChatMessages,
+    ),
+    Operation(
+        "delete",
+        _ONE + "/messages/{message_id}",
+        "remove_chat_message",
+        "Remove a message for good",
+        "An ID that the transcript does not have is removed as well. A user removes messages of the role `user` only.",
+        {204: _GONE, 202: _SENT},
+        _DECIDED,
+        _CHANGE_HEADERS,
+    ),
+    Operation(
+        "delete",
+        _ONE + "/turn",
+        "cancel_agent_turn",
+        "Cancel the running turn of the agent",
+        "Done as well if no turn runs.",
+        {204: _GONE},
+        ("SESSION_NOT_FOUND", "DATABASE_UNAVAILABLE"),
+    ),
+    Operation(
+        "get",
+        _ONE + "/history",
+        "get_chat_session_history",
+        "Read a page of the ledger",
+        "One entry for each applied change, oldest first. Of messages it has the IDs and hashes. If `complete` is "
+        "false, ask again after the last entry's revision.",
+        {
+            200: Answer(
+                "A page.",
+                ("ChatSessionHistory",),
+                {"chat_session_id": examples.SESSION_ID, "entries": [examples.ENTRY], "complete": True},
+            )
+        },
+        _READ_ONE,
+        query=HISTORY_PARAMETERS,
+        query_of=GetChatSessionHistory,
+    ),
+    Operation(
+        "get",
+        _ONE + "/events",
+        "follow_chat_session",
+        "Follow a session as it changes",
+        "Server-Sent Events. First `session` (a `SessionEvent`), then for each revision after it `change` (a "
+        "`ChangeEvent`), in order, none lost and none twice; `id` is the revision. With `Last-Event-ID` the stream "
+        "goes on after that revision; if more than 1,000 have passed, it begins with `session` anew. A revision that "
+        "is missing is a gap. A comment comes at least every 15 seconds. `end` (an `EndEvent`) says that it is no use "
+        "to come back as you are; if the stream ends without it, come back with `Last-Event-ID`.",
+        {200: Answer("The stream.", (), examples.STREAM, EVENT_STREAM)},
+        (*_READ_ONE, "TOO_MANY_REQUESTS"),
+        ("Last-Event-ID",),
+    ),
+    Operation(
+        "get",
+        "/healthz",
+        "healthz",
+        "Whether the process runs",
+        "For the supervisor of the process.",
+        {200: Answer("It does.", ("Health",), {"status": "ok"})},
+        is_open=True,
+    ),
+    Operation(
+        "get",
+        "/readyz",
+        "readyz",
+        "Whether the gateway can serve",
+        "For a load balancer: the store and Temporal answer, and the gateway is not about to stop.",
+        {200: Answer("It can.", ("Health",), {"status": "ok"})},
+        ("DATABASE_UNAVAILABLE", "ENGINE_UNAVAILABLE"),
+        is_open=True,
+    ),
+)
+
+DEV_TOKEN: Final = Operation(
+    "post",
+    "/v1/dev/token",
+    "issue_dev_token",
+    "Get a token, for development",
+    "Only `journey dev` has this, and only under a loopback address.",
+    {
+        200: Answer(
+            "A token.",
+            ("DevToken",),
+            {"access_token": "eyJ...", "token_type": "bearer", "expires_in": 43200, "note": "for development only"},
+        )
+    },
+    (*_BODY, "FORBIDDEN", "NOT_ACCEPTABLE"),
+    bodies={JSON: Body("DevTokenRequest", {"tenant_id": examples.TENANT, "user_id": examples.USER})},
+    is_open=True,
+)

@@ -1,0 +1,80 @@
+"""The operations on a session's transcript and on its ledger."""
+
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from journeys.chat_session.messages import GetChatMessages, GetChatSessionHistory, UpdateChatContext
+from journeys.errors import InvalidParameter
+from journeys.messages import parse
+from starter.http.answers import empty_response, json_response, require_acceptable
+from starter.http.bodies import read_fields, read_query
+from starter.http.callers import identify
+from starter.http.changes import add_sender, require_session_id
+from starter.http.gateway import Gateway
+from starter.http.preconditions import ChangeHeaders
+from starter.http.routes.sessions import PATH
+from starter.http.store_reads import from_store
+
+MESSAGES_FIELDS: Final = ("messages", "author")
+PAGE_PARAMETERS: Final = ("limit", "before", "after")
+HISTORY_PARAMETERS: Final = ("after_revision", "limit")
+
+ENGINE_FIELDS: Final = {"message"}
+"""What only the engine itself needs of a ledger entry."""
+
+_MESSAGES: Final = PATH + "/{chat_session_id}/messages"
+
+
+def message_routes(gateway: Gateway) -> APIRouter:
+    """The operations on transcript and ledger."""
+    router = APIRouter()
+
+    @router.post(_MESSAGES)
+    async def add_messages(request: Request) -> Response:
+        caller = await identify(request, gateway.tokens)
+        require_acceptable(request)
+        headers = ChangeHeaders.of(request)
+        fields = await read_fields(request, MESSAGES_FIELDS, limit=gateway.settings.max_change_bytes)
+        if fields.get("messages") is None:
+            raise InvalidParameter("messages: is needed", field="messages")
+        message = parse(UpdateChatContext, add_sender(caller, headers.merge_into(fields)))
+        receipt = await gateway.changes.update_context(caller, request.path_params["chat_session_id"], message, headers)
+        return await gateway.changes.answer(caller, receipt, headers, status=201)
+
+    @router.get(_MESSAGES)
+    async def get_messages(request: Request) -> Response:
+        caller = await identify(request, gateway.tokens)
+        require_acceptable(request)
+        wanted = read_query(request, PAGE_PARAMETERS) | {
+            "tenant_id": caller.tenant_id,
+            "user_id": caller.user_id,
+            "chat_session_id": require_session_id(request.path_params["chat_session_id"]),
+        }
+        return json_response(await from_store(gateway.reads.messages(parse(GetChatMessages, wanted))))
+
+    # A message's ID may have slashes, which a path that was decoded shows as its own.
+    @router.delete(_MESSAGES + "/{message_id:path}")
+    async def remove_message(request: Request) -> Response:
+        caller = await identify(request, gateway.tokens)
+        headers = ChangeHeaders.of(request)
+        fields = headers.merge_into({"remove_messages": [request.path_params["message_id"]]})
+        message = parse(UpdateChatContext, add_sender(caller, fields))
+        receipt = await gateway.changes.update_context(caller, request.path_params["chat_session_id"], message, headers)
+        return empty_response(204 if receipt else 202)
+
+    @router.get(PATH + "/{chat_session_id}/history")
+    async def get_history(request: Request) -> Response:
+        caller = await identify(request, gateway.tokens)
+        require_acceptable(request)
+        wanted = read_query(request, HISTORY_PARAMETERS) | {
+            "tenant_id": caller.tenant_id,
+            "user_id": caller.user_id,
+            "chat_session_id": require_session_id(request.path_params["chat_session_id"]),
+        }
+        history = await from_store(gateway.reads.history(parse(GetChatSessionHistory, wanted)))
+        return json_response(history, exclude={"entries": {"__all__": ENGINE_FIELDS}})
+
+    return router

@@ -1,0 +1,1 @@
+"""The stream of a session: Server-Sent Events, made from the stores."""

@@ -1,0 +1,110 @@
+"""A session that somebody follows: how far it was read, and its last changes."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from starter.http.stream.change_batches import ChangeBatch, WrittenChange
+from starter.http.stream.events import EndReason
+from stores.followed_sessions_supabase import SessionState
+
+Wake = Callable[[], None]
+
+
+class Feed:
+    """One session for all its followers at this gateway.
+
+    A follower asks for what comes after its own place. What the feed no longer holds, the follower reads from the store
+    itself, so a slow one needs no queue and holds nobody up.
+    """
+
+    def __init__(self, chat_session_id: str, tenant_id: str, owner: str | None, revision: int) -> None:
+        self.chat_session_id = chat_session_id
+        self.tenant_id = tenant_id
+        self.revision = revision
+        """The revision up to which the session was read."""
+        self.target = revision
+        """The latest revision that is known to be there."""
+        self.ended: EndReason | None = None
+        """Why nobody can follow the session any more."""
+        self.is_being_read = False
+        self.followers: set[Wake] = set()
+        self._owner = owner
+        self._owner_at = revision
+        self._since = revision
+        self._changes: deque[WrittenChange] = deque()
+
+    def is_visible_to(self, user_id: str | None) -> bool:
+        """Whether a user may follow the session; without a user, whether a service may."""
+        return user_id in (None, self._owner)
+
+    def changes_after(self, revision: int) -> Sequence[WrittenChange] | None:
+        """The changes after a revision; None if the feed does not hold all of them."""
+        if revision < self._since:
+            return None
+        return [change for change in self._changes if change.revision > revision]
+
+    def see(self, state: SessionState) -> None:
+        """Take note of how far the session is, and whose it is."""
+        if state.lifecycle_state is None or state.revision is None:
+            self.ended = "not_found"
+        elif state.lifecycle_state == "DELETED":
+            self.ended = "deleted"
+        else:
+            self.see_owner(state.user_id, state.revision)
+        if self.ended:
+            self.wake_followers()
+
+    def see_owner(self, user_id: str | None, revision: int) -> None:
+        """Take note of whose session it is at a revision."""
+        self.target = max(self.target, revision)
+        if revision < self._owner_at or (user_id, revision) == (self._owner, self._owner_at):
+            return
+        has_changed = user_id != self._owner
+        self._owner, self._owner_at = user_id, revision
+        if has_changed:
+            self.wake_followers()
+
+    def take(self, batch: ChangeBatch) -> Sequence[WrittenChange]:
+        """Take changes that come next; the ones that were new."""
+        self.see(batch.state)
+        new = [change for change in batch.changes if change.revision > self.revision]
+        if new:
+            self._changes += new
+            self.revision = new[-1].revision
+            self.wake_followers()
+        return new
+
+    def pass_gap(self, revision: int) -> None:
+        """Go on to a revision that the ledger does not have."""
+        self.revision = max(self.revision, revision)
+
+    def forget_oldest(self) -> None:
+        """Drop the oldest change."""
+        if self._changes:
+            self._since = self._changes.popleft().revision
+
+    def wake_followers(self) -> None:
+        """Let every follower look again."""
+        for wake in self.followers:
+            wake()
+
+
+class RecentChanges:
+    """How much all feeds hold together: the oldest changes go first."""
+
+    _MAX_BYTES: Final = 32 * 1024 * 1024
+
+    def __init__(self) -> None:
+        self._held: deque[tuple[Feed, int]] = deque()
+        self._bytes = 0
+
+    def add(self, feed: Feed, changes: Sequence[WrittenChange]) -> None:
+        """Count changes that a feed has taken."""
+        for change in changes:
+            self._held.append((feed, len(change.data)))
+            self._bytes += len(change.data)
+        while self._bytes > self._MAX_BYTES:
+            oldest, size = self._held.popleft()
+            oldest.forget_oldest()
+            self._bytes -= size
