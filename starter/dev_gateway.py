@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from pydantic import SecretStr
+from pydantic import AnyHttpUrl, SecretStr
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
@@ -39,6 +39,7 @@ async def dev_gateway(stack: DevAddresses, *, port: int | None) -> AsyncIterator
         http_address=f"{LOOPBACK}:{chosen}",
         supabase_db_url=SecretStr(stack.supabase_db_url),
         jwt_secret=SecretStr(secret),
+        temporal_ui_url=AnyHttpUrl(stack.temporal_ui_url),
     )
     client = await Client.connect(
         stack.temporal_address, namespace=stack.temporal_namespace, data_converter=pydantic_data_converter
