@@ -25,7 +25,10 @@ from starter.http.routes.service import service_routes
 from starter.http.routes.sessions import session_routes
 from starter.http.routes.turns import turn_routes
 
-_ROUTES: Final = (session_routes, context_routes, turn_routes, message_routes, event_routes, service_routes, page_routes)
+_ROUTES: Final = (
+    *(session_routes, context_routes, turn_routes, message_routes, event_routes),
+    *(service_routes, page_routes),
+)
 
 _REQUEST_HEADERS: Final = (
     *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID", "Prefer"),

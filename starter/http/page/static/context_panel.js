@@ -5,7 +5,7 @@ import { authorName, dayAndTime, describeChange } from './wording.js';
 
 /** So many of the latest changes are listed. */
 const LISTED = 30;
-/** A text as long as this is not compared and shown whole. */
+/** What is nested deeper is shown as JSON. */
 const DEEPEST = 12;
 
 export class ContextPanel {
@@ -75,7 +75,7 @@ export class ContextPanel {
         make(
           'li',
           {},
-          make('span', { class: 'what' }, make('bdi', {}, authorName(entry.author)), ` ${describeChange(entry)}`),
+          make('span', { class: 'what', dir: 'auto' }, describeChange(entry)),
           make('span', { class: 'when' }, `Revision ${entry.revision}, ${dayAndTime(entry.applied_at)}`),
         ),
       ),

@@ -1,10 +1,11 @@
 // The revisions as a timeline that one can step back through.
 
 import { byId, debounced, setText } from './dom.js';
-import { authorName, dayAndTime, describeChange } from './wording.js';
+import { dayAndTime, describeChange } from './wording.js';
 
 export class Timeline {
   #slider = /** @type {HTMLInputElement} */ (byId('revision'));
+  #number = byId('revision-number');
   #text = byId('revision-text');
   #wanted = 0;
 
@@ -59,8 +60,9 @@ export class Timeline {
     const revision = Number(this.#slider.value);
     const now = this.chat.session?.revision ?? 0;
     const entry = this.chat.changes.get(revision);
-    const what = entry ? `: ${authorName(entry.author)} ${describeChange(entry)}, ${dayAndTime(entry.applied_at)}` : '';
-    setText(this.#text, `${revision} of ${now}${what}`);
-    this.#slider.setAttribute('aria-valuetext', `${revision} of ${now}${what}`);
+    const what = entry ? `${describeChange(entry)}, ${dayAndTime(entry.applied_at)}` : '';
+    setText(this.#number, `${revision} of ${now}`);
+    setText(this.#text, what);
+    this.#slider.setAttribute('aria-valuetext', `${revision} of ${now}${what && `: ${what}`}`);
   }
 }

@@ -51,9 +51,17 @@ export function dayAndTime(at) {
   return DAY_AND_TIME.format(new Date(at));
 }
 
-/** @param {import('./contract').Change} entry */
+/**
+ * Who did what, as a sentence without its full stop.
+ *
+ * @param {import('./contract').Change} entry
+ */
 export function describeChange(entry) {
-  const { context, append, active_agent: agent, messages, remove_messages: removed, title, lifecycle_state } = entry.change;
+  return entry.revision === 0 ? 'The chat began' : `${authorName(entry.author)} ${whatChanged(entry.change)}`;
+}
+
+/** @param {import('./contract').Change['change']} change */
+function whatChanged({ context, append, active_agent: agent, messages, remove_messages: removed, title, lifecycle_state: state }) {
   const said = [];
   if (messages?.length) said.push(messages.length === 1 ? 'wrote a message' : `wrote ${messages.length} messages`);
   if (removed?.length) said.push('removed a message');
@@ -61,7 +69,6 @@ export function describeChange(entry) {
   const keys = [...Object.keys(context ?? {}), ...Object.keys(append ?? {})];
   if (keys.length) said.push(`changed ${keys.slice(0, 4).join(', ')}${keys.length > 4 ? ' and more' : ''}`);
   if (title !== undefined) said.push(title ? `named the chat “${title}”` : 'removed the chat’s name');
-  if (lifecycle_state) said.push(lifecycle_state === 'ARCHIVED' ? 'archived the chat' : 'reopened the chat');
-  if (entry.revision === 0) said.push('began the chat');
+  if (state) said.push(state === 'ARCHIVED' ? 'archived the chat' : 'reopened the chat');
   return said.join(', ') || 'made a change';
 }
