@@ -46,6 +46,7 @@ from journeys.chat_session.limits import (
     MAX_HISTORY_WITH_MESSAGES_BYTES,
     MAX_LOCAL_BATCH_BYTES,
     MAX_TASK_ECHO_BYTES,
+    METADATA_BYTES,
     RECEIPT_BYTES,
     UPPER_BOUNDS,
     Limits,
@@ -62,7 +63,7 @@ from journeys.chat_session.names import (
     WORKFLOW_ID_PREFIX,
 )
 from journeys.chat_session.refusals import Refusal, Refusals
-from journeys.chat_session.rules import check_payload_size
+from journeys.chat_session.rules import check_request_size
 from journeys.chat_session.session import ChatSessionReceipt, Context
 from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
 from journeys.failures import as_failure, from_failure
@@ -249,7 +250,8 @@ class ChatSessionJourney:
         """
         for argument in arguments:
             assert isinstance(argument, RawValue)
-            check_payload_size(argument.payload, self._limits)
+            payload = argument.payload
+            check_request_size(max(len(payload.data), payload.ByteSize() - METADATA_BYTES), self._limits)
         return check_form(arguments)
 
     def _validate(self, arguments: Sequence[object]) -> None:

@@ -247,7 +247,7 @@ def check_context_size(size: int, limits: Limits) -> None:
 
 
 def check_payload_size(payload: Payload, limits: Limits) -> None:
-    """Check the size of a request's payload: what the client sends, and what the workflow takes in.
+    """Check the size of a request's payload before it is sent, as the workflow checks what comes.
 
     Raises:
         ContextTooLarge: The size is larger than `limits.change_bytes`.
