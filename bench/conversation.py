@@ -152,7 +152,7 @@ async def _prepare_chats(sessions: ChatSessions, client: Client, connection: Con
     for chat in chats.all:
         await hibernate(client, chat.chat_session_id)
     await fill_transcript(connection, chats.long.chat_session_id, plan.transcript_messages)
-    await _take_turns([chat.send for chat in chats.all], _WARM_UP_CALLS)
+    await take_turns([chat.send for chat in chats.all], _WARM_UP_CALLS)
     return chats
 
 
@@ -167,7 +167,7 @@ async def _measure_messages(chats: _Chats, plan: Plan) -> list[SpreadFigure]:
     """Compare messages to the long transcript, and beside the large context, with those of the short session."""
     long_ratios, large_ratios = [], []
     for _ in range(plan.rounds):
-        short, long, large = await _take_turns([chat.send for chat in chats.all], plan.message_calls)
+        short, long, large = await take_turns([chat.send for chat in chats.all], plan.message_calls)
         long_ratios.append(long / short)
         large_ratios.append(large / short)
     small, large_size = _kib(SMALL_CONTEXT_BYTES), _kib(plan.untouched_context_bytes)
@@ -236,8 +236,8 @@ async def _measure_pages(pages: ChatPagesSupabase, chat: _Chat, plan: Plan) -> l
         assert len(page.sessions) == wanted.limit
 
     reads: Sequence[Call] = [read_messages, partial(read_sessions, first), partial(read_sessions, late)]
-    await _take_turns(reads, _WARM_UP_CALLS)
-    rounds = [await _take_turns(reads, plan.page_reads) for _ in range(plan.rounds)]
+    await take_turns(reads, _WARM_UP_CALLS)
+    rounds = [await take_turns(reads, plan.page_reads) for _ in range(plan.rounds)]
     messages, first_page, late_page = zip(*rounds, strict=True)
     sessions = f"{first.limit} sessions of a tenant of {plan.listed_sessions:,}"
     return [
@@ -259,7 +259,7 @@ async def _turn_pages(pages: ChatPagesSupabase, first: ListChatSessions, number:
     return wanted
 
 
-async def _take_turns(calls: Sequence[Call], times: int) -> list[float]:
+async def take_turns(calls: Sequence[Call], times: int) -> list[float]:
     """Make each call so many times, one after the other in turns, each turn beginning with another one; their p50s."""
     latencies: list[list[float]] = [[] for _ in calls]
     for turn in range(times):

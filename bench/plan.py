@@ -55,6 +55,12 @@ class Plan(Record):
     listed_sessions: int = 1_000_000
     list_page: int = 1000
     page_reads: int = 100
+    gateway_reads: int = 200
+    busy_gateway_reads: int = 40
+    gateway_updates: int = 40
+    followed_sessions: int = 100
+    followers: int = 1000
+    followed_seconds: float = 10
 
 
 def full_plan(rounds: int) -> Plan:
@@ -95,4 +101,10 @@ def quick_plan(rounds: int) -> Plan:
         written_messages=4,
         listed_sessions=100_000,
         page_reads=4,
+        gateway_reads=4,
+        busy_gateway_reads=2,
+        gateway_updates=4,
+        followed_sessions=10,
+        followers=20,
+        followed_seconds=0.4,
     )

@@ -115,6 +115,8 @@ def _page(results: Results, plots: Sequence[Plot]) -> Iterator[str]:
     yield from _calls(results)
     if results.conversation:
         yield from _conversation(results.conversation)
+    if results.gateway:
+        yield from _gateway(results.gateway)
     yield from _made_of(results)
     yield from _findings()
     yield from _how(results)
@@ -203,8 +205,7 @@ def _conversation(figures: Sequence[SpreadFigure]) -> Iterator[str]:
         "Messages to a transcript and pages of it, and pages of a list of sessions. A figure is the median of the "
         "rounds; its spread is their smallest and their largest figure."
     )
-    cells = [(each.figure, number(each.median), spread(each), each.goal, _mark(met=each.met)) for each in figures]
-    yield from _table(("figure", "measured", "spread", "goal", "met"), cells)
+    yield from _spread_figures(figures)
     yield from _bullets(
         "Three sessions get messages in turns: one with few messages, one with many and one with a large context. They "
         "share their tables. Before anything is measured, each resumes from the stores and gets the same number of "
@@ -218,6 +219,28 @@ def _conversation(figures: Sequence[SpreadFigure]) -> Iterator[str]:
         "Pages are read by the methods of the store that the reading activities call, on one connection. The time "
         "includes the statement, its round trip and the making of the answer.",
     )
+
+
+def _gateway(figures: Sequence[SpreadFigure]) -> Iterator[str]:
+    yield from ("## The gateway", "")
+    yield from _paragraph(
+        "One gateway, as a process of its own, on the same machine as its callers, the worker and all servers."
+    )
+    yield from _spread_figures(figures)
+    yield from _bullets(
+        "A read over HTTP takes turns with the same statement on one connection from the caller's own process, and an "
+        "update over HTTP with one by the Python client. The caller of HTTP writes and reads plain bytes on a "
+        "connection that stays open.",
+        "The changes that followers see are sent by the Python client and not through the gateway, so that the gateway "
+        "learns of them from the store only. The client that sends them and all followers are one process, whose own "
+        "work is part of the delay.",
+        "Memory is what a thousand followers add to the gateway's process after a hundred others were there.",
+    )
+
+
+def _spread_figures(figures: Sequence[SpreadFigure]) -> Iterator[str]:
+    cells = [(each.figure, number(each.median), spread(each), each.goal, _mark(met=each.met)) for each in figures]
+    yield from _table(("figure", "measured", "spread", "goal", "met"), cells)
 
 
 def _made_of(results: Results) -> Iterator[str]:

@@ -153,11 +153,11 @@ class Goal(Record):
 
 
 class SpreadFigure(Record):
-    """A figure of the conversation, with that of each round.
+    """A figure with that of each round.
 
     Attributes:
         median: The figure.
-        goal: As `≤ 1.1`; empty if there is none.
+        goal: As `≤ 1.1` or `≥ 3`; empty if there is none.
         met: None if there is no goal.
     """
 
@@ -170,7 +170,9 @@ class SpreadFigure(Record):
     rounds: tuple[float, ...]
 
     @classmethod
-    def of(cls, figure: str, rounds: Sequence[float], *, at_most: float | None = None) -> Self:
+    def of(
+        cls, figure: str, rounds: Sequence[float], *, at_most: float | None = None, at_least: float | None = None
+    ) -> Self:
         """Summarize rounds, and judge their median."""
         rounded = tuple(map(_rounded, rounds))
         middle = _rounded(median(rounded))
@@ -179,8 +181,12 @@ class SpreadFigure(Record):
             median=middle,
             min=min(rounded),
             max=max(rounded),
-            goal="" if at_most is None else f"≤ {at_most:g}",
-            met=None if at_most is None else middle <= at_most * COUNTER_NOISE,
+            goal=f"≤ {at_most:g}" if at_most is not None else f"≥ {at_least:g}" if at_least is not None else "",
+            met=middle <= at_most * COUNTER_NOISE
+            if at_most is not None
+            else middle >= at_least
+            if at_least is not None
+            else None,
             rounds=rounded,
         )
 
@@ -266,6 +272,7 @@ class Results(Record):
         persistence: How the Temporal server keeps its state.
         in_memory: The figures of a second run, with the server's state in memory.
         conversation: Messages and pages; empty if the run is older than these figures.
+        gateway: Reads, changes and followers over HTTP; empty if the run is older than these figures.
         same_work: Whether the stores of all variants hold the same in the end.
     """
 
@@ -282,6 +289,7 @@ class Results(Record):
     ratios: tuple[Ratio, ...]
     goals: tuple[Goal, ...]
     conversation: tuple[SpreadFigure, ...] = Field(default=(), exclude_if=lambda figures: not figures)
+    gateway: tuple[SpreadFigure, ...] = Field(default=(), exclude_if=lambda figures: not figures)
     specials: Specials
     stores: dict[str, StoreContents]
     same_work: bool

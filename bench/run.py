@@ -9,6 +9,7 @@ from typing import Final
 from bench.bench_stack import bench_servers, run_variants
 from bench.comparison import goals, ratios
 from bench.conversation import measure_conversation
+from bench.gateway import measure_gateway
 from bench.machine import describe_machine
 from bench.payloads import CHANGE_BYTES, SMALL_CONTEXT_BYTES
 from bench.plan import Plan
@@ -43,6 +44,7 @@ async def run_bench(plan: Plan, *, quick: bool, progress: Callable[[str], None])
                 progress("memory of live sessions")
             memory = await measure_live_session_bytes(servers, plan)
             conversation = await measure_conversation(servers, plan, progress=progress)
+            gateway = await measure_gateway(servers, plan, progress=progress)
         async with (
             bench_servers(Path(folder) / "in-memory", progress=progress, persistent=False) as servers,
             run_variants(servers, name="in-memory") as running,
@@ -64,6 +66,7 @@ async def run_bench(plan: Plan, *, quick: bool, progress: Callable[[str], None])
         ratios=found,
         goals=goals(found, specials, busy=plan.counts[-1].callers),
         conversation=conversation,
+        gateway=gateway,
         specials=specials,
         stores=stores,
         same_work=len({each.model_dump_json() for each in stores.values()}) == 1

@@ -17,7 +17,9 @@ def result_tables(results: Results) -> Iterator[Table]:
     yield _ratios(results.ratios)
     yield _goals(results.goals)
     if results.conversation:
-        yield _conversation(results.conversation)
+        yield _spread_figures("The conversation", results.conversation)
+    if results.gateway:
+        yield _spread_figures("The gateway", results.gateway)
 
 
 def number(value: float | None) -> str:
@@ -86,8 +88,8 @@ def _goals(goals: Sequence[Goal]) -> Table:
     return table
 
 
-def _conversation(figures: Sequence[SpreadFigure]) -> Table:
-    table = Table("figure", "measured", "spread", "goal", "met", title="The conversation", title_justify="left")
+def _spread_figures(title: str, figures: Sequence[SpreadFigure]) -> Table:
+    table = Table("figure", "measured", "spread", "goal", "met", title=title, title_justify="left")
     for each in figures:
         table.add_row(each.figure, number(each.median), spread(each), each.goal, _mark(met=each.met))
     return table

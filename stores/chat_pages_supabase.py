@@ -3,7 +3,9 @@
 Every page is one statement that reads only what it answers: from an index, forward or backward from a place.
 """
 
-from typing import Annotated, Final
+import logging
+from datetime import datetime
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import asyncpg
@@ -21,15 +23,20 @@ from journeys.chat_session.limits import MAX_PAGE_BYTES
 from journeys.chat_session.messages import GetChatMessages, GetChatSessionHistory, ListChatSessions
 from journeys.chat_session.session import LedgerEntry, Revision
 from journeys.cursors import decode_cursor, encode_cursor
+from journeys.errors import InvalidParameter
 from journeys.i_json import MAX_SAFE_INTEGER
-from journeys.identifiers import Timestamp, Uuid
+from journeys.identifiers import Timestamp, Uuid, timestamp
 from stores.chat_sessions_supabase import STORE
 from stores.postgres import Pool, PooledConnection, connection_to, parse_row
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 # Before the first message of a change there is a place, too.
 _Ordinal = Annotated[int, Field(ge=-1, le=MAX_SAFE_INTEGER)]
 _MESSAGE_PLACE: Final[TypeAdapter[tuple[Revision, _Ordinal]]] = TypeAdapter(tuple[Revision, _Ordinal])
-_SESSION_PLACE: Final[TypeAdapter[tuple[Timestamp, Timestamp, Uuid]]] = TypeAdapter(tuple[Timestamp, Timestamp, Uuid])
+# A hand can have set an infinite time, and a page may end there.
+_Moment = Timestamp | Literal["infinity", "-infinity"]
+_SESSION_PLACE: Final[TypeAdapter[tuple[_Moment, _Moment, Uuid]]] = TypeAdapter(tuple[_Moment, _Moment, Uuid])
 
 _BEYOND_ALL_MESSAGES: Final = (2**63 - 1, 0)
 
@@ -187,7 +194,7 @@ class ChatPagesSupabase:
         )
 
     async def sessions(self, wanted: ListChatSessions) -> ChatSessionList:
-        """Read a page of a list of sessions.
+        """Read a page of a list of sessions. A row that cannot be read is left out, so the page may be shorter.
 
         Raises:
             InvalidParameter: The cursor is none of a list of sessions.
@@ -195,7 +202,7 @@ class ChatPagesSupabase:
         place: tuple[str, str, UUID] = _NEWER_THAN_ALL_SESSIONS
         if wanted.after is not None:
             updated_at, created_at, chat_session_id = decode_cursor(wanted.after, _SESSION_PLACE, field="after")
-            place = (updated_at.isoformat(), created_at.isoformat(), UUID(chat_session_id))
+            place = (_as_text(updated_at), _as_text(created_at), UUID(chat_session_id))
         async with connection_to(STORE, self._pool) as connection:
             rows = await connection.fetch(
                 _LIST_OF_TENANT if wanted.user_id is None else _LIST_OF_USER,
@@ -205,15 +212,10 @@ class ChatPagesSupabase:
                 *place,
                 wanted.limit + 1,
             )
-        sessions = tuple(
-            parse_row(STORE, ListedChatSession, {**row, "chat_session_id": str(row["chat_session_id"])})
-            for row in rows[: wanted.limit]
-        )
-        more = len(rows) > wanted.limit
-        last = sessions[-1] if more else None
+        page = rows[: wanted.limit]
         return ChatSessionList(
-            sessions=sessions,
-            next=encode_cursor(last.updated_at, last.created_at, last.chat_session_id) if last else None,
+            sessions=tuple(filter(None, map(_listed, page))),
+            next=_session_cursor(page[-1]) if len(rows) > wanted.limit else None,
         )
 
 
@@ -257,6 +259,32 @@ async def fetch_messages(connection: PooledConnection, wanted: GetChatMessages) 
 
 def _place(row: asyncpg.Record) -> tuple[int, int]:
     return row["first_revision"], row["ordinal"]
+
+
+def _session_cursor(row: asyncpg.Record) -> str:
+    return encode_cursor(_as_text(row["updated_at"]), _as_text(row["created_at"]), str(row["chat_session_id"]))
+
+
+def _as_text(moment: datetime | str) -> str:
+    """A time as PostgreSQL reads it. The driver reads an infinite one as the first or the last time, without a zone."""
+    if isinstance(moment, str):
+        return moment
+    if moment.tzinfo is None:
+        return "-infinity" if moment.year == 1 else "infinity"
+    return timestamp(moment)
+
+
+def _listed(row: asyncpg.Record) -> ListedChatSession | None:
+    """A session of a list; None if somebody has edited its row so that it cannot be read.
+
+    One such row must not hide all the others. Whoever reads that session by its ID is told which column is wrong.
+    """
+    session_id = str(row["chat_session_id"])
+    try:
+        return parse_row(STORE, ListedChatSession, {**row, "chat_session_id": session_id})
+    except InvalidParameter as error:
+        _LOGGER.warning("left a session out of a list", extra={"chat_session_id": session_id, "reason": error.message})
+        return None
 
 
 def parse_message(row: asyncpg.Record) -> ChatMessage:

@@ -17,7 +17,7 @@ _OWN: Final = "chat_session_id = $1 and tenant_id = $2 and ($3::text is null or 
 
 _READ: Final = f"select {COLUMNS} from public.chat_sessions where {_OWN} and lifecycle_state <> 'DELETED'"
 
-_LOOK_UP: Final = f"select revision, user_id, lifecycle_state from public.chat_sessions where {_OWN}"
+_LOOK_UP: Final = f"select revision, user_id, lifecycle_state, turn_revision from public.chat_sessions where {_OWN}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,13 @@ class SessionGlance:
 
     Attributes:
         user_id: Whose session it is; None if it is deleted.
+        turn_revision: The last revision that asked an agent to act; 0 if none has.
     """
 
     revision: int
     user_id: str | None
     lifecycle_state: Literal["ACTIVE", "ARCHIVED", "DELETED"]
+    turn_revision: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ RIGHTS: Final = {
     "public.chat_sessions": ("select", "insert", "update"),
     "public.chat_context_updates": ("select", "insert", "update", "delete"),
     "public.chat_messages": ("select", "insert", "update", "delete"),
+    "public.chat_partials": ("select", "delete"),
 }
 """What the statements here need; the role `journey_worker` has it."""
 
@@ -213,6 +214,13 @@ messages as (
     first_revision = excluded.first_revision, ordinal = excluded.ordinal, revision = excluded.revision,
     role = excluded.role, author = excluded.author, body = excluded.body, body_hash = excluded.body_hash,
     created_at = excluded.created_at, updated_at = excluded.updated_at
+),
+partials as (
+  delete from public.chat_partials as p
+  using written
+  where p.chat_session_id = $1 and p.message_id = any (
+    select e.message_id from jsonb_to_recordset($12::jsonb) as e (message_id text)
+  )
 ),
 """
 

@@ -31,6 +31,9 @@ ledger as (
 ),
 transcript as (
   delete from public.chat_messages where chat_session_id = (select chat_session_id from deleted)
+),
+partials as (
+  delete from public.chat_partials where chat_session_id = (select chat_session_id from deleted)
 )
 select * from deleted
 """

@@ -34,6 +34,15 @@ class Caller:
     is_service: bool
     expires_at: float
 
+    def require_service(self) -> None:
+        """Check that a service asks.
+
+        Raises:
+            Problem: A user does.
+        """
+        if not self.is_service:
+            raise Problem("FORBIDDEN", "only a service does this")
+
     def require_user(self) -> str:
         """The user.
 

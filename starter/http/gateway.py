@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from temporalio.client import Client
 
 from journeys.client.chat_sessions import ChatSessions
+from starter.http.agent_turns import AgentTurns
 from starter.http.changes import Changes
 from starter.http.dev_tokens import DevTokens
 from starter.http.readiness import Readiness
 from starter.http.settings import GatewaySettings
 from starter.http.signing_keys import SigningKeys
 from starter.http.stream.change_batches import ChangeReader
+from starter.http.stream.partials import forget_partials, show_partials
 from starter.http.stream.poller import READS_AT_ONCE, Poller
 from starter.http.tokens import TokenVerifier
 from stores.chat_pages_supabase import ChatPagesSupabase
@@ -22,12 +24,14 @@ from stores.chat_session_reads import ChatSessionReads
 from stores.chat_session_views_supabase import ChatSessionViewsSupabase
 from stores.chat_sessions_supabase import STORE
 from stores.followed_sessions_supabase import FollowedSessionsSupabase
+from stores.partials_supabase import PartialsSupabase
 from stores.postgres import Pool, Rights, check_store, open_pool
 
 _RIGHTS: Final[Rights] = {
     "public.chat_sessions": ("select",),
     "public.chat_context_updates": ("select",),
     "public.chat_messages": ("select",),
+    "public.chat_partials": ("select", "insert", "update", "delete"),
 }
 # Those who follow have connections of their own, so that many who come back at once hold up no request. The poll needs
 # one, while others read.
@@ -47,6 +51,8 @@ class Gateway:
         changes: Sends changes.
         stream_views: Like `views`, on the connections of those who follow sessions.
         poller: Keeps those who follow sessions up to date.
+        partials: What agents have written so far of their answers.
+        turns: Cancels the turns of agents.
         dev_tokens: Issues tokens; only in `journey dev`.
     """
 
@@ -59,6 +65,8 @@ class Gateway:
     changes: Changes
     stream_views: ChatSessionViewsSupabase
     poller: Poller
+    partials: PartialsSupabase
+    turns: AgentTurns
     readiness: Readiness
     dev_tokens: DevTokens | None
 
@@ -84,7 +92,11 @@ async def open_gateway(client: Client, settings: GatewaySettings, *, issues_toke
         sessions, views = ChatSessions(client), ChatSessionViewsSupabase(pool)
         followed = FollowedSessionsSupabase(streams)
         poller = Poller(followed, ChangeReader(ChatPagesSupabase(streams), followed))
-        polling = asyncio.create_task(poller.run())
+        partials = PartialsSupabase(streams)
+        polling = [
+            asyncio.create_task(each)
+            for each in (poller.run(), show_partials(poller, partials), forget_partials(partials))
+        ]
         try:
             yield Gateway(
                 settings=settings,
@@ -101,13 +113,15 @@ async def open_gateway(client: Client, settings: GatewaySettings, *, issues_toke
                 changes=Changes(sessions, views, poller.announce),
                 stream_views=ChatSessionViewsSupabase(streams),
                 poller=poller,
+                partials=PartialsSupabase(pool),
+                turns=AgentTurns(client),
                 readiness=Readiness(client, pool),
                 dev_tokens=DevTokens(secret, settings.jwt_audience) if issues_tokens and secret else None,
             )
         finally:
-            polling.cancel()
-            with suppress(asyncio.CancelledError):
-                await polling
+            for task in polling:
+                task.cancel()
+            await asyncio.gather(*polling, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -98,12 +98,13 @@ def changed_while_archived(evidence: Evidence) -> Evidence:
 
 
 def changed_by_the_old_owner(evidence: Evidence) -> Evidence:
-    """A session was given away, and the old owner still changes it."""
+    """A session was given away, and the old owner still changes it, though without an answer."""
     session, place, owner = _given_away(evidence)
     entry = next(entry for entry in session.ledger[place:] if not is_edit(entry.change))
     for call in evidence.calls:
         if call.operation == entry.author:
-            evidence = with_call(evidence, call.model_copy(update={"user_id": owner}))
+            sent = {"user_id": owner, "outcome": "unknown", "answer": None}
+            evidence = with_call(evidence, call.model_copy(update=sent))
     return evidence
 
 

@@ -152,7 +152,9 @@ async def test_runs_at_the_same_moment_apply_every_migration_once(url: str) -> N
 async def test_a_serializable_database_is_migrated_at_the_same_moment_too(url: str, database: Connection) -> None:
     name = await database.fetchval("select current_database()")
     await database.execute(f"alter database {name} set default_transaction_isolation = 'serializable'")
-    await database.execute("drop table public.chat_sessions, public.chat_context_updates, public.chat_messages")
+    await database.execute(
+        "drop table public.chat_sessions, public.chat_context_updates, public.chat_messages, public.chat_partials"
+    )
     await database.execute("drop function public.record_manual_chat_session_change")
     await database.execute("drop schema supabase_migrations cascade")
     reports = await asyncio.gather(*(migrate(url, url, progress=silent) for _ in range(10)))

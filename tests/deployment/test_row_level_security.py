@@ -169,6 +169,23 @@ async def test_the_service_role_reads_everything(database: Connection, table: st
     assert await owners_seen(database, table, "service_role", {"role": "service_role"}) == OWNERS
 
 
+@pytest.mark.parametrize("role", ["anon", "authenticated"])
+async def test_nobody_but_services_reaches_what_agents_are_writing(database: Connection, role: str) -> None:
+    session_id = await database.fetchval(
+        "select chat_session_id from public.chat_sessions where user_id = 'ada' limit 1"
+    )
+    await database.execute("insert into public.chat_partials values ($1, 'm', 'Thr', now())", session_id)
+    for statement in (
+        "select * from {}",
+        "insert into {} select * from {}",
+        "update {} set text = ''",
+        "delete from {}",
+    ):
+        async with acting_as(database, role, ADA):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await database.execute(statement.replace("{}", "public.chat_partials"))
+
+
 async def test_the_service_role_writes_everything(database: Connection) -> None:
     async with acting_as(database, "service_role", {"role": "service_role"}):
         session_id = await add_changed_session(database, "initech", "peter")

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -149,3 +150,31 @@ async def test_logs_are_json_and_never_hold_the_password(journeys: Journeys, env
 
     async with command_process(*WORKER, **environment):  # with the right password
         assert (await waiting)["revision"] == 0
+
+
+async def test_a_worker_serves_metrics_which_count_a_refused_signal(
+    journeys: Journeys, environment: dict[str, str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    async def refused_signals() -> list[tuple[str, str]]:
+        reader, writer = await asyncio.open_connection("localhost", port)
+        writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+        answer = (await reader.read()).decode()
+        writer.close()
+        assert answer.partition("\r\n")[0].endswith("200 OK")
+        assert "temporal_" in answer  # the SDK's own
+        return re.findall(r"^journey_refused_signals\{.*code=\"(\w+)\".*\} (\d+)$", answer, re.MULTILINE)
+
+    async with command_process(*WORKER, **environment, JOURNEY_METRICS_ADDRESS=f"localhost:{port}") as worker:
+        await read_line(worker.stderr, "polling")
+        assert await refused_signals() == []
+        session = await journeys.create_session()
+        await journeys.signal(session, {"context": {"a": 1}})
+        await journeys.signal(session, {"active_agent": "boss"})
+        await journeys.handle(session).signal("update_chat_context", "x" * 200_000)
+        counted = await eventually(refused_signals, lambda found: len(found) == 2)
+        assert sorted(counted) == [("CONTEXT_TOO_LARGE", "1"), ("INVALID_PARAMETER", "1")]
+        worker.send_signal(signal.SIGTERM)
+        assert (await wait_for_exit(worker))[0] == 0

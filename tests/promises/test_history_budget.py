@@ -12,7 +12,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
 from journeys.chat_session.names import UPDATE
 from tests.support.journeys import Journeys, Json
-from tests.support.watching import until_status
+from tests.support.watching import until_revision, until_status
 
 KIB = 1024
 
@@ -118,6 +118,38 @@ async def test_a_burst_of_a_hundred_signals_costs_at_most_two_events_each(journe
     assert answer["revision"] == 101
     assert sorted(answer["context"]["list"]) == list(range(100))
     assert sum(added.values()) <= 2 * 100, added
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "batches"),
+    [
+        (250, 10, ["local", 100, "local"]),  # a hundred at once
+        (14, 100 * KIB, ["local", 5, "local", 5, "local", 1]),  # 128 KiB locally, 512 KiB otherwise
+    ],
+    ids=["many", "large"],
+)
+async def test_the_first_batch_of_a_workflow_task_is_local_and_the_next_one_ends_the_task(
+    journeys: Journeys, number: int, size: int, batches: list[str | int]
+) -> None:
+    async with journeys.worker(rollover_messages=1500):
+        chat_session_id, before = await create_and_count(journeys)
+    text = "x" * size
+    for each in range(number):
+        await journeys.signal(chat_session_id, {"context": {"text": text}, "append": {"list": [each]}})
+    async with journeys.worker(rollover_messages=1500):
+        await until_revision(journeys, chat_session_id, number)
+        events = await journeys.events(chat_session_id)
+    found: list[str | int] = []
+    for event in events[before:]:
+        if event.event_type == EventType.EVENT_TYPE_MARKER_RECORDED:
+            found.append("local")
+        elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+            _, *messages = event.activity_task_scheduled_event_attributes.input.payloads
+            found.append(len(messages))
+    assert found == batches
+    row = await journeys.row(chat_session_id)
+    assert row
+    assert row["context"]["list"] == list(range(number))
 
 
 async def test_one_idle_timer_runs_however_many_messages_come(journeys: Journeys) -> None:

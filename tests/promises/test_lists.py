@@ -151,6 +151,31 @@ async def test_one_session_that_somebody_edited_does_not_hide_the_others(journey
     assert page.sessions[0].context_hash is None
 
 
+@pytest.mark.parametrize(
+    "edited",
+    ["updated_at = 'infinity'", "updated_at = '-infinity'", "created_at = 'infinity'", "revision = 9007199254740992"],
+)
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+async def test_a_session_that_cannot_be_read_is_left_out_of_a_list_and_hides_no_other(
+    journeys: Journeys, edited: str, limit: int
+) -> None:
+    sessions, tenant = journeys.sessions, journeys.tenant_id
+    async with journeys.worker():
+        created = [await journeys.create_session() for _ in range(4)]
+        for misfit in created[1:3]:
+            await journeys.supabase.execute(
+                f"update public.chat_sessions set {edited} where chat_session_id = $1", UUID(misfit)
+            )
+        page = await sessions.list(tenant_id=tenant, limit=limit)
+        listed = [session.chat_session_id for session in page.sessions]
+        while page.next:
+            page = await sessions.list(tenant_id=tenant, limit=limit, after=page.next)
+            listed += [session.chat_session_id for session in page.sessions]
+        assert listed == [created[3], created[0]]
+        with pytest.raises(InvalidParameter, match=edited.partition(" ")[0]):
+            await sessions.get(created[1], tenant_id=tenant, at_revision=0)
+
+
 @pytest.mark.parametrize("after", ["x", "WzEsMl0", "WyIyMDI2IiwiMjAyNiIsIngiXQ"])
 async def test_what_is_no_cursor_of_a_list_is_refused(journeys: Journeys, after: str) -> None:
     async with journeys.worker():

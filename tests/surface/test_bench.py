@@ -105,6 +105,17 @@ async def test_the_conversation_is_measured_with_its_spread_and_goals(run: tuple
     assert "10,000" in section, "a smaller number is named as such"
 
 
+async def test_the_gateway_is_measured_with_its_spread_and_goals(run: tuple[Any, Path]) -> None:
+    found, docs = run
+    results = Results.model_validate(found)
+    assert len(results.gateway) == 6
+    section = (docs / "performance.md").read_text().partition("## The gateway")[2].partition("\n## ")[0]
+    for each in results.gateway:
+        assert each.goal
+        assert each.min <= each.median <= each.max
+        assert f"\n| {each.figure} | " in section
+
+
 async def test_the_page_and_its_plots_are_made_from_the_results(run: tuple[Any, Path]) -> None:
     found, docs = run
     assert json.loads((docs / "performance.json").read_text()) == found

@@ -181,6 +181,15 @@ async def test_a_history_is_shown_to_its_end_however_long(journeys: Journeys, se
     assert [entry["revision"] for entry in told["entries"]] == list(range(1002))
 
 
+async def test_a_history_is_shown_to_its_user_and_to_no_other(journeys: Journeys, session: Command) -> None:
+    created = await journeys.initialize(journeys.request("ada"))
+    history = ("history", created["chat_session_id"], "--tenant", journeys.tenant_id, "--json")
+    own, other = await asyncio.gather(session(*history, "--user", "ada"), session(*history, "--user", "bob"))
+    assert [entry["revision"] for entry in answer(own)["entries"]] == [0]
+    assert (other.returncode, other.stdout) == (1, "")
+    assert other.stderr.startswith("SESSION_NOT_FOUND: ")
+
+
 # --------------------------------------------------------------------------------------------------- what people see
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode, ServiceClient, ServiceResponse
@@ -17,9 +18,16 @@ from journeys import ChatSessions, ContextTooLarge, EngineUnavailable, InvalidPa
 from journeys.chat_session.limits import KIB, MIB, Limits
 from journeys.chat_session.rules import check_payload_size
 from journeys.client.connection import connect
+from workflows.chat_session import ChatSessionJourney
 
 IDENTITY = str(uuid4())
 NOWHERE = "127.0.0.1:1"
+
+
+class Loaded:
+    """A journey that has loaded its limits."""
+
+    _limits = Limits()
 
 
 class Unanswering(ServiceClient):
@@ -98,7 +106,7 @@ async def test_the_client_refuses_exactly_what_the_engine_would(converter: DataC
         assert server.sent == []
         payload = converter.payload_converter.to_payload({"tenant_id": "t", "context": {"a": text + "x"}})
         with pytest.raises(ContextTooLarge) as engine:
-            check_payload_size(payload, Limits())
+            ChatSessionJourney._check(cast("ChatSessionJourney", Loaded()), [RawValue(payload)])
         assert (refused.value.message, refused.value.field) == (engine.value.message, engine.value.field)
 
 

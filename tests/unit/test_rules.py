@@ -1,95 +1,19 @@
 """Changes are decided on one by one, in one order, and only one that is applied leaves a trace."""
 
 from copy import deepcopy
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from journeys.canonical_json import canonical, canonical_hash
-from journeys.chat_session.activities import KnownChange
-from journeys.chat_session.errors import ContextTooLarge
-from journeys.chat_session.limits import KIB, UPPER_BOUNDS, Limits
-from journeys.chat_session.messages import InitializeChatSession, UpdateChatContext
-from journeys.chat_session.rules import (
-    Applied,
-    Change,
-    Decision,
-    Draft,
-    Known,
-    as_known,
-    check_context,
-    check_context_size,
-    check_request_size,
-    decide,
-)
-from journeys.chat_session.session import ChatSessionArtifact
-from journeys.errors import InvalidParameter, JourneyError
-from journeys.messages import parse
-from tests.support.documents import nested, objects, thoroughly
-
-NOW = datetime(2026, 1, 27, 10, 5, 12, tzinfo=UTC)
-LIMITS = Limits()
-
-
-def a_session(context: Any = None, **fields: Any) -> ChatSessionArtifact:
-    """A session of Acme's Ada as it is stored."""
-    created = parse(
-        InitializeChatSession, {"tenant_id": "acme", "user_id": "ada", "requested_at": "2026-01-27T10:05:12Z"}
-    ).session(NOW)
-    context = context if context is not None else {}
-    return created.model_copy(update={"context": context, "context_hash": canonical_hash(context), **fields})
-
-
-@dataclass
-class Story:
-    """A session, what its ledger knows, and the messages that are sent to it."""
-
-    session: ChatSessionArtifact = field(default_factory=a_session)
-    known: dict[str, KnownChange] = field(default_factory=dict)
-    limits: Limits = LIMITS
-    now: datetime = NOW
-    messages: int = 0
-
-    def tell(self, *, message: str = "", run: str = "run", **asked: Any) -> Decision:
-        """Send a message, and go on from what becomes of it. Every message is another unless it is named."""
-        self.messages += 1
-        message = message or f"message {self.messages}"
-        request = parse(UpdateChatContext, {"tenant_id": "acme", "user_id": "ada"} | asked)
-        key = request.key(self.session.chat_session_id, message)
-        change = Change.of(request, key=key, identity=f"{run}/{message}")
-        decision = decide(Draft.of(self.session), change, self.known, self.limits, self.now)
-        if isinstance(decision, Applied):
-            self.session = decision.draft.session
-            self.known[key] = as_known(decision.entry)
-        return decision
-
-
-def refusal(decision: Decision) -> JourneyError:
-    assert isinstance(decision, JourneyError), decision
-    return decision
-
-
-def code_and_field(decision: Decision) -> tuple[str, str]:
-    error = refusal(decision)
-    return error.code, error.field
-
-
-def applied(decision: Decision) -> Applied:
-    assert isinstance(decision, Applied), decision
-    return decision
-
-
-def duplicate(decision: Decision) -> KnownChange:
-    """The change that another message has made."""
-    assert isinstance(decision, Known), decision
-    assert decision.duplicate
-    return decision.known
-
+from journeys.chat_session.limits import Limits
+from journeys.chat_session.rules import Applied, Known, as_known
+from journeys.errors import InvalidParameter
+from tests.support.documents import objects, thoroughly
+from tests.support.story import LIMITS, NOW, Story, a_session, applied, code_and_field, duplicate, refusal
 
 # The order of the rules.
 
@@ -189,108 +113,6 @@ def test_a_change_that_changes_nothing_is_no_larger_than_what_is_there() -> None
     story = Story(session=a_session({"large": "x" * 200}), limits=Limits(context_bytes=100))
     applied(story.tell(context={"large": "x" * 200}))
     applied(story.tell())
-
-
-# The key.
-
-
-def test_the_same_key_with_the_same_change_is_a_duplicate() -> None:
-    story = Story()
-    first = applied(story.tell(context={"a": 1}, idempotency_key="k"))
-    again = duplicate(story.tell(context={"a": 1}, idempotency_key="k"))
-    assert again == as_known(first.entry)
-    assert again.revision == first.entry.revision == 1
-    assert again.idempotency_key == "k"
-    assert again.context_hash == canonical_hash({"a": 1})
-    assert again.message == "run/message 1"
-    assert story.session.revision == 1
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"context": {"a": 2}},
-        {"context": {"a": True}},
-        {"context": None},
-        {"append": {"a": []}},
-        {"active_agent": "guide"},
-        {"merge_strategy": "replace", "base_revision": 1},
-    ],
-)
-def test_the_same_key_with_another_change_is_a_conflict(other: dict[str, Any]) -> None:
-    story = Story()
-    applied(story.tell(context={"a": 1}, idempotency_key="k"))
-    asked = {"context": {"a": 1}, "idempotency_key": "k"} | other
-    assert code_and_field(story.tell(**asked)) == ("IDEMPOTENCY_CONFLICT", "idempotency_key")
-    assert story.session.revision == 1
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"base_revision": 0},
-        {"base_revision": 1},
-        {"base_revision": 99},
-        {"author": "somebody else"},
-        {"returning": "receipt"},
-        {"user_id": None},
-        {"context": {"a": 1.0}},
-    ],
-)
-def test_base_author_and_returning_do_not_count(other: dict[str, Any]) -> None:
-    story = Story()
-    applied(story.tell(context={"a": 1}, idempotency_key="k", author="ada"))
-    asked = {"context": {"a": 1}, "idempotency_key": "k", "author": "ada"} | other
-    duplicate(story.tell(**asked))
-
-
-def test_the_same_content_by_the_same_author_on_the_same_base_is_one_change() -> None:
-    story = Story()
-    applied(story.tell(append={"messages": ["Hello"]}, base_revision=0, author="ada"))
-    duplicate(story.tell(append={"messages": ["Hello"]}, base_revision=0, author="ada"))
-    for author in ("guide", None):
-        other = story.tell(append={"messages": ["Hello"]}, base_revision=0, author=author)
-        assert code_and_field(other) == ("REVISION_CONFLICT", "base_revision")
-    applied(story.tell(append={"messages": ["Hello"]}, base_revision=1))
-    assert story.session.context == {"messages": ["Hello", "Hello"]}
-
-
-def test_the_same_message_delivered_twice_is_one_change() -> None:
-    story = Story()
-    first = applied(story.tell(append={"messages": ["Hello"]}, message="update 1"))
-    applied(story.tell(context={"topic": "sleep"}))
-    again = story.tell(append={"messages": ["Hello"]}, message="update 1", run="the next run")
-    assert duplicate(again) == as_known(first.entry)
-    applied(story.tell(append={"messages": ["Hello"]}, message="update 2"))
-
-
-@pytest.mark.parametrize("keyed", [{}, {"idempotency_key": "k"}, {"base_revision": 0}], ids="-".join)
-def test_the_message_that_made_a_change_is_told_so_again_and_is_no_duplicate(keyed: dict[str, Any]) -> None:
-    """A worker may die after it has stored a change and before it could say so."""
-    story = Story()
-    first = applied(story.tell(context={"a": 1}, message="update 1", **keyed))
-    assert first.entry.message == "run/update 1"
-    applied(story.tell(context={"a": 2}))
-    told = story.tell(context={"a": 1}, message="update 1", **keyed)
-    assert told == Known(as_known(first.entry), duplicate=False)
-    assert story.session.context == {"a": 2}
-
-
-def test_a_change_that_no_message_made_is_a_duplicate_for_all() -> None:
-    story = Story()
-    first = applied(story.tell(context={"a": 1}, idempotency_key="k"))
-    story.known["k"] = as_known(first.entry.model_copy(update={"message": None}))
-    assert duplicate(story.tell(context={"a": 1}, idempotency_key="k")).message is None
-
-
-def test_toggling_there_and_back_and_there_again_is_three_changes() -> None:
-    for based in (False, True):
-        story = Story()
-        for revision, agent in enumerate(["liaison_health", "guide", "liaison_health"]):
-            base: dict[str, Any] = {"base_revision": revision} if based else {}
-            assert applied(story.tell(active_agent=agent, **base)).draft.session.active_agent == agent
-        assert story.session.revision == 3
-        assert len(story.known) == 3
 
 
 # The base.
@@ -454,82 +276,6 @@ def test_a_key_of_a_change_that_changed_nothing_is_still_used() -> None:
     duplicate(story.tell(active_agent="guide", idempotency_key="k"))
     conflict = story.tell(active_agent="liaison_health", idempotency_key="k")
     assert code_and_field(conflict) == ("IDEMPOTENCY_CONFLICT", "idempotency_key")
-
-
-# Size.
-
-
-@pytest.mark.parametrize("fill", ["x", "\u00e9", "\U0001f600", '"', "\x01"])
-def test_a_context_fits_to_the_exact_byte(fill: str) -> None:
-    context: dict[str, Any] = {"a": fill * 40}
-    size = len(canonical(context))
-    fits, too_small = Limits(context_bytes=size), Limits(context_bytes=size - 1)
-    check_context(context, fits)
-    check_context_size(size, fits)
-    with pytest.raises(ContextTooLarge) as refused:
-        check_context(context, too_small)
-    assert refused.value.field == "context"
-    applied(Story(limits=fits).tell(context=context))
-    assert code_and_field(Story(limits=too_small).tell(context=context)) == ("CONTEXT_TOO_LARGE", "context")
-    grown = Story(session=a_session({"a": [fill]}), limits=Limits(context_bytes=14 + len(canonical(fill))))
-    assert code_and_field(grown.tell(append={"a": ["1234"]}))[0] == "CONTEXT_TOO_LARGE"
-    assert (
-        len(canonical(applied(grown.tell(append={"a": ["123"]})).draft.session.context)) == grown.limits.context_bytes
-    )
-
-
-@pytest.mark.parametrize("size", [1, 500, 128 * KIB, 256 * KIB])
-def test_a_request_fits_to_the_exact_byte(size: int) -> None:
-    check_request_size(size, Limits(change_bytes=size))
-    with pytest.raises(ContextTooLarge) as refused:
-        check_request_size(size + 1, Limits(change_bytes=size))
-    assert refused.value.field == "context"
-    assert str(size) in refused.value.message
-    assert str(size + 1) in refused.value.message
-
-
-def test_the_limits_are_those_of_the_contract_by_default() -> None:
-    assert (LIMITS.context_bytes, LIMITS.change_bytes, LIMITS.nesting) == (256 * KIB, 128 * KIB, 32)
-    check_request_size(128 * KIB, LIMITS)
-    with pytest.raises(ContextTooLarge):
-        check_request_size(128 * KIB + 1, LIMITS)
-    almost = {"a": "x" * (256 * KIB - len(b'{"a":"","b":1}'))}
-    applied(Story(session=a_session(almost)).tell(context={"b": 1}))
-    assert code_and_field(Story(session=a_session(almost)).tell(context={"b": 10}))[0] == "CONTEXT_TOO_LARGE"
-
-
-def test_a_deployment_sets_limits_no_higher_than_a_journey_can_hold() -> None:
-    assert Limits(context_bytes=256 * KIB, change_bytes=256 * KIB, nesting=100) == UPPER_BOUNDS
-    for name, bound in UPPER_BOUNDS.model_dump().items():
-        with pytest.raises(ValidationError):
-            Limits(**{name: bound + 1})
-
-
-@pytest.mark.parametrize("container", [dict, list])
-def test_a_new_sessions_context_is_nested_no_deeper_than_allowed(container: type) -> None:
-    check_context({"in": nested(31, container)}, LIMITS)
-    too_deep = {"in": nested(32, container)}
-    with pytest.raises(InvalidParameter) as refused:
-        check_context(too_deep, LIMITS)
-    assert refused.value.field == "context"
-    check_context(too_deep, Limits(nesting=33))
-
-
-def test_a_stored_context_over_the_limit_can_still_be_handed_over_and_shrunk() -> None:
-    story = Story(session=a_session({"large": "x" * 500, "b": 1}), limits=Limits(context_bytes=100))
-    assert applied(story.tell(active_agent="liaison_health")).draft.session.active_agent == "liaison_health"
-    applied(story.tell(active_agent="guide", idempotency_key="k"))
-    applied(story.tell(context={"b": 1}, base_revision=2))
-    assert code_and_field(story.tell(context={"b": 2}))[0] == "CONTEXT_TOO_LARGE"
-    assert code_and_field(story.tell(active_agent="liaison_work", append={"c": []}))[0] == "CONTEXT_TOO_LARGE"
-    assert story.session.active_agent == "guide"
-    assert applied(story.tell(context={"large": None})).draft.session.context == {"b": 1}
-
-
-def test_a_stored_context_nested_too_deeply_can_still_be_changed_elsewhere() -> None:
-    story = Story(session=a_session({"deep": nested(60)}))
-    applied(story.tell(context={"b": 2}))
-    applied(story.tell(active_agent="liaison_health"))
 
 
 # What an applied change leaves, and a refused one does not.

@@ -255,7 +255,18 @@ OPERATIONS: Final = (
         "Cancel the running turn of the agent",
         "Done as well if no turn runs.",
         {204: _GONE},
-        ("SESSION_NOT_FOUND", "DATABASE_UNAVAILABLE"),
+        ("SESSION_NOT_FOUND", "DATABASE_UNAVAILABLE", "ENGINE_UNAVAILABLE"),
+    ),
+    Operation(
+        "post",
+        _ONE + "/partials",
+        "show_partial_message",
+        "Show what an agent has written so far",
+        "For services only. Followers get it as the event `partial`, five a second at most; some may be lost. It goes "
+        "with the message of that ID, or two minutes after the last text.",
+        {204: _GONE},
+        (*_BODY, "FORBIDDEN", "SESSION_NOT_FOUND", "SESSION_NOT_ACTIVE", "DATABASE_UNAVAILABLE"),
+        bodies={JSON: Body("PartialText", {"message_id": "m2", "text": "Three invoices are"})},
     ),
     Operation(
         "get",
@@ -283,8 +294,9 @@ OPERATIONS: Final = (
         "Server-Sent Events. First `session` (a `SessionEvent`), then for each revision after it `change` (a "
         "`ChangeEvent`), in order, none lost and none twice; `id` is the revision. With `Last-Event-ID` the stream "
         "goes on after that revision; if more than 1,000 have passed, it begins with `session` anew. A revision that "
-        "is missing is a gap. A comment comes at least every 15 seconds. `end` (an `EndEvent`) says that it is no use "
-        "to come back as you are; if the stream ends without it, come back with `Last-Event-ID`.",
+        "is missing is a gap. `partial` (a `PartialEvent`) shows what an agent has written so far. A comment comes at "
+        "least every 15 seconds. `end` (an `EndEvent`) says that it is no use to come back as you are; if the stream "
+        "ends without it, come back with `Last-Event-ID`.",
         {200: Answer("The stream.", (), examples.STREAM, EVENT_STREAM)},
         (*_READ_ONE, "TOO_MANY_REQUESTS"),
         ("Last-Event-ID",),

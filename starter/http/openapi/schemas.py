@@ -23,7 +23,8 @@ from starter.http.routes.context import CHANGE_FIELDS
 from starter.http.routes.messages import ENGINE_FIELDS, MESSAGES_FIELDS
 from starter.http.routes.service import Health
 from starter.http.routes.sessions import INITIALIZE_FIELDS, UPDATE_FIELDS
-from starter.http.stream.events import ChangeEvent, EndEvent, FollowedMessage, SessionEvent
+from starter.http.routes.turns import PartialText
+from starter.http.stream.events import ChangeEvent, EndEvent, FollowedMessage, PartialEvent, SessionEvent
 
 Schema = dict[str, Any]
 
@@ -40,6 +41,7 @@ _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     ChatSessionHistory,
     SessionEvent,
     ChangeEvent,
+    PartialEvent,
     EndEvent,
     ProblemDetails,
     Health,
@@ -75,6 +77,7 @@ def all_schemas() -> dict[str, Schema]:
         "ChatContextChange": _body(UpdateChatContext, CHANGE_FIELDS),
         "NewChatMessages": _body(UpdateChatContext, MESSAGES_FIELDS, required=("messages",)),
         "NewChatMessage": messages | {"title": "NewChatMessage", "additionalProperties": True},
+        "PartialText": _body(PartialText, tuple(PartialText.model_fields)),
         "DevTokenRequest": _body(DevTokenRequest, tuple(DevTokenRequest.model_fields)),
     }
     return schemas

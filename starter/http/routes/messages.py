@@ -18,7 +18,7 @@ from starter.http.preconditions import ChangeHeaders
 from starter.http.routes.sessions import PATH
 from starter.http.store_reads import from_store
 
-MESSAGES_FIELDS: Final = ("messages", "author")
+MESSAGES_FIELDS: Final = ("messages", "turn", "author")
 PAGE_PARAMETERS: Final = ("limit", "before", "after")
 HISTORY_PARAMETERS: Final = ("after_revision", "limit")
 

@@ -17,10 +17,11 @@ _MAX_ENTRIES: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class WrittenChange:
-    """A `change` event as it is sent."""
+    """A `change` event as it is sent, and the messages that it has added or replaced."""
 
     revision: int
     data: bytes
+    message_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def _write(named: list[tuple[LedgerEntry, list[str]]], found: FoundMessages) -> 
             _message(message_id, found.messages.get(place), is_truncated=place in found.without_body)
             for place, message_id in zip(places, ids, strict=True)
         ]
-        changes.append(WrittenChange(entry.revision, write_change(entry, messages)))
+        changes.append(WrittenChange(entry.revision, write_change(entry, messages), tuple(ids)))
         first += len(ids)
     return tuple(changes)
 

@@ -59,6 +59,17 @@ class ChangeEvent(LedgerEntry):
     messages: tuple[FollowedMessage, ...]
 
 
+class PartialEvent(Record):
+    """The event `partial`: what an agent has written so far of its answer. It has no ID, and some may be left out.
+
+    Attributes:
+        message_id: The ID that the answer will have.
+    """
+
+    message_id: str
+    text: str
+
+
 class EndEvent(Record):
     """The event `end`, after which the stream closes."""
 
@@ -80,6 +91,11 @@ def write_change(entry: LedgerEntry, messages: list[JsonValue]) -> bytes:
     """
     fields = entry.model_dump(mode="json", exclude={"message"})
     return _write("change", to_json(fields | {"messages": messages}), entry.revision)
+
+
+def write_partial(message_id: str, text: str) -> bytes:
+    """Write a `partial` event."""
+    return _write("partial", PartialEvent(message_id=message_id, text=text).model_dump_json().encode())
 
 
 def write_end(reason: EndReason) -> bytes:

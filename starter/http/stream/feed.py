@@ -1,14 +1,36 @@
 """A session that somebody follows: how far it was read, and its last changes."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from starter.http.stream.change_batches import ChangeBatch, WrittenChange
 from starter.http.stream.events import EndReason
 from stores.followed_sessions_supabase import SessionState
+from stores.partials_supabase import MAX_AGE_SECONDS
 
 Wake = Callable[[], None]
+
+MAX_PARTIALS: Final = 4
+"""How many messages of one session are shown while they are written."""
+
+_REMEMBERED_ANSWERS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPartial:
+    """A `partial` event as it is sent.
+
+    Attributes:
+        number: A later one has a higher number.
+        at: When it was shown, by the monotonic clock.
+    """
+
+    number: int
+    data: bytes
+    at: float
 
 
 class Feed:
@@ -33,6 +55,9 @@ class Feed:
         self._owner_at = revision
         self._since = revision
         self._changes: deque[WrittenChange] = deque()
+        self._partials: dict[str, ShownPartial] = {}
+        self._shown = 0
+        self._answered: deque[str] = deque(maxlen=_REMEMBERED_ANSWERS)
 
     def is_visible_to(self, user_id: str | None) -> bool:
         """Whether a user may follow the session; without a user, whether a service may."""
@@ -72,8 +97,28 @@ class Feed:
         if new:
             self._changes += new
             self.revision = new[-1].revision
+            for change in new:
+                self._answered += change.message_ids
+                for message_id in change.message_ids:
+                    self._partials.pop(message_id, None)
             self.wake_followers()
         return new
+
+    def show_partial(self, message_id: str, data: bytes) -> None:
+        """Show what an agent has written so far, unless its answer stands already."""
+        if message_id in self._answered:
+            return
+        self._shown += 1
+        self._partials.pop(message_id, None)
+        self._partials[message_id] = ShownPartial(self._shown, data, time.monotonic())
+        while len(self._partials) > MAX_PARTIALS:
+            del self._partials[next(iter(self._partials))]
+        self.wake_followers()
+
+    def partials_after(self, number: int) -> Sequence[ShownPartial]:
+        """What was shown after a number and is written still, in order."""
+        oldest = time.monotonic() - MAX_AGE_SECONDS
+        return [each for each in self._partials.values() if each.number > number and each.at > oldest]
 
     def pass_gap(self, revision: int) -> None:
         """Go on to a revision that the ledger does not have."""

@@ -64,6 +64,7 @@ class EventStream(Response):
         self._expires_at = caller.expires_at
         self._opening = opening.data
         self._place = opening.place
+        self._partial = 0
         self._woken = asyncio.Event()
         self._is_gone = False
         self._feed: Feed = poller.join(
@@ -110,7 +111,13 @@ class EventStream(Response):
                     break
                 await self._write(change.data)
                 self._place = change.revision
-            if not changes:
+            partials = self._feed.partials_after(self._partial)
+            for partial in partials:
+                if self._find_end():
+                    break
+                await self._write(partial.data)
+                self._partial = partial.number
+            if not changes and not partials:
                 await self._wait()
 
     def _find_end(self) -> EndReason | None:

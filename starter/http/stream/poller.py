@@ -6,6 +6,7 @@ this gateway has sent itself, it reads at once.
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import Final
 
 from temporalio.exceptions import ApplicationError
@@ -46,6 +47,19 @@ class Poller:
         self._has_feeds = asyncio.Event()
         self._reading = asyncio.Semaphore(READS_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def feeds(self) -> Collection[Feed]:
+        """The sessions that somebody follows."""
+        return self._feeds.values()
+
+    def find(self, chat_session_id: str) -> Feed | None:
+        """A session that somebody follows; None if nobody does."""
+        return self._feeds.get(chat_session_id)
+
+    async def wait_for_feeds(self) -> None:
+        """Wait until somebody follows a session."""
+        await self._has_feeds.wait()
 
     def join(self, wake: Wake, chat_session_id: str, tenant_id: str, owner: str | None, revision: int) -> Feed:
         """Follow a session, which was seen at a revision and with this owner.
@@ -96,7 +110,7 @@ class Poller:
         is_away = False
         try:
             while True:
-                await self._has_feeds.wait()
+                await self.wait_for_feeds()
                 began = loop.time()
                 try:
                     await self._poll()

@@ -1,0 +1,32 @@
+"""Cancel the turns of agents."""
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from journeys.chat_session.agent_turns import agent_turn_id
+from journeys.errors import EngineUnavailable
+
+_SECONDS: Final = timedelta(seconds=5)
+
+
+class AgentTurns:
+    """The turns of agents, as Temporal runs them."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def cancel(self, chat_session_id: str, revision: int) -> None:
+        """Cancel the turn that a revision has asked for, if it runs.
+
+        Raises:
+            EngineUnavailable: Temporal cannot be reached.
+        """
+        handle = self._client.get_workflow_handle(agent_turn_id(chat_session_id, revision))
+        try:
+            await handle.cancel(rpc_timeout=_SECONDS)
+        except RPCError as failure:
+            if failure.status is not RPCStatusCode.NOT_FOUND:
+                raise EngineUnavailable("the turn cannot be cancelled now") from None
