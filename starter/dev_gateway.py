@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -19,12 +19,15 @@ _PREFERRED_PORT: Final = 8000
 
 
 @asynccontextmanager
-async def dev_gateway(stack: DevAddresses, *, port: int | None) -> AsyncIterator[DevAddresses]:
+async def dev_gateway(
+    stack: DevAddresses, *, port: int | None, agents: Set[str] = frozenset()
+) -> AsyncIterator[DevAddresses]:
     """Serve the stack over HTTP for as long as the context is open.
 
     Args:
         stack: The stack, whose worker runs.
         port: The gateway's port; by default 8000, or another one if it is taken.
+        agents: Agents that take turns, besides those that the environment names.
 
     Yields:
         The stack's addresses, that of the gateway included.
@@ -41,6 +44,7 @@ async def dev_gateway(stack: DevAddresses, *, port: int | None) -> AsyncIterator
         jwt_secret=SecretStr(secret),
         temporal_ui_url=AnyHttpUrl(stack.temporal_ui_url),
     )
+    settings = settings.model_copy(update={"agents": (*settings.agents, *sorted(agents - {*settings.agents}))})
     client = await Client.connect(
         stack.temporal_address, namespace=stack.temporal_namespace, data_converter=pydantic_data_converter
     )
