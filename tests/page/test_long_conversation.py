@@ -12,6 +12,7 @@ PER_CHANGE = 100
 
 
 async def test_five_thousand_messages(ada: Person, open_page: Opener, world: World) -> None:
+    first_message = ""
     for first in range(0, MESSAGES, PER_CHANGE):
         messages = [{"role": "assistant", "text": f"Number {first + place}."} for place in range(PER_CHANGE)]
         answered = await world.service.post(
@@ -19,7 +20,8 @@ async def test_five_thousand_messages(ada: Person, open_page: Opener, world: Wor
             json={"messages": messages, "author": "guide"},
             headers={"prefer": "return=minimal"},
         )
-        answered.raise_for_status()
+        added = answered.raise_for_status().json()["message_ids"]
+        first_message = first_message or added[0]
     await expect(ada.articles.last).to_contain_text(f"Number {MESSAGES - 1}.")
 
     began = time.monotonic()
@@ -31,12 +33,12 @@ async def test_five_thousand_messages(ada: Person, open_page: Opener, world: Wor
     assert await late.articles.count() <= 200
 
     # Older ones load as one scrolls, and what one reads stays where it is.
-    first = await page.evaluate(_OLDEST)
-    while not await late.articles.filter(has_text="Number 0.").count():
+    oldest = late.articles.first
+    while (shown := await oldest.get_attribute("data-id")) != first_message:
+        assert shown
         await late.conversation.evaluate("log => log.scrollTo(0, 0)")
-        await page.wait_for_function(f"({_OLDEST})() !== {first!r}")
+        await expect(oldest).not_to_have_attribute("data-id", shown)
         assert await late.conversation.evaluate("log => log.scrollTop") > 0
-        first = await page.evaluate(_OLDEST)
     assert await late.articles.count() == MESSAGES
     numbers = await late.articles.locator(".text").all_text_contents()
     assert numbers == [f"Number {number}." for number in range(MESSAGES)]
@@ -49,6 +51,3 @@ async def test_five_thousand_messages(ada: Person, open_page: Opener, world: Wor
     assert time.monotonic() - began < 5
     memory = await page.evaluate("performance.memory.usedJSHeapSize")
     assert memory < 150 * 1024 * 1024
-
-
-_OLDEST = "() => document.querySelector('[role=log] article')?.dataset.id"

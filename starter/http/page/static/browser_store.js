@@ -73,13 +73,23 @@ export function watch(start, changed) {
 }
 
 /**
- * Only one window at a time does this. Without locks, as over plain HTTP, each does; nothing relies on them alone.
+ * Only one window at a time does this. Where the browser has no locks, as over plain HTTP, or denies them, as in a frame
+ * that may keep nothing, each does; nothing relies on them alone.
  *
  * @template Result
  * @param {string} name
  * @param {() => Promise<Result>} action
  * @returns {Promise<Result>}
  */
-export function alone(name, action) {
-  return navigator.locks ? navigator.locks.request(PREFIX + name, action) : action();
+export async function alone(name, action) {
+  let began = false;
+  try {
+    return await navigator.locks.request(PREFIX + name, () => {
+      began = true;
+      return action();
+    });
+  } catch (error) {
+    if (began) throw error;
+    return action();
+  }
 }

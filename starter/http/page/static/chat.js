@@ -7,6 +7,8 @@ import { EventStream } from './event_stream.js';
 
 /** So many of the latest changes tell who changed what. */
 const CHANGES = 200;
+/** So many older messages are loaded at once. */
+const PAGE = 100;
 
 /** @typedef {import('./contract').Session} Session */
 /** @typedef {import('./contract').Message} Message */
@@ -69,7 +71,7 @@ export class Chat extends EventTarget {
     if (!this.older || this.#isLoadingOlder) return;
     this.#isLoadingOlder = true;
     try {
-      const page = await this.api.get(`${this.path}/messages?limit=50&before=${encodeURIComponent(this.older)}`);
+      const page = await this.api.get(`${this.path}/messages?limit=${PAGE}&before=${encodeURIComponent(this.older)}`);
       /** @type {Message[]} */
       const messages = page.messages.filter((/** @type {Message} */ message) => !this.messages.has(message.id));
       this.messages = new Map([...messages.map((message) => /** @type {const} */ ([message.id, message])), ...this.messages]);

@@ -3,6 +3,7 @@
 import { byId, setText } from './dom.js';
 
 const LOOK_MILLISECONDS = 4_000;
+const PATIENCE_MILLISECONDS = 10_000;
 
 const KEPT = 'What you write is kept, and sent when it is back.';
 
@@ -13,13 +14,14 @@ export class Connection {
   /** @type {string | null} the code of what is away */
   #away = null;
   #recovered = () => {};
+  #isLooking = false;
 
   /** @param {() => void} recovered called if what was away is back */
   constructor(recovered) {
     this.#recovered = recovered;
     setInterval(() => document.visibilityState === 'visible' && void this.look(), LOOK_MILLISECONDS);
     addEventListener('online', () => this.#recovered());
-    addEventListener('offline', () => this.#show());
+    addEventListener('offline', () => void this.look());
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState === 'visible') this.#recovered();
     });
@@ -41,12 +43,16 @@ export class Connection {
 
   /** Look whether the gateway has all that it needs. */
   async look() {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
     try {
-      const answer = await fetch('readyz', { signal: AbortSignal.timeout(LOOK_MILLISECONDS) });
+      const answer = await fetch('readyz', { signal: AbortSignal.timeout(PATIENCE_MILLISECONDS) });
       const code = answer.ok ? null : ((await answer.json()).code ?? 'UNREACHABLE');
       this.#found(code);
     } catch {
       this.#found('UNREACHABLE');
+    } finally {
+      this.#isLooking = false;
     }
   }
 
@@ -81,10 +87,12 @@ export class Connection {
   }
 
   #words() {
-    if (!navigator.onLine && !this.#isStreaming) return `You are offline. ${KEPT}`;
+    // A dead connection may look open for a while, so the stream alone does not say that all is well.
+    const isReached = this.#isStreaming && this.#away !== 'UNREACHABLE';
+    if (!isReached && !navigator.onLine) return `You are offline. ${KEPT}`;
     if (this.#away === 'DATABASE_UNAVAILABLE') return `A store cannot be reached. ${KEPT}`;
     if (this.#away === 'ENGINE_UNAVAILABLE') return `The engine cannot be reached. ${KEPT}`;
-    if (this.#isStreaming) return 'Connected';
+    if (isReached) return 'Connected';
     if (this.#away || this.#hasStreamed) return `Not connected; trying again. ${KEPT}`;
     return 'Connecting…';
   }

@@ -72,6 +72,7 @@ class Page {
   /** @param {string} [reason] */
   #askToSignIn(reason) {
     this.#close();
+    this.signIn.lapse();
     document.body.dataset.view = 'sign-in';
     byId('sign-in').hidden = false;
     showSignInForm(this.signIn, reason);
@@ -250,7 +251,8 @@ class Page {
       const revision = receipt.applied_revision;
       const at = receipt.updated_at;
       chat.addSent({ id, role: 'user', author: 'user', revision, created_at: at, body: { text } });
-      if (chat.session && !chat.session.title && chat.messages.size === 1) void this.#name(chat, text);
+      const [first] = chat.messages.keys();
+      if (chat.session && !chat.session.title && !chat.older && first === id) void this.#name(chat, text);
     }
   }
 

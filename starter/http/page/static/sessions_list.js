@@ -68,22 +68,41 @@ export class SessionsList {
   async #readArchive() {
     if (!this.#archive.open) return;
     const { sessions } = await this.api.get(`${SESSIONS}?lifecycle_state=ARCHIVED&limit=100`);
-    const items = sessions.map((/** @type {Session} */ session) => this.#item(session));
-    byId('archived-list').replaceChildren(...(items.length ? items : [make('li', { class: 'nothing' }, 'None')]));
-    this.show();
+    byId('no-archived').hidden = sessions.length > 0;
+    this.#fill(byId('archived-list'), sessions);
   }
 
   #render() {
-    const focused = document.activeElement?.getAttribute('data-focus');
-    this.#list.replaceChildren(...this.#active.map((session) => this.#item(session)));
+    this.#fill(this.#list, this.#active);
     this.#more.hidden = this.#next === null;
-    this.show();
-    const again = focused && document.querySelector(`[data-focus="${CSS.escape(focused)}"]`);
-    if (again instanceof HTMLElement) again.focus({ preventScroll: true });
   }
 
-  /** @param {Session} session */
-  #item(session) {
+  /**
+   * Show these sessions. An entry that is there already stays the same element: its menu may be open, or have the focus.
+   *
+   * @param {HTMLElement} list
+   * @param {Session[]} sessions
+   */
+  #fill(list, sessions) {
+    const before = new Map([...list.children].map((item) => [item.getAttribute('data-entry'), item]));
+    const items = sessions.map((session) => {
+      const entry = `${session.chat_session_id} ${sessionName(session)}`;
+      const item = before.get(entry) ?? this.#item(session, entry);
+      item.querySelector('time')?.replaceWith(changedAt(session));
+      return item;
+    });
+    for (const [place, item] of items.entries()) {
+      if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
+    }
+    while (list.children.length > items.length) list.lastElementChild?.remove();
+    this.show();
+  }
+
+  /**
+   * @param {Session} session
+   * @param {string} entry
+   */
+  #item(session, entry) {
     const id = session.chat_session_id;
     const name = sessionName(session);
     const isArchived = session.lifecycle_state === 'ARCHIVED';
@@ -96,17 +115,17 @@ export class SessionsList {
       make('button', { type: 'button', class: 'quiet', onclick: () => void this.#do(action) }, text);
     return make(
       'li',
-      {},
+      { 'data-entry': entry },
       make(
         'a',
-        { href: `?session=${id}`, 'data-session': id, 'data-focus': id, onclick: open },
+        { href: `?session=${id}`, 'data-session': id, onclick: open },
         make('bdi', { class: 'session-name' }, name),
-        make('time', { datetime: session.updated_at }, dayAndTime(session.updated_at)),
+        changedAt(session),
       ),
       make(
         'details',
         { class: 'session-menu' },
-        make('summary', { 'aria-label': `More for ${name}`, 'data-focus': `more ${id}` }, '⋯'),
+        make('summary', { 'aria-label': `More for ${name}` }, '⋯'),
         make(
           'div',
           {},
@@ -161,4 +180,9 @@ export class SessionsList {
     }
     this.page.removed(session.chat_session_id);
   }
+}
+
+/** @param {Session} session */
+function changedAt({ updated_at: at }) {
+  return make('time', { datetime: at }, dayAndTime(at));
 }

@@ -26,6 +26,8 @@ export class SignIn extends EventTarget {
     this.config = config;
     /** @type {Kept | null} */
     this.kept = read(KEPT);
+    /** Who was signed in before. @type {Kept | null} */
+    this.last = null;
     watch(KEPT, () => {
       const before = this.who;
       this.kept = read(KEPT);
@@ -120,6 +122,12 @@ export class SignIn extends EventTarget {
     this.kept = kept;
     write(KEPT, kept);
     if (this.who !== before) this.dispatchEvent(new Event('changed'));
+  }
+
+  /** Ask the person anew: in this window, nobody is signed in. */
+  lapse() {
+    this.last = this.kept ?? this.last;
+    this.kept = null;
   }
 
   /** Sign out in every window, and leave nothing of the person's in this browser. */

@@ -20,11 +20,11 @@ export function showSignInForm(signIn, reason = '') {
   const problem = make('p', { class: 'problem', role: 'alert' });
   const first =
     kind === 'development'
-      ? field('Tenant', { autocomplete: 'organization', value: signIn.kept?.tenant ?? 'acme' })
+      ? field('Tenant', { autocomplete: 'organization', value: signIn.last?.tenant ?? 'acme' })
       : field('E-mail', { type: 'email', autocomplete: 'username' });
   const second =
     kind === 'development'
-      ? field('User', { autocomplete: 'username', value: signIn.kept?.user ?? '' })
+      ? field('User', { autocomplete: 'username', value: signIn.last?.user ?? '' })
       : field('Password', { type: 'password', autocomplete: 'current-password' });
   if (kind === 'platform' || kind === 'none') {
     form.replaceChildren();
