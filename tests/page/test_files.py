@@ -75,7 +75,7 @@ def test_the_policy_names_who_is_called_and_who_may_show_the_page() -> None:
 
 async def test_the_pages_scripts_pass_the_type_checker() -> None:
     checker = CHECKS / "node_modules/.bin/tsc"
-    if not checker.exists():  # noqa: ASYNC240 - a look at one file
+    if not checker.exists():
         pytest.skip("TypeScript is not installed: npm install --prefix tests/page/npm")
     checked = await asyncio.create_subprocess_exec(
         str(checker), "-p", str(CHECKS), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE

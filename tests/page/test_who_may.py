@@ -177,13 +177,11 @@ async def test_a_platform_that_shows_the_page_hands_its_own_token_over(open_page
     await configure(ada.page, sign_in="platform", platform_origins=[PLATFORM])
     frame = f"<title>Platform</title><iframe src='{world.gateway.url}/' width=1000 height=600></iframe>"
     await ada.page.route(f"{PLATFORM}/", lambda route: route.fulfill(content_type="text/html", body=frame))
-    await ada.page.route("**/stranger", lambda route: route.fulfill(content_type="text/html", body="<p>Stranger</p>"))
-    tokens = [user_token(world.tenant_id, f"platform-{uuid4().hex}")]
-    await ada.page.expose_function("takeToken", lambda: tokens.pop())
+    token = user_token(world.tenant_id, f"platform-{uuid4().hex}")
     await ada.page.add_init_script(
-        f"""if (location.origin === '{PLATFORM}') addEventListener('message', async (event) => {{
+        f"""if (location.origin === '{PLATFORM}') addEventListener('message', (event) => {{
             if (event.origin !== '{world.gateway.url}' || event.data.type !== 'coexistence:token-wanted') return;
-            event.source.postMessage({{ type: 'coexistence:token', access_token: await takeToken() }}, event.origin);
+            event.source.postMessage({{ type: 'coexistence:token', access_token: '{token}' }}, event.origin);
         }});"""
     )
     await ada.page.goto(f"{PLATFORM}/")

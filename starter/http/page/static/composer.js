@@ -1,7 +1,7 @@
 // Where a message is written and an agent is chosen.
 
 import { forget, read, write } from './browser_store.js';
-import { byId, make, uuid } from './dom.js';
+import { byId, gathered, make, uuid } from './dom.js';
 import { agentName } from './wording.js';
 
 export class Composer {
@@ -31,8 +31,9 @@ export class Composer {
     this.#form.addEventListener('submit', (event) => this.#submit(event), options);
     this.#agent.addEventListener('change', () => this.outbox.add(chat.id, { active_agent: this.#agent.value }), options);
     this.#stop.addEventListener('click', () => chat.stopTurn().catch(told.failed), options);
-    for (const name of ['session', 'turn', 'past']) chat.addEventListener(name, () => this.#show(), options);
-    outbox.addEventListener('changed', () => this.#show(), options);
+    const show = gathered(() => this.#show());
+    for (const name of ['session', 'turn', 'past']) chat.addEventListener(name, show, options);
+    outbox.addEventListener('changed', show, options);
     this.#fit();
     this.#show();
   }

@@ -1,6 +1,6 @@
 // The shared context, and who changed what in it.
 
-import { byId, make } from './dom.js';
+import { byId, gathered, make } from './dom.js';
 import { authorName, dayAndTime, describeChange } from './wording.js';
 
 /** So many of the latest changes are listed. */
@@ -22,9 +22,8 @@ export class ContextPanel {
     this.chat = chat;
     this.#values.replaceChildren();
     this.#changes.replaceChildren();
-    for (const name of ['session', 'past', 'changes']) {
-      chat.addEventListener(name, () => this.#show(), { signal: closed });
-    }
+    const show = gathered(() => this.#show());
+    for (const name of ['session', 'past', 'changes']) chat.addEventListener(name, show, { signal: closed });
   }
 
   #show() {

@@ -1,6 +1,6 @@
 // The conversation: messages in their order, those that wait to be sent, those that are being written, and who took over.
 
-import { byId, make, setText } from './dom.js';
+import { byId, gathered, make, setText } from './dom.js';
 import { messageArticle } from './message_article.js';
 import { agentName, authorName } from './wording.js';
 
@@ -20,6 +20,8 @@ export class Conversation {
   /** @type {Set<number>} the revisions of hand-overs that are shown */
   #marked = new Set();
   #followsEnd = true;
+  /** Show what is not stored, after any number of changes. */
+  #settle = gathered(() => this.#showBelow());
 
   /**
    * @param {import('./chat.js').Chat} chat
@@ -39,11 +41,11 @@ export class Conversation {
     on('older', (messages) => this.#prepend(messages));
     on('message', ({ message, isNew }) => this.#put(message, isNew));
     on('removed', (id) => this.#remove(id));
-    on('changes', () => this.#mark());
-    on('partial', () => this.#showBelow());
-    on('turn', () => this.#showBelow());
+    on('changes', (entries) => this.#mark(entries));
+    on('partial', () => this.#settle());
+    on('turn', () => this.#settle());
     on('past', () => this.#showPast());
-    outbox.addEventListener('changed', () => this.#showBelow(), { signal: closed });
+    outbox.addEventListener('changed', () => this.#settle(), { signal: closed });
     this.#log.addEventListener('scroll', () => this.#scrolled(), { passive: true, signal: closed });
     this.#toLatest.addEventListener('click', () => this.#toEnd(), { signal: closed });
     const resized = new ResizeObserver(() => this.#followsEnd && this.#toEnd());
@@ -73,7 +75,7 @@ export class Conversation {
     this.#marked.clear();
     this.#list.replaceChildren(...this.#articles.values());
     for (const article of this.#articles.values()) markDay(article);
-    this.#mark();
+    this.#mark(this.chat.changes.values());
     this.#showBelow();
     this.#toEnd();
     requestAnimationFrame(() => this.#log.removeAttribute('aria-live'));
@@ -118,7 +120,7 @@ export class Conversation {
     this.#list.prepend(...articles.map(([, article]) => article));
     for (const [, article] of articles) markDay(article);
     if (anchor instanceof HTMLElement) markDay(anchor);
-    this.#mark();
+    this.#mark(this.chat.changes.values());
     if (anchor) this.#log.scrollTop += anchor.getBoundingClientRect().top - before;
     this.#log.classList.remove('prepending');
     requestAnimationFrame(() => this.#log.removeAttribute('aria-live'));
@@ -141,9 +143,8 @@ export class Conversation {
     }
     markDay(article);
     this.#hideIfLater(article);
-    this.#showBelow();
-    if (this.#followsEnd) this.#toEnd();
-    else if (isNew) this.#toLatest.hidden = false;
+    if (isNew && !this.#followsEnd) this.#toLatest.hidden = false;
+    this.#settle();
   }
 
   /**
@@ -161,17 +162,21 @@ export class Conversation {
   #remove(id) {
     this.#articles.get(id)?.remove();
     this.#articles.delete(id);
-    this.#showBelow();
+    this.#settle();
   }
 
-  /** Say between the messages who took over. */
-  #mark() {
+  /**
+   * Say between the messages who took over.
+   *
+   * @param {Iterable<import('./contract').Change>} entries
+   */
+  #mark(entries) {
+    const news = [...entries].filter(({ revision, change }) => change.active_agent && !this.#marked.has(revision));
+    if (news.length === 0) return;
     const stored = [...this.#articles.values()];
     const first = this.chat.older ? Number(stored[0]?.dataset.revision ?? 0) : 0;
-    const news = [...this.chat.changes.values()].filter(
-      ({ revision, change }) => change.active_agent && revision > first && !this.#marked.has(revision),
-    );
     for (const { revision, change, author } of news) {
+      if (revision <= first) continue; // among messages that are not loaded yet
       const said = `${authorName(author)} handed over to ${agentName(String(change.active_agent))}`;
       const marker = make('p', { class: 'marker', 'data-revision': revision }, said);
       const later = stored.find((article) => Number(article.dataset.revision) > revision);
@@ -180,7 +185,7 @@ export class Conversation {
       this.#hideIfLater(marker);
       this.#marked.add(revision);
     }
-    if (news.length && this.#followsEnd) this.#toEnd();
+    if (this.#followsEnd) this.#toEnd();
   }
 
   /** Show what is not stored: messages that wait, and answers that are being written. */

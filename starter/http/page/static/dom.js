@@ -61,3 +61,20 @@ export function debounced(action, milliseconds) {
     timer = setTimeout(action, milliseconds);
   };
 }
+
+/**
+ * Calls that one event causes become one, when the event has been dealt with.
+ *
+ * @param {() => void} action
+ */
+export function gathered(action) {
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    queueMicrotask(() => {
+      isDue = false;
+      action();
+    });
+  };
+}

@@ -1,6 +1,6 @@
 // The revisions as a timeline that one can step back through.
 
-import { byId, debounced, setText } from './dom.js';
+import { byId, debounced, gathered, setText } from './dom.js';
 import { dayAndTime, describeChange } from './wording.js';
 
 export class Timeline {
@@ -29,7 +29,8 @@ export class Timeline {
     byId('step-back').addEventListener('click', () => choose(Number(this.#slider.value) - 1), options);
     byId('step-on').addEventListener('click', () => choose(Number(this.#slider.value) + 1), options);
     byId('back-to-now').addEventListener('click', () => choose(Infinity), options);
-    for (const name of ['session', 'past', 'changes']) chat.addEventListener(name, () => this.#show(), options);
+    const show = gathered(() => this.#show());
+    for (const name of ['session', 'past', 'changes']) chat.addEventListener(name, show, options);
     this.#show();
   }
 
