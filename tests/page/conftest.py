@@ -1,6 +1,5 @@
 """One gateway, one worker, scripted agents and one browser for the tests of this folder. Each test has its own user."""
 
-import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -17,6 +16,7 @@ from temporalio.client import Client
 
 from embedded import EmbeddedStack
 from embedded.ports import PortRequest, choose_ports
+from tests.page.chromium import ARGUMENTS, CHROMIUM
 from tests.page.person import PATIENCE_MILLISECONDS, Person
 from tests.page.scripted_agent import ScriptedAgent, scripted_agents
 from tests.support.commands import command_process, read_line
@@ -29,11 +29,6 @@ TEMPORAL_UI: Final = "http://temporal-ui.example"
 CHANGE_BYTES: Final = 262144
 
 _SECRET: Final = "a secret of thirty-two characters or more"
-_CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-_ARGUMENTS: Final = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 
 
 def sign(claims: dict[str, Any]) -> str:
@@ -124,10 +119,10 @@ async def world(stack: EmbeddedStack, client: Client, worker_clients: Mapping[bo
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """A headless Chromium."""
-    if _CHROMIUM is None:
+    if CHROMIUM is None:
         pytest.skip("there is no Chromium: the package `chromium` of Debian has one")
     async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=_CHROMIUM, args=_ARGUMENTS)
+        running = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield running
         await running.close()
 
