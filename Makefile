@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo dev fast test chaos hostile bench wheel lint format types check clean
+.PHONY: help setup demo dev fast test chaos hostile bench wheel schemas lint format types check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: setup ## measure what a session costs, against what Temporal costs, and w
 
 wheel: setup ## build the client's wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+schemas: setup ## renew docs/schemas after a change of a message or an answer
+	$(BIN)/python -m tests.support.schemas
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .
