@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from temporalio.client import Client
+
 from activities.chat_session import ChatSessionActivities
 from activities.chat_session_erasure import ChatSessionErasureActivities
 from stores.chat_pages_supabase import ChatPagesSupabase
@@ -12,6 +14,7 @@ from stores.deletions_supabase import DeletionsSupabase
 from stores.earlier_contexts_supabase import EarlierContextsSupabase
 from stores.postgres import Pool
 from stores.state_surface_postgres import StateSurfacePostgres
+from worker.chat_session_nexus import ChatSessionNexusService
 from worker.settings import WorkerSettings
 from workflows.chat_session import ChatSessionJourney
 from workflows.chat_session_erasure import ChatSessionErasure
@@ -35,10 +38,12 @@ class Journey:
     Attributes:
         workflow: The workflow's class.
         activities: Makes the journey's activities from a worker's stores and settings.
+        nexus_service: Makes the handler of the journey's Nexus service, if it has one.
     """
 
     workflow: type
     activities: Callable[[Stores, WorkerSettings], Activities]
+    nexus_service: Callable[[Client, WorkerSettings], object] | None = None
 
 
 def _chat_session_activities(stores: Stores, settings: WorkerSettings) -> Activities:
@@ -57,7 +62,11 @@ def _chat_session_erasure_activities(stores: Stores, settings: WorkerSettings) -
     return ChatSessionErasureActivities(DeletionsSupabase(stores.supabase)).all
 
 
+def _chat_session_nexus_service(client: Client, settings: WorkerSettings) -> object:
+    return ChatSessionNexusService(client, task_queue=settings.task_queue, limits=settings.session_settings.limits)
+
+
 JOURNEYS: Final = (
-    Journey(ChatSessionJourney, _chat_session_activities),
+    Journey(ChatSessionJourney, _chat_session_activities, _chat_session_nexus_service),
     Journey(ChatSessionErasure, _chat_session_erasure_activities),
 )

@@ -30,14 +30,16 @@ from journeys.chat_session.messages import (
     UpdateChatSession,
 )
 from journeys.chat_session.names import DELETE, EDIT, GET, HISTORY, INITIALIZE, JOURNEY_ID, LIST, MESSAGES, UPDATE
+from journeys.chat_session.nexus import UpdateChatContextOperation
 from journeys.json_schema import json_schema
 from journeys.messages import Request
 
 ARGUMENTS: Final[dict[str, type[Request]]] = {
     f"{JOURNEY_ID}.argument": JourneyArgument,
     f"{UPDATE}.signal": SignalChatContext,
+    f"{UPDATE}.operation": UpdateChatContextOperation,
 }
-"""What callers send to a session's workflow without an answer."""
+"""What callers send besides `REQUESTS`: the workflow's argument, the signal, and the Nexus operation's input."""
 
 REQUESTS: Final[dict[str, type[Request]]] = {
     INITIALIZE: InitializeChatSession,
@@ -87,6 +89,7 @@ _RULES: Final[dict[type[Request], list[JsonSchemaValue]]] = {
     GetChatMessages: [{"not": _present("before", "after")}],
     SignalChatContext: [_OTHERS_AUTHOR, _WHOLE_REPLACEMENT],
     UpdateChatContext: [_OTHERS_AUTHOR, _WHOLE_REPLACEMENT],
+    UpdateChatContextOperation: [_OTHERS_AUTHOR, _WHOLE_REPLACEMENT],
     UpdateChatSession: [_OTHERS_AUTHOR, {"not": _present("user_id", "new_user_id")}],
 }
 

@@ -26,6 +26,7 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("get_chat_session.request", {"tenant_id": "ä" * 127}),
     ("get_chat_session.request", {"tenant_id": "acme", "chat_session_id": ID, "at_revision": 0}),
     ("update_chat_context.signal", {"tenant_id": "acme"}),
+    ("update_chat_context.operation", {"tenant_id": "acme", "chat_session_id": ID, "context": {"a": None}}),
     ("update_chat_context.request", {"tenant_id": "acme", "messages": [{"id": "m1", "text": [1]}, {"role": None}]}),
     ("update_chat_context.request", {"tenant_id": "acme", "merge_strategy": None, "returning": "receipt"}),
     (
@@ -54,6 +55,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("get_chat_session.request", {"tenant_id": "acme", "at_revision": -1}),
     ("update_chat_context.signal", {"tenant_id": "acme", "returning": "receipt"}),
     ("update_chat_context.signal", {"tenant_id": "acme", "author": "manual"}),
+    ("update_chat_context.operation", {"tenant_id": "acme"}),
+    ("update_chat_context.operation", {"tenant_id": "acme", "chat_session_id": ID, "author": "journey"}),
     ("update_chat_context.request", {"tenant_id": "acme", "author": ""}),
     ("update_chat_context.request", {"tenant_id": "acme", "merge_strategy": "replace", "context": {}}),
     ("update_chat_context.request", {"tenant_id": "acme", "messages": []}),
