@@ -55,7 +55,10 @@ class Api:
 @pytest.fixture(scope="session")
 async def world(stack: EmbeddedStack, client: Client, worker_clients: Mapping[bool, Client]) -> AsyncIterator[Journeys]:
     """The stores and a worker that the gateways of this folder share."""
-    async with Journeys.on(stack.addresses, client, worker_clients[False]) as journeys, journeys.worker():
+    async with (
+        Journeys.on(stack.addresses, client, worker_clients[False]) as journeys,
+        journeys.worker(agents={"guide"}),
+    ):
         yield journeys
 
 

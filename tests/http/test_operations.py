@@ -127,7 +127,7 @@ async def test_the_context_is_patched_as_a_merge_patch_or_with_the_fields_of_a_c
     )
     assert (handed.json()["context"]["notes"], handed.json()["active_agent"]) == ([1], "liaison_finance")
     history = (await api.user.get(f"{PATH}/{session}/history")).json()["entries"]
-    assert [entry["author"] for entry in history] == ["user", "liaison_finance"]
+    assert [entry["author"] for entry in history] == [None, "user", "liaison_finance"]
     tagged = {"if-match": handed.headers["etag"]}
     replaced = await api.user.patch(address, json={"context": {"x": 1}, "merge_strategy": "replace"}, headers=tagged)
     assert replaced.json()["context"] == {"x": 1}
@@ -169,8 +169,8 @@ async def test_the_history_has_every_change_page_by_page(api: Api) -> None:
     for number in range(3):
         await api.change(session, context={"n": number})
     address = f"{PATH}/{session}/history"
-    first = (await api.user.get(address, params={"limit": 2})).json()
-    assert [entry["revision"] for entry in first["entries"]] == [1, 2]
+    first = (await api.user.get(address, params={"limit": 3})).json()
+    assert [entry["revision"] for entry in first["entries"]] == [0, 1, 2]
     assert first["complete"] is False
     rest = (await api.user.get(address, params={"after_revision": 2})).json()
     assert [entry["change"]["context"] for entry in rest["entries"]] == [{"n": 2}]

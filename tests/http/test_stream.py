@@ -52,7 +52,7 @@ async def test_every_change_comes_in_order_whoever_makes_it(api: Api, world: Jou
     assert [event.id for event in events] == [1, 2, 3, 4]
     assert [event.data["author"] for event in events] == ["user", "guide", "manual", "user"]
     history = (await api.user.get(f"{PATH}/{session}/history")).json()["entries"]
-    assert [event.data for event in events] == [entry | {"messages": []} for entry in history]
+    assert [event.data for event in events] == [entry | {"messages": []} for entry in history[1:]]
 
 
 async def test_messages_come_with_their_bodies_as_they_are_now(api: Api) -> None:
