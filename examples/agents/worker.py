@@ -1,5 +1,6 @@
 """The worker process: one worker for each agent's task queue, all with the same workflow and activities."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -69,8 +70,8 @@ async def agent_workers(
             {agent: Writer(agent, roster, model_of(agent)) for agent in roster},
             partials,
         )
-        for agent in roster:
-            worker = Worker(
+        workers = [
+            Worker(
                 client,
                 task_queue=agent_task_queue(settings.task_queue, agent),
                 workflows=[AgentTurnWorkflow],
@@ -80,5 +81,11 @@ async def agent_workers(
                 sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
                 graceful_shutdown_timeout=_GRACEFUL_SHUTDOWN,
             )
+            for agent in roster
+        ]
+        for worker in workers:
             await running.enter_async_context(worker)
-        yield
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(worker.shutdown() for worker in workers))
