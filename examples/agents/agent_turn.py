@@ -41,14 +41,15 @@ class AgentTurnWorkflow:
             is archived or deleted.
 
         Raises:
-            ActivityError: The model failed, or the turn was cancelled. A message says so.
+            ActivityError: A step failed for good, or the turn was cancelled. The turn's message says so.
         """
         try:
             answer = await self._write(turn)
+            return await self._store(turn, answer) if answer else None
         except (ActivityError, asyncio.CancelledError) as error:
+            # Under the same key as the answer: if that stands after all, this is refused.
             await self._store(turn, _explain(error))
             raise
-        return await self._store(turn, answer) if answer else None
 
     async def _write(self, turn: AgentTurn) -> Answer | None:
         workflow.set_current_details("Reads the session and its transcript.")
@@ -101,11 +102,15 @@ def _time_left() -> timedelta:
     return max(end - workflow.now(), timedelta(seconds=0.1))
 
 
-def _explain(error: BaseException) -> Answer:
-    if is_cancelled_exception(error):
+def _explain(error: ActivityError | asyncio.CancelledError) -> Answer:
+    if is_cancelled_exception(error) or not isinstance(error, ActivityError):
         return Answer(text=_STOPPED, status="stopped")
-    is_late = isinstance(error, ActivityError) and isinstance(error.cause, TimeoutError)
-    reason = "it took too long" if is_late else "the model reports an error"
+    if isinstance(error.cause, TimeoutError):
+        reason = "it took too long"
+    elif error.activity_type == TurnActivities.write_answer.__name__:
+        reason = "the model reports an error"
+    else:
+        reason = "the session does not take the answer"
     return Answer(text=_FAILED.format(reason=reason), status="failed")
 
 

@@ -44,7 +44,7 @@ class Conversation(Record):
     shared_context: str
 
     @property
-    def is_users_turn_to_be_answered(self) -> bool:
+    def ends_with_user(self) -> bool:
         """Whether the last word is a user's, and not that of an agent who has handed over."""
         return bool(self.messages) and self.messages[-1].role == "user"
 

@@ -10,13 +10,13 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls
 from pydantic_core import to_json
 
 from examples.agents.roster import Roster
-from examples.agents.writer import HANDED_OVER
+from examples.agents.writer import HAS_FLOOR
 
 SCRIPTED: Final = "scripted"
 """The model's name."""
 
 _CONFESSION: Final = "(I follow a script, because no model is configured: see JOURNEY_AGENT_MODEL.)"
-_AGREES: Final = re.compile(r"\b(yes|yeah|yep|sure|ok|okay|please|do|go ahead|ja|gerne|oui)\b", re.IGNORECASE)
+_AGREES: Final = re.compile(r"\b(yes|yeah|yep|sure|ok|okay|please|go ahead|ja|oui)\b", re.IGNORECASE)
 _BACK: Final = re.compile(r"\b(guide|back)\b", re.IGNORECASE)
 _SECONDS_PER_WORD: Final = 0.03
 """About as fast as one can read, so that the answer is seen to grow."""
@@ -45,7 +45,7 @@ class _Script:
     def __init__(self, name: str, roster: Roster, messages: list[ModelMessage]) -> None:
         self._name = name
         self._roster = roster
-        self._asked = [text for text in _asked(messages) if text != HANDED_OVER]
+        self._asked = [text for text in _asked(messages) if text != HAS_FLOOR]
         self._last = self._asked[-1] if self._asked else ""
         self._proposed = self._agent_named_in(_last_answer(messages)) if name == "guide" else None
         self.tool_was_called = any(isinstance(part, ToolReturnPart) for part in messages[-1].parts)

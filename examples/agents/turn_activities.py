@@ -25,7 +25,7 @@ from journeys.failures import as_failure
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=4)
 """The time after which another worker goes on with a dead worker's step."""
 
-_HEARTBEAT_SECONDS: Final = 1.0
+_HEARTBEAT_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 2.0
 """How often a turn that writes looks whether anybody still waits for its answer."""
 
@@ -96,7 +96,7 @@ class TurnActivities:
                         )
                     except RevisionConflict:
                         continue
-                    except SessionNotActive:
+                    except (SessionNotActive, SessionNotFound):
                         return None
                     except IdempotencyConflict:
                         pass  # somebody has reset this turn: what it said before the reset stands

@@ -25,10 +25,10 @@ from pydantic_ai.usage import UsageLimits
 from examples.agents.conversation import Answer, Conversation, Said, clean
 from examples.agents.roster import Roster
 
-HANDED_OVER: Final = "(The conversation was handed to you. Answer what the user wrote last, as far as it is for you.)"
-"""The prompt if no word of a user is to be answered."""
+HAS_FLOOR: Final = "(You have the floor, and nobody has written since an agent spoke. Continue the conversation.)"
+"""The prompt after a hand-over, or in an empty session."""
 
-_SETTINGS: Final = ModelSettings(max_tokens=2_000)
+_SETTINGS: Final = ModelSettings(max_tokens=8_000)
 _LIMITS: Final = UsageLimits(request_limit=5)
 """A model that calls a tool is asked again."""
 
@@ -86,7 +86,7 @@ class Writer:
 
         # An agent who was given the floor by another one has to answer. Otherwise two agents could send the user to
         # each other for ever.
-        tools = [hand_over, propose_hand_over] if conversation.is_users_turn_to_be_answered else []
+        tools = [hand_over, propose_hand_over] if conversation.ends_with_user else []
         agent = Agent(self.model, name=self.name, instructions=self._instructions(conversation), tools=tools)
         prompt, history = self._prompt(conversation)
         try:
@@ -131,7 +131,7 @@ class Writer:
         unanswered: list[str] = []
         while messages and messages[-1].role != "assistant":
             unanswered.append(_attributed(messages.pop()))
-        prompt = "\n\n".join(reversed(unanswered)) or HANDED_OVER
+        prompt = "\n\n".join(reversed(unanswered)) or HAS_FLOOR
         return prompt, list(self._as_history(messages))
 
     def _as_history(self, messages: list[Said]) -> Iterator[ModelMessage]:

@@ -9,8 +9,9 @@ from pydantic_ai.exceptions import ModelConnectionError, UserError
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
-from examples.agents import turn_activities
+from examples.agents import turn_activities, worker
 from journeys import ChatSessions
+from journeys.chat_session.agent_turns import agent_turn_id
 from journeys.errors import EngineUnavailable
 from tests.agents.conftest import AGENTS, Agents, Chat
 from tests.agents.models import FailingModel, PausingModel
@@ -141,6 +142,23 @@ async def test_a_turn_that_is_stopped_ends_at_once_with_a_note_and_no_half_answe
     assert note.body == {"text": "Stopped.", "status": "stopped"}
 
 
+async def test_a_turn_that_its_worker_leaves_in_the_middle_is_taken_up_by_the_next_one(
+    journeys: Journeys, agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_GRACEFUL_SHUTDOWN", timedelta(0))
+    model = PausingModel()
+    async with journeys.worker(agents=AGENTS):
+        chat = await Chat.begin(journeys)
+        async with agents(model):
+            asked = await chat.say("Hello")
+            await model.began.wait()
+        model.may_end.set()
+        async with agents(model):
+            assert await result_of(chat, asked) == chat.message_id(asked)
+    (answer,) = await chat.answers()
+    assert answer.body["text"] == "You asked: Hello (the end)"
+
+
 @pytest.mark.parametrize(
     ("error", "attempts"), [(ModelConnectionError("m", "away"), 4), (UserError("no such model"), 1)]
 )
@@ -157,6 +175,30 @@ async def test_a_model_that_fails_for_good_says_so_once(
     assert (note.id, note.body["status"]) == (chat.message_id(asked), "failed")
     assert "the model reports an error" in note.body["text"]
     assert "half an answer" not in note.body["text"]
+
+
+async def test_an_answer_that_the_session_does_not_take_is_told_as_failed(journeys: Journeys, agents: Agents) -> None:
+    async with journeys.worker(agents=AGENTS, max_change_bytes=600), agents():
+        chat = await Chat.begin(journeys)
+        asked = await chat.say("x" * 100)
+        await end_of(chat, asked)
+    (note,) = await chat.answers()
+    assert (note.id, note.body["status"]) == (chat.message_id(asked), "failed")
+    assert "does not take the answer" in note.body["text"]
+
+
+async def test_what_a_turn_has_said_stands_if_it_is_run_again_and_says_something_else(
+    journeys: Journeys, agents: Agents
+) -> None:
+    async with journeys.worker(agents=AGENTS):
+        chat = await Chat.begin(journeys)
+        said = {"id": chat.message_id(2), "role": "assistant", "text": "As I said."}
+        key = agent_turn_id(chat.session, 2)
+        await journeys.update(chat.session, {"messages": [said], "author": "guide", "idempotency_key": key})
+        async with agents():
+            assert await result_of(chat, await chat.say("Hello")) == chat.message_id(2)
+    (answer,) = await chat.answers()
+    assert answer.body["text"] == "As I said."
 
 
 async def test_a_turn_whose_time_is_over_says_so(journeys: Journeys, agents: Agents) -> None:
@@ -228,7 +270,7 @@ async def test_steps_wait_for_the_end_of_an_outage(
             raise EngineUnavailable("nobody polls the task queue")
         return await get(self, *args, **kwargs)
 
-    async with journeys.worker(agents=AGENTS, turn_seconds=timedelta(seconds=60).total_seconds()), agents():
+    async with journeys.worker(agents=AGENTS, turn_seconds=60), agents():
         chat = await Chat.begin(journeys)
         monkeypatch.setattr(ChatSessions, "get", away_at_first)
         asked = await chat.say("Hello")

@@ -9,7 +9,6 @@ from examples.agents.conversation import (
     clean,
     show_conversation,
 )
-from examples.agents.roster import read_roster
 from journeys.chat_session.answers import ChatMessage
 from journeys.chat_session.session import Context
 
@@ -41,11 +40,3 @@ def test_a_message_without_a_text_is_shown_as_json_and_a_large_context_is_cut() 
 def test_an_answer_has_no_character_that_the_journeys_refuse() -> None:
     assert clean(" a\0b\ud800 ") == "ab?"
     assert len(clean("x" * 100_000)) == MAX_ANSWER_CHARACTERS
-
-
-def test_each_agents_file_names_what_the_agent_is_for() -> None:
-    roster = read_roster()
-    assert list(roster) == ["guide", "liaison_content", "liaison_insights", "liaison_journey", "liaison_solution"]
-    assert all(profile.title.startswith("the ") and profile.purpose for profile in roster.values())
-    topics = [topic for profile in roster.values() for topic in profile.topics]
-    assert len(topics) == len(set(topics)), "the script brings a word to one liaison only"
