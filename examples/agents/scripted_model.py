@@ -15,7 +15,7 @@ from examples.agents.writer import HAS_FLOOR
 SCRIPTED: Final = "scripted"
 """The model's name."""
 
-_CONFESSION: Final = "(I follow a script, because no model is configured: see JOURNEY_AGENT_MODEL.)"
+_CONFESSION: Final = "(This answer is scripted: no model is configured, see JOURNEY_AGENT_MODEL.)"
 _AGREES: Final = re.compile(r"\b(yes|yeah|yep|sure|ok|okay|please|go ahead|ja|oui)\b", re.IGNORECASE)
 _BACK: Final = re.compile(r"\b(guide|back)\b", re.IGNORECASE)
 _SECONDS_PER_WORD: Final = 0.03
@@ -76,9 +76,9 @@ class _Script:
 
     def _summary(self) -> str:
         me = self._roster[self._name]
-        known = "; ".join(f"“{_short(text)}”" for text in self._asked[-3:])
-        said = f"I know what was said before. You wrote: {known}. " if known else ""
-        return f"I am {me.title}; I am the one who {me.purpose}. {said}What should come first?"
+        known = "; ".join(f"“{_short(text)}”" for text in self._asked[-4:])
+        said = f" I know what was said before. You wrote: {known}." if known else ""
+        return f"I am {me.title}, the one who {me.purpose}.{said} What should come first?"
 
     def _agent_for(self, text: str) -> str | None:
         words = set(re.findall(r"\w+", text.lower()))
