@@ -28,7 +28,7 @@ setup: .venv/.installed ## create .venv with everything, the `journey` command i
 demo: setup ## run the whole journey on an embedded stack, and check it
 	$(BIN)/journey demo
 
-dev: setup ## run the embedded stack and one worker until Ctrl-C
+dev: setup ## run the embedded stack, one worker and the example agents until Ctrl-C
 	$(BIN)/journey dev
 
 fast: setup ## run the unit tests, which need no server

@@ -27,7 +27,7 @@ def dev(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run Temporal, its Web UI, PostgreSQL, one worker and the HTTP gateway on this machine until Ctrl-C.
+    """Run Temporal, its Web UI, PostgreSQL, one worker, the HTTP gateway and the example agents until Ctrl-C.
 
     The servers listen on the loopback interface only. They end with this
     command, even if it is killed. Their data stays.
@@ -39,15 +39,22 @@ async def _dev(
     data_dir: Path, temporal_port: int | None, ui_port: int | None, http_port: int | None, *, json: bool
 ) -> None:
     with embedded_servers_needed():
+        from starter.dev_agents import dev_agents, example_agents  # noqa: PLC0415
         from starter.dev_gateway import dev_gateway  # noqa: PLC0415
         from starter.dev_stack import dev_stack  # noqa: PLC0415
 
     configure_logs("console", "WARNING")
+    agents = await example_agents()
     async with (
-        dev_stack(data_dir, temporal_port=temporal_port, ui_port=ui_port, progress=tell) as (stack, journeys),
+        dev_stack(data_dir, temporal_port=temporal_port, ui_port=ui_port, agents=agents, progress=tell) as (
+            stack,
+            journeys,
+        ),
         journeys,
-        dev_gateway(stack, port=http_port) as addresses,
+        dev_gateway(stack, port=http_port) as gateway,
+        dev_agents(agents, data_dir, gateway, progress=tell),
     ):
+        addresses = gateway.addresses
         if json:
             print_json(addresses)
         else:

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,8 +18,10 @@ from temporalio.client import Client
 
 from embedded.ports import PortRequest, choose_ports
 from journeys import ChatSessions
+from journeys.chat_session.agent_turns import agent_turn_id
 from journeys.chat_session.keys import session_id, session_key
 from journeys.chat_session.names import workflow_id
+from starter.dev_agents import example_agents
 from tests.support.commands import JOURNEY, command_process, only_object, read_line, run_journey, wait_for_exit
 from tests.support.databases import execute, fetch_value
 from tests.support.processes_of_a_directory import processes_in, until_nothing_runs_in
@@ -103,6 +106,36 @@ async def test_any_client_of_temporal_holds_a_session_there(shared: tuple[Path, 
     assert (answer["revision"], answer["context"]) == (1, {"topic": "rent"})
     stored = f"select revision from public.chat_sessions where chat_session_id = '{identity}'"
     assert await fetch_value(addresses["supabase_db_url"], stored) == 1
+
+
+async def test_the_example_agents_answer_there(shared: tuple[Path, Addresses]) -> None:
+    _, addresses = shared
+    client = await Client.connect(addresses["temporal_address"], namespace=addresses["temporal_namespace"])
+    sessions = ChatSessions(client, task_queue=addresses["task_queue"])
+    session = await sessions.initialize(tenant_id="acme", user_id="grace", session_name="talk")
+    asked = await sessions.update_context(
+        session.chat_session_id, tenant_id="acme", user_id="grace", messages=[{"text": "Hello"}], turn=True
+    )
+    turn = client.get_workflow_handle(agent_turn_id(session.chat_session_id, asked.turn_revision))
+    await asyncio.wait_for(turn.result(), 60)
+    page = await sessions.messages(session.chat_session_id, tenant_id="acme", user_id="grace")
+    assert [message.author for message in page.messages] == [None, "guide"]
+
+
+async def test_agents_that_cannot_start_are_named(tmp_path: Path) -> None:
+    done = await run_journey("dev", "--json", "--data-dir", str(tmp_path), JOURNEY_AGENT_MODEL="no such model")
+    assert (done.returncode, done.stdout) == (1, "")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ENGINE_UNAVAILABLE: the example agents ended while starting: ")
+    assert "JOURNEY_AGENT_MODEL" in last
+    await until_nothing_runs_in(tmp_path)
+
+
+async def test_without_pydantic_ai_it_runs_without_the_example_agents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic_ai", None)
+    assert await example_agents() == frozenset()
 
 
 async def test_two_of_them_run_side_by_side(shared: tuple[Path, Addresses], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
+from examples.agents.settings import AgentSettings
 from journeys.chat_session.errors import SessionNotFound
 from journeys.client.settings import ClientSettings
 from journeys.errors import ERRORS
@@ -47,7 +48,7 @@ def test_every_link_and_path_leads_somewhere(page: Path) -> None:
     text = page.read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (page.parent / target).exists(), target
-    rooms = "journeys|stores|workflows|activities|worker|embedded|starter|bench|tests|supabase|docs"
+    rooms = "journeys|stores|workflows|activities|worker|embedded|starter|examples|bench|tests|supabase|docs"
     for path in re.findall(rf"`((?:{rooms})/[\w/.]*)`", text):
         example = "pillar_briefing" in path and not path.startswith("tests/")
         assert example or (REPOSITORY / path).exists(), path
@@ -58,7 +59,7 @@ def documented_settings() -> dict[str, str]:
     return {name: default.strip().strip("`") for names, default in rows for name in re.findall(r"`(\w+)`", names)}
 
 
-@pytest.mark.parametrize("settings", [ClientSettings, StoreSettings, WorkerSettings, GatewaySettings])
+@pytest.mark.parametrize("settings", [ClientSettings, StoreSettings, WorkerSettings, GatewaySettings, AgentSettings])
 def test_every_setting_is_documented_with_its_default(settings: type[BaseSettings]) -> None:
     documented = documented_settings()
     prefix = settings.model_config.get("env_prefix", "")
