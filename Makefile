@@ -3,10 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo dev fast test chaos hostile bench wheel lint format types check clean
+.PHONY: help setup demo dev fast test chaos hostile bench wheel client-types lint format types check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The dependency groups of pyproject.toml need pip 25.1.
 .venv/.installed: pyproject.toml constraints.txt starter/journey
@@ -18,8 +18,9 @@ help: ## list the targets
 
 # Only the tests use it: the real Supabase CLI applies the migrations that `journey migrate` applies.
 SUPABASE_CLI := tests/deployment/supabase_cli
-$(SUPABASE_CLI)/node_modules/.installed: $(SUPABASE_CLI)/package.json $(SUPABASE_CLI)/.npmrc
-	npm install --prefix $(SUPABASE_CLI) --no-audit --no-fund --silent
+TYPESCRIPT := clients/typescript
+%/node_modules/.installed: %/package.json %/.npmrc
+	npm install --prefix $* --no-audit --no-fund --silent
 	@touch $@
 
 setup: .venv/.installed ## create .venv with everything, the `journey` command included
@@ -34,7 +35,7 @@ fast: setup ## run the unit tests, which need no server
 	$(BIN)/python -m pytest --hypothesis-profile fast tests/unit
 
 # Three processes with servers of their own keep two cores busy. Files in their order: the unit tests fill up the end.
-test: setup $(SUPABASE_CLI)/node_modules/.installed ## run all tests, with coverage
+test: setup $(SUPABASE_CLI)/node_modules/.installed $(TYPESCRIPT)/node_modules/.installed ## run all tests, with coverage
 	$(BIN)/python -m pytest -n 3 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder --cov
 
 chaos: setup ## kill everything for two minutes and check the promises; SEED=.. DURATION=..
@@ -48,6 +49,9 @@ bench: setup ## measure what a session costs, against what Temporal costs, and w
 
 wheel: setup ## build the client's wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+client-types: setup $(TYPESCRIPT)/node_modules/.installed ## renew the TypeScript client's types after a change of the gateway
+	$(BIN)/python -m tests.support.typescript_client
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .
@@ -63,4 +67,4 @@ types: setup ## check types, strictly
 check: lint types test ## all of the above checks
 
 clean: ## remove what the targets made
-	rm -rf .venv .journey dist $(SUPABASE_CLI)/node_modules .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .journey dist $(SUPABASE_CLI)/node_modules $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/dist .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
