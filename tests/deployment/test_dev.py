@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from temporalio.client import Client
 
@@ -46,7 +47,12 @@ async def connect_sessions(addresses: Addresses) -> ChatSessions:
 
 
 def ports_of(addresses: Addresses) -> list[int]:
-    urls = [f"grpc://{addresses['temporal_address']}", addresses["temporal_ui_url"], addresses["supabase_db_url"]]
+    urls = [
+        f"grpc://{addresses['temporal_address']}",
+        addresses["temporal_ui_url"],
+        addresses["supabase_db_url"],
+        addresses["http_url"],
+    ]
     return [port for url in urls if (port := urlsplit(url).port)]
 
 
@@ -160,3 +166,54 @@ async def test_nothing_runs_after_its_end_and_sessions_go_on_at_the_next_start(
         sessions = await connect_sessions(addresses)
         seen = await sessions.update_context(session.chat_session_id, tenant_id="acme", context={"again": True})
         assert (seen.revision, seen.context) == (1, {"topic": "rent", "again": True})
+
+
+# --- the tokens that it gives to everybody on this machine
+
+WANTED = {"tenant_id": "acme", "user_id": "ada"}
+
+
+async def ask_for_token(addresses: Addresses, **options: Any) -> httpx2.Response:
+    async with httpx2.AsyncClient(base_url=addresses["http_url"], timeout=30, trust_env=False, verify=False) as anybody:
+        return await anybody.post("/v1/dev/token", **options)
+
+
+async def test_a_token_for_development_opens_the_gateway(shared: tuple[Path, Addresses]) -> None:
+    _, addresses = shared
+    issued = await ask_for_token(addresses, json=WANTED)
+    assert "development" in issued.json()["note"]
+    headers = {"authorization": f"Bearer {issued.json()['access_token']}"}
+    async with httpx2.AsyncClient(
+        base_url=addresses["http_url"], headers=headers, trust_env=False, verify=False
+    ) as ada:
+        created = await ada.post("/v1/chat-sessions", json={"session_name": "over HTTP"})
+        assert (created.status_code, created.json()["user_id"]) == (201, "ada")
+        assert "/v1/dev/token" in (await ada.get("/openapi.json")).json()["paths"]
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "[::1]", "LOCALHOST"])
+async def test_a_token_is_issued_under_every_name_of_this_machine(shared: tuple[Path, Addresses], host: str) -> None:
+    assert (await ask_for_token(shared[1], json=WANTED, headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", ""]
+)
+async def test_a_page_that_leads_its_own_name_here_gets_no_token(shared: tuple[Path, Addresses], host: str) -> None:
+    refused = await ask_for_token(shared[1], json=WANTED, headers={"host": host})
+    assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+async def test_a_page_that_sends_what_it_may_send_unasked_gets_no_token(
+    shared: tuple[Path, Addresses], media_type: str
+) -> None:
+    body = b'{"tenant_id": "acme", "user_id": "ada"}'
+    refused = await ask_for_token(shared[1], content=body, headers={"content-type": media_type})
+    assert (refused.status_code, refused.json()["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+async def test_a_token_is_for_a_tenant_and_a_user_that_there_can_be(shared: tuple[Path, Addresses]) -> None:
+    for wanted in ({}, {"tenant_id": "acme"}, {"tenant_id": "", "user_id": "ada"}, WANTED | {"role": "service_role"}):
+        refused = await ask_for_token(shared[1], json=wanted)
+        assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_PARAMETER")
