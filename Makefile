@@ -3,10 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo dev fast test chaos hostile bench wheel client-types lint format types check clean
+.PHONY: help setup demo dev fast test chaos hostile bench wheel client-package client-types lint format types check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The dependency groups of pyproject.toml need pip 25.1.
 .venv/.installed: pyproject.toml constraints.txt starter/journey
@@ -49,6 +49,10 @@ bench: setup ## measure what a session costs, against what Temporal costs, and w
 
 wheel: setup ## build the client's wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+client-package: $(TYPESCRIPT)/node_modules/.installed ## build the TypeScript client into dist/
+	mkdir -p dist
+	cd $(TYPESCRIPT) && node_modules/.bin/tsc --build && npm pack --silent --pack-destination ../../dist
 
 client-types: setup $(TYPESCRIPT)/node_modules/.installed ## renew the TypeScript client's types after a change of the gateway
 	$(BIN)/python -m tests.support.typescript_client

@@ -33,6 +33,15 @@ def build() -> None:
     _run("tsc", "--build", "test")
 
 
+def compile_example(program: str) -> Path:
+    """Compile a program that uses the client as others do; the file to run."""
+    source = CLIENT / "dist" / "example" / "example.ts"
+    source.parent.mkdir(exist_ok=True)
+    source.write_text(program, "utf-8")
+    _run("tsc", "--strict", "--skipLibCheck", "--target", "es2022", "--module", "nodenext", str(source))
+    return source.with_suffix(".js")
+
+
 def _run(tool: str, *arguments: str, standard_input: str = "") -> None:
     command = CLIENT / "node_modules" / ".bin" / tool
     if not command.exists():
