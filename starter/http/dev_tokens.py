@@ -7,6 +7,7 @@ its own that leads here (DNS rebinding) its requests have that name in `Host`.
 import ipaddress
 import time
 from typing import Final
+from urllib.parse import urlsplit
 
 import jwt
 from starlette.requests import Request
@@ -67,10 +68,9 @@ def require_loopback(request: Request) -> None:
         Problem: It was not.
     """
     given = request.headers.getlist("host")
-    host = given[0].rpartition(":")[0] if len(given) == 1 and not given[0].endswith("]") else "".join(given)
-    name = (host or "".join(given)).strip("[]").lower()
     try:
-        is_loopback = name == "localhost" or ipaddress.ip_address(name).is_loopback
+        name = urlsplit(f"//{given[0]}").hostname if len(given) == 1 else None
+        is_loopback = name == "localhost" or ipaddress.ip_address(name or "").is_loopback
     except ValueError:
         is_loopback = False
     if not is_loopback:

@@ -18,6 +18,7 @@ from journeys.retry_policies import (
     REGULAR_RETRIES,
     WORKFLOW_TASK_TIMEOUT,
 )
+from starter.http.settings import GatewaySettings
 from stores.settings import StoreSettings
 from tests.support.paths import REPOSITORY
 from worker.settings import WorkerSettings
@@ -57,7 +58,7 @@ def documented_settings() -> dict[str, str]:
     return {name: default.strip().strip("`") for names, default in rows for name in re.findall(r"`(\w+)`", names)}
 
 
-@pytest.mark.parametrize("settings", [ClientSettings, StoreSettings, WorkerSettings])
+@pytest.mark.parametrize("settings", [ClientSettings, StoreSettings, WorkerSettings, GatewaySettings])
 def test_every_setting_is_documented_with_its_default(settings: type[BaseSettings]) -> None:
     documented = documented_settings()
     prefix = settings.model_config.get("env_prefix", "")

@@ -29,7 +29,9 @@ _OUTAGE_SECONDS: Final = 1.0
 _READ_SECONDS: Final = 10.0
 
 _LOG: Final = logging.getLogger(__name__)
-_FAILURES: Final = (ApplicationError, JourneyError, TimeoutError)
+
+# What a store's read may end with, besides a defect.
+FAILURES: Final = (ApplicationError, JourneyError, TimeoutError)
 
 
 class Poller:
@@ -101,12 +103,12 @@ class Poller:
                 try:
                     await self._poll()
                     is_away = False
-                except _FAILURES as error:
+                except Exception as error:  # whatever it is, followers wait for the next poll
                     if not is_away:
-                        _LOG.warning("followed sessions cannot be read", extra={"reason": str(error)})
+                        _log_failure("followed sessions cannot be read", error)
                     is_away = True
-                    await asyncio.sleep(_OUTAGE_SECONDS)
-                await asyncio.sleep(max(_POLL_SECONDS, _PAUSE_PER_POLL * (loop.time() - began)) if not is_away else 0)
+                pause = max(_POLL_SECONDS, _PAUSE_PER_POLL * (loop.time() - began))
+                await asyncio.sleep(_OUTAGE_SECONDS if is_away else pause)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -125,7 +127,8 @@ class Poller:
                 self._start_reading(feed)
 
     def _start_reading(self, feed: Feed) -> None:
-        if feed.is_being_read or feed.ended or feed.revision >= feed.target:
+        is_due = asyncio.get_running_loop().time() >= feed.read_again_at
+        if feed.is_being_read or feed.ended or feed.revision >= feed.target or not is_due:
             return
         feed.is_being_read = True
         task = asyncio.create_task(self._bring_up_to_date(feed))
@@ -143,7 +146,13 @@ class Poller:
                 self._recent.add(feed, feed.take(batch))
                 if batch.complete:
                     feed.pass_gap(target)
-        except _FAILURES as error:  # the next poll finds the session again
-            _LOG.warning("a followed session cannot be read", extra={"reason": str(error)})
+        except Exception as error:  # a later poll finds the session again
+            _log_failure("a followed session cannot be read", error)
+            feed.read_again_at = asyncio.get_running_loop().time() + _OUTAGE_SECONDS
         finally:
             feed.is_being_read = False
+
+
+def _log_failure(event: str, error: Exception) -> None:
+    is_defect = not isinstance(error, FAILURES)
+    _LOG.warning(event, extra={"reason": str(error)}, exc_info=error if is_defect else None)
