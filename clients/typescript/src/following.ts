@@ -69,13 +69,15 @@ export async function* follow(
 class Connection {
   /** When to come back, if the gateway says so. */
   retryAfter: string | null = null;
+  readonly #silence = new AbortController();
 
   constructor(private readonly url: string) {}
 
   async *events(headers: Record<string, string>, signal: AbortSignal | undefined): AsyncGenerator<StreamEvent, void, void> {
-    const answer = await this.#answered(fetch(this.url, { headers, signal: signal ?? null }));
+    const either = AbortSignal.any([this.#silence.signal, ...(signal ? [signal] : [])]);
+    const answer = await this.#received(fetch(this.url, { headers, signal: either }));
     this.retryAfter = answer.headers.get("retry-after");
-    if (!answer.ok || !answer.body) throw readError(answer.status, await this.#answered(answer.text()), "not accepted");
+    if (!answer.ok || !answer.body) throw readError(answer.status, await this.#received(answer.text()), "not accepted");
     yield* readEvents(this.#chunks(answer.body));
   }
 
@@ -83,33 +85,24 @@ class Connection {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     try {
       for (;;) {
-        const { done, value } = await this.#answered(unlessSilent(reader.read()));
+        const { done, value } = await this.#received(reader.read());
         if (done) return;
         yield value;
       }
     } finally {
-      // It closes the connection; one that has failed is closed.
+      // This closes the connection, also if its reader goes no further. One that has failed is closed already.
       await reader.cancel().catch(() => undefined);
     }
   }
 
-  async #answered<T>(answer: Promise<T>): Promise<T> {
+  async #received<T>(next: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.#silence.abort(), SILENCE_MS);
     try {
-      return await answer;
+      return await next;
     } catch (cause) {
       throw lostAnswer(this.url, "not accepted", cause);
+    } finally {
+      clearTimeout(timer);
     }
-  }
-}
-
-async function unlessSilent<T>(read: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("the connection is silent")), SILENCE_MS);
-  });
-  try {
-    return await Promise.race([read, silence]);
-  } finally {
-    clearTimeout(timer);
   }
 }

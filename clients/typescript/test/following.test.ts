@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { randomInt, randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { ChatSessions, JourneyError, type ChatContextChange, type Followed, type NewChatMessage } from "coexistence-journeys";
 import { Gateway, serviceToken, TENANT, userToken } from "./gateways.js";
@@ -120,6 +123,21 @@ describe("a follower", () => {
       assert.ok(Date.now() - began < 2000);
     }
     assert.deepEqual(await upTo(Infinity, sessions.follow(id, { signal: AbortSignal.abort() })), []);
+  });
+
+  it("leaves a gateway that is silent", async (test) => {
+    const { id } = await newSession();
+    const silent = createServer((_, answer) => void answer.writeHead(200).write(": nothing new\n\n")).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const { port } = silent.address() as AddressInfo;
+    const wait = setTimeout;
+    test.mock.method(globalThis, "setTimeout", (end: () => void, ms: number) => wait(end, ms === 40_000 ? 200 : ms));
+    const url = [`http://127.0.0.1:${port}`, gateway.url];
+    const followed = new ChatSessions({ url, token: serviceToken(), tenantId: TENANT }).follow(id);
+    assert.equal((await take(followed)).event, "session");
+    await followed.return();
+    silent.closeAllConnections();
+    silent.close();
   });
 
   it("does not begin if there is no such session, or no gateway", async () => {
