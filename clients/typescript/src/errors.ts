@@ -28,15 +28,13 @@ export class JourneyError extends Error {
 
 /** The error of an answer. What a proxy says for itself is no answer of a gateway. */
 export function readError(status: number, body: string, untold: Outcome): JourneyError {
-  return new JourneyError(
-    readProblem(body) ?? {
-      code: "NO_ANSWER",
-      detail: `something before the gateway has answered with status ${status}`,
-      status,
-      field: "",
-      outcome: untold,
-    },
-  );
+  const problem = readProblem(body);
+  if (!problem) {
+    const detail = `something before the gateway has answered with status ${status}`;
+    return new JourneyError({ code: "NO_ANSWER", detail, status, field: "", outcome: untold });
+  }
+  // A gateway that has failed does not know what has become of the change.
+  return new JourneyError(status === 500 ? { ...problem, outcome: untold } : problem);
 }
 
 /** The error of an answer that has not come, or not as a whole. */

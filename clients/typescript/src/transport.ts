@@ -55,14 +55,14 @@ export class Transport {
   /** Sends a request, with the same body and key again and again, until it is answered or the deadline passes. */
   async call(request: Request): Promise<Response> {
     const { pathname, search } = new URL(request.url);
-    const body = request.body && (await request.text());
+    const body = (await request.text()) || null;
     const untold: Outcome = request.method === "GET" ? "not accepted" : "unknown";
     const deadline = AbortSignal.timeout(this.deadlineMs);
     let mayBeAccepted = false;
+    let error: JourneyError | undefined;
     for (let failures = 0; ; failures++) {
       const url = this.url;
       const headers = { ...Object.fromEntries(request.headers), ...this.credentials(await this.token()) };
-      let error: JourneyError;
       let retryAfter: string | null = null;
       try {
         const answer = await fetch(url + pathname + search, { method: request.method, headers, body, signal: deadline });
@@ -72,9 +72,11 @@ export class Transport {
         error = readError(answer.status, text, untold);
         retryAfter = answer.headers.get("retry-after");
       } catch (cause) {
-        error = lostAnswer(url, untold, cause);
+        mayBeAccepted ||= untold === "unknown";
+        // What a gateway has said before tells more than that the deadline has cut this attempt off.
+        if (!deadline.aborted || !error) error = lostAnswer(url, untold, cause);
       }
-      // That this attempt is refused says nothing of an earlier one whose answer was lost.
+      // That an attempt is refused says nothing of another one whose answer was lost.
       if (mayBeAccepted && error.outcome !== "accepted") error = withOutcomeUnknown(error);
       if (!isPassing(error)) throw error;
       mayBeAccepted = error.outcome === "accepted" || error.outcome === "unknown";

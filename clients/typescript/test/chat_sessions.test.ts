@@ -85,7 +85,8 @@ describe("a call whose answer does not come", () => {
   async function behindProxy(run: (sessions: ChatSessions, proxy: Proxy) => Promise<void>): Promise<void> {
     const proxy = new Proxy(gateway.url);
     try {
-      await run(asUser(randomUUID(), { url: await proxy.listen() }), proxy);
+      await proxy.listen();
+      await run(asUser(randomUUID(), { url: proxy.url }), proxy);
     } finally {
       proxy.close();
     }
@@ -95,7 +96,7 @@ describe("a call whose answer does not come", () => {
     await behindProxy(async (sessions, proxy) => {
       const { chat_session_id: id } = await sessions.initialize({ session_name: "lost answers" });
       proxy.keys.length = 0;
-      proxy.mishaps.push("lost", "broken off", "unavailable");
+      proxy.mishaps.push("lost", "broken off", "outage");
       const added = await sessions.addMessages(id, { messages: [{ text: "once" }] });
       assert.deepEqual([added.applied_revision, added.message_count, added.duplicate], [1, 1, true]);
       assert.equal(proxy.keys.length, 4);
@@ -118,6 +119,17 @@ describe("a call whose answer does not come", () => {
       proxy.mishaps.push("lost");
       await sessions.delete(made.chat_session_id);
       assert.equal((await refusal(sessions.delete(made.chat_session_id))).code, "SESSION_NOT_FOUND");
+    });
+  });
+
+  it("fails with what a gateway has said, if it says no more", async () => {
+    await behindProxy(async (_, proxy) => {
+      const impatient = asUser(randomUUID(), { url: proxy.url, deadlineMs: 1800 });
+      const told = { code: "DATABASE_UNAVAILABLE", status: 503, field: "" };
+      proxy.mishaps.push("outage", "silent");
+      assert.deepEqual(await refusal(impatient.update(randomUUID(), { context: {} })), { ...told, outcome: "unknown" });
+      proxy.mishaps.push("outage", "silent");
+      assert.deepEqual(await refusal(impatient.latest()), { ...told, outcome: "not accepted" });
     });
   });
 

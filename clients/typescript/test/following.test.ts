@@ -44,13 +44,15 @@ describe("a follower", () => {
   it("knows after each revision what a read of that revision answers", async () => {
     const { sessions, id } = await newSession();
     const changes = 40;
-    const following = upTo(changes, sessions.follow(id));
+    const followed = sessions.follow(id);
+    const seen = [await take(followed)];
+    const following = upTo(changes, followed);
     const agents = ["guide", "liaison_finance"];
     for (let revision = 0; revision < changes; revision++) {
       if (revision % 10 === 9) await sessions.edit(id, { title: revision % 20 === 9 ? `title ${revision}` : "" });
       else await sessions.update(id, { ...randomChange(revision), active_agent: agents[randomInt(2)]! });
     }
-    const seen = await following;
+    seen.push(...(await following));
     assert.deepEqual(revisionsOf(seen), upFrom(1, changes));
     for (const each of seen) {
       assert.notEqual(each.event, "end");
@@ -155,7 +157,9 @@ describe("a follower", () => {
     const writer = new ChatSessions({ url, token: userToken(user) });
     const { chat_session_id: id } = await writer.initialize({ session_name: "killed gateways" });
     const changes = 60;
-    const following = upTo(changes, new ChatSessions({ url, token: userToken(user) }).follow(id));
+    const followed = new ChatSessions({ url, token: userToken(user) }).follow(id);
+    const seen = [await take(followed)];
+    const following = upTo(changes, followed);
     for (let revision = 1; revision <= changes; revision++) {
       if (revision === 20) await gateway.kill();
       if (revision === 40) {
@@ -164,7 +168,7 @@ describe("a follower", () => {
       }
       await writer.update(id, { context: { revision }, messages: [{ text: `${revision}` }] });
     }
-    const seen = await following;
+    seen.push(...(await following));
     assert.deepEqual(seen.map((each) => each.event), ["session", ...upFrom(1, changes).map(() => "change")]);
     assert.deepEqual(revisionsOf(seen), upFrom(1, changes));
     const last = seen.at(-1)!;

@@ -40,8 +40,8 @@ export class Gateway {
   }
 }
 
-/** What happens to a request: its answer is lost, breaks off, or a gateway that cannot serve gives another one. */
-export type Mishap = "lost" | "broken off" | "unavailable";
+/** What happens to a request: its answer is lost, breaks off, does not come, or is that of an outage. */
+export type Mishap = "lost" | "broken off" | "silent" | "outage";
 
 /** Stands before a gateway, and lets mishaps happen to the next requests. */
 export class Proxy {
@@ -53,10 +53,12 @@ export class Proxy {
     this.#server = createServer((asked, answer) => void this.#pass(asked, answer));
   }
 
-  async listen(): Promise<string> {
-    this.#server.listen(0, "127.0.0.1");
-    await once(this.#server, "listening");
+  get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async listen(): Promise<void> {
+    await once(this.#server.listen(0, "127.0.0.1"), "listening");
   }
 
   close(): void {
@@ -69,8 +71,10 @@ export class Proxy {
     const body = Buffer.concat(await asked.toArray());
     const key = asked.headers["idempotency-key"];
     this.keys.push(key === undefined && body.length > 0 ? JSON.parse(body.toString()).idempotency_key : String(key));
-    if (mishap === "unavailable") {
-      answer.writeHead(503, { "retry-after": "1" }).end("try again");
+    if (mishap === "silent") return;
+    if (mishap === "outage") {
+      const problem = { code: "DATABASE_UNAVAILABLE", detail: "", status: 503, field: "", outcome: "not accepted" };
+      answer.writeHead(503, { "retry-after": "1" }).end(JSON.stringify(problem));
       return;
     }
     const passed = request(this.gateway + asked.url, { method: asked.method!, headers: asked.headers }).end(body);
