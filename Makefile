@@ -3,10 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo dev fast test chaos hostile bench wheel schemas lint format types check clean
+.PHONY: help setup demo dev fast test chaos hostile bench wheel client-package client-types schemas lint format types check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The dependency groups of pyproject.toml need pip 25.1.
 .venv/.installed: pyproject.toml constraints.txt starter/journey
@@ -16,9 +16,10 @@ help: ## list the targets
 	install -m 755 starter/journey $(BIN)/journey
 	@touch $@
 
-# Only the tests use them: the real Supabase CLI applies the migrations that `journey migrate` applies, and a service in
-# TypeScript calls sessions as any other service does.
-NODE_PACKAGES := tests/deployment/supabase_cli examples/typescript-temporal
+# The real Supabase CLI applies the migrations that `journey migrate` applies, for the tests only. The TypeScript client is
+# built and tested, and a service in TypeScript calls sessions as any other service does.
+TYPESCRIPT := clients/typescript
+NODE_PACKAGES := tests/deployment/supabase_cli examples/typescript-temporal $(TYPESCRIPT)
 %/node_modules/.installed: %/package.json %/.npmrc
 	npm install --prefix $* --no-audit --no-fund --silent
 	@touch $@
@@ -53,6 +54,13 @@ wheel: setup ## build the client's wheel into dist/
 schemas: setup ## renew docs/schemas after a change of a message or an answer
 	$(BIN)/python -m tests.support.schemas
 
+client-package: $(TYPESCRIPT)/node_modules/.installed ## build the TypeScript client into dist/
+	mkdir -p dist
+	cd $(TYPESCRIPT) && node_modules/.bin/tsc --build && npm pack --silent --pack-destination ../../dist
+
+client-types: setup $(TYPESCRIPT)/node_modules/.installed ## renew the TypeScript client's types after a change of the gateway
+	$(BIN)/python -m tests.support.typescript_client
+
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,4 +75,4 @@ types: setup ## check types, strictly
 check: lint types test ## all of the above checks
 
 clean: ## remove what the targets made
-	rm -rf .venv .journey dist $(NODE_PACKAGES:=/node_modules) examples/typescript-temporal/dist .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .journey dist $(NODE_PACKAGES:=/node_modules) $(NODE_PACKAGES:=/dist) .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis

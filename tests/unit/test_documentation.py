@@ -48,7 +48,7 @@ def test_every_link_and_path_leads_somewhere(page: Path) -> None:
     text = page.read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (page.parent / target).exists(), target
-    rooms = "journeys|stores|workflows|activities|worker|embedded|starter|examples|bench|tests|supabase|docs"
+    rooms = "journeys|stores|workflows|activities|worker|embedded|starter|examples|clients|bench|tests|supabase|docs"
     for path in re.findall(rf"`((?:{rooms})/[\w/.]*)`", text):
         example = "pillar_briefing" in path and not path.startswith("tests/")
         assert example or (REPOSITORY / path).exists(), path
