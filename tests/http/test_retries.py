@@ -91,3 +91,10 @@ async def test_without_a_key_every_request_is_a_change_of_its_own(api: Api) -> N
     session = await api.create()
     for revision in (1, 2):
         assert (await api.change(session, context={"a": 1}))["applied_revision"] == revision
+
+
+async def test_a_deletion_against_a_revision_is_answered_again(api: Api) -> None:
+    session = await api.create()
+    for _ in range(2):
+        deleted = await api.service.delete(f"{PATH}/{session}", headers={"if-match": '"0"'})
+        assert deleted.status_code == 204

@@ -42,9 +42,9 @@ async def url(journeys: Journeys, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         state_surface_url=journeys.addresses.state_surface_url,
     )
     (port,) = choose_ports([PortRequest("the HTTP gateway")])
-    async with journeys.worker(), dev_gateway(stack, port=port) as addresses:
-        assert addresses.http_url
-        yield addresses.http_url
+    async with journeys.worker(), dev_gateway(stack, port=port) as gateway:
+        assert gateway.addresses.http_url
+        yield gateway.addresses.http_url
 
 
 def block(language: str, url: str) -> str:

@@ -55,6 +55,7 @@ export function foldChange({ session, messages, older }: FollowedSession, event:
       title: change.title == null ? session.title : change.title || null,
       lifecycle_state: change.lifecycle_state ?? session.lifecycle_state,
       user_id: change.new_user_id ?? session.user_id,
+      turn_revision: event.turn ? event.revision : session.turn_revision,
       updated_at: event.applied_at,
     },
     messages: changeMessages(messages, change.remove_messages ?? [], event),

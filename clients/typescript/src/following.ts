@@ -2,17 +2,19 @@ import { JourneyError, lostAnswer, readError } from "./errors.js";
 import { readEvents, type StreamEvent } from "./event_stream.js";
 import { foldChange, foldSession, type FollowedSession } from "./folding.js";
 import { isPassing, pause } from "./retries.js";
-import type { ChangeEvent, EndEvent, SessionEvent } from "./schema.js";
+import type { ChangeEvent, EndEvent, PartialEvent, SessionEvent } from "./schema.js";
 import type { Transport } from "./transport.js";
 
 /**
  * What a follower is told: the session at first, then each change with the session after it, and why there are no more.
  *
- * `session` comes again after an absence of more than 1,000 revisions.
+ * `session` comes again after an absence of more than 1,000 revisions. `partial` is what an agent has written so far of a
+ * message that is not there yet; some may be left out.
  */
 export type Followed =
   | ({ readonly event: "session" } & FollowedSession)
   | ({ readonly event: "change"; readonly change: ChangeEvent } & FollowedSession)
+  | ({ readonly event: "partial"; readonly partial: PartialEvent } & FollowedSession)
   | ({ readonly event: "end" } & EndEvent);
 
 // A gateway sends something at least every 15 seconds, so a connection is dead that is silent for so long.
@@ -43,6 +45,8 @@ export async function* follow(
           if (change.revision <= seen.session.revision) continue;
           seen = foldChange(seen, change);
           yield { event: "change", change, ...seen };
+        } else if (name === "partial" && seen) {
+          yield { event: "partial", partial: JSON.parse(data) as PartialEvent, ...seen };
         } else if (name === "end") {
           const end = JSON.parse(data) as EndEvent;
           // With a token that has been renewed, the stream goes on.

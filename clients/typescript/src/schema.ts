@@ -160,6 +160,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/chat-sessions/{chat_session_id}/partials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Show what an agent has written so far
+         * @description For services only. Followers get it as the event `partial`, five a second at most; some may be lost. It goes with the message of that ID, or two minutes after the last text.
+         */
+        post: operations["show_partial_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/chat-sessions/{chat_session_id}/history": {
         parameters: {
             query?: never;
@@ -189,7 +209,7 @@ export interface paths {
         };
         /**
          * Follow a session as it changes
-         * @description Server-Sent Events. First `session` (a `SessionEvent`), then for each revision after it `change` (a `ChangeEvent`), in order, none lost and none twice; `id` is the revision. With `Last-Event-ID` the stream goes on after that revision; if more than 1,000 have passed, it begins with `session` anew. A revision that is missing is a gap. A comment comes at least every 15 seconds. `end` (an `EndEvent`) says that it is no use to come back as you are; if the stream ends without it, come back with `Last-Event-ID`.
+         * @description Server-Sent Events. First `session` (a `SessionEvent`), then for each revision after it `change` (a `ChangeEvent`), in order, none lost and none twice; `id` is the revision. With `Last-Event-ID` the stream goes on after that revision; if more than 1,000 have passed, it begins with `session` anew. A revision that is missing is a gap. `partial` (a `PartialEvent`) shows what an agent has written so far. A comment comes at least every 15 seconds. `end` (an `EndEvent`) says that it is no use to come back as you are; if the stream ends without it, come back with `Last-Event-ID`.
          */
         get: operations["follow_chat_session"];
         put?: never;
@@ -261,7 +281,13 @@ export interface components {
             active_agent: string;
             /** @description Null after somebody has edited the database, until a journey loads the session. */
             context_hash: string | null;
+            /** Format: date-time */
             applied_at: string;
+            /**
+             * @description Whether the change asked an agent to act.
+             * @default false
+             */
+            turn: boolean;
             /** @description The messages that the change has added or replaced, in order. */
             messages: components["schemas"]["FollowedMessage"][];
         };
@@ -275,7 +301,9 @@ export interface components {
             author: string | null;
             /** @description The revision that wrote the body. */
             revision: number;
+            /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
             updated_at: string;
             /** @description The sender's own JSON, without `id` and `role`. */
             body: {
@@ -332,7 +360,9 @@ export interface components {
              * @default 0
              */
             turn_revision: number;
+            /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
             updated_at: string;
             context: {
                 [key: string]: components["schemas"]["JsonValue"];
@@ -458,7 +488,9 @@ export interface components {
              * @default 0
              */
             turn_revision: number;
+            /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
             updated_at: string;
             context: {
                 [key: string]: components["schemas"]["JsonValue"];
@@ -484,7 +516,13 @@ export interface components {
             active_agent: string;
             /** @description Null after somebody has edited the database, until a journey loads the session. */
             context_hash: string | null;
+            /** Format: date-time */
             applied_at: string;
+            /**
+             * @description Whether the change asked an agent to act.
+             * @default false
+             */
+            turn: boolean;
         };
         /**
          * ListedChatSession
@@ -507,8 +545,19 @@ export interface components {
             context_hash: string | null;
             message_count: number;
             turn_revision: number;
+            /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
             updated_at: string;
+        };
+        /**
+         * PartialEvent
+         * @description The event `partial`: what an agent has written so far of its answer. It has no ID, and some may be left out.
+         */
+        PartialEvent: {
+            /** @description The ID that the answer will have. */
+            message_id: string;
+            text: string;
         };
         /**
          * ProblemDetails
@@ -550,7 +599,7 @@ export interface components {
         };
         /**
          * UpdateReceipt
-         * @description The answer to `update_chat_context` with `returning: receipt`.
+         * @description The answer to `update_chat_session`, and to `update_chat_context` with `returning: receipt`.
          */
         UpdateReceipt: {
             /**
@@ -586,7 +635,9 @@ export interface components {
              * @default 0
              */
             turn_revision: number;
+            /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
             updated_at: string;
             /** @description The revision that holds this change. */
             applied_revision: number;
@@ -636,7 +687,9 @@ export interface components {
              * @default 0
              */
             turn_revision: number;
+            /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
             updated_at: string;
             /** @description The revision that holds this change. */
             applied_revision: number;
@@ -755,6 +808,11 @@ export interface components {
              */
             active_agent?: string | null;
             /**
+             * @description Ask the agent that then leads to act; it must be one that takes turns.
+             * @default false
+             */
+            turn?: boolean;
+            /**
              * @description `replace` applies `context` to an empty context. It needs the current `base_revision`.
              * @default merge
              * @enum {string}
@@ -772,6 +830,11 @@ export interface components {
              * @default null
              */
             messages: components["schemas"]["NewChatMessage"][] | null;
+            /**
+             * @description Ask the agent that then leads to act; it must be one that takes turns.
+             * @default false
+             */
+            turn?: boolean;
         };
         /**
          * NewChatMessage
@@ -790,6 +853,12 @@ export interface components {
             role?: string | null;
         } & {
             [key: string]: unknown;
+        };
+        PartialText: {
+            /** @description The ID that the answer will have. */
+            message_id: string;
+            /** @description At most 64 KiB of UTF-8. */
+            text: string;
         };
         DevTokenRequest: {
             tenant_id: string;
@@ -816,6 +885,7 @@ export type InitializedChatSession = components['schemas']['InitializedChatSessi
 export type JsonValue = components['schemas']['JsonValue'];
 export type LedgerEntry = components['schemas']['LedgerEntry'];
 export type ListedChatSession = components['schemas']['ListedChatSession'];
+export type PartialEvent = components['schemas']['PartialEvent'];
 export type ProblemDetails = components['schemas']['ProblemDetails'];
 export type SessionEvent = components['schemas']['SessionEvent'];
 export type UpdateReceipt = components['schemas']['UpdateReceipt'];
@@ -825,6 +895,7 @@ export type ChatSessionChange = components['schemas']['ChatSessionChange'];
 export type ChatContextChange = components['schemas']['ChatContextChange'];
 export type NewChatMessages = components['schemas']['NewChatMessages'];
 export type NewChatMessage = components['schemas']['NewChatMessage'];
+export type PartialText = components['schemas']['PartialText'];
 export type DevTokenRequest = components['schemas']['DevTokenRequest'];
 export type $defs = Record<string, never>;
 export interface operations {
@@ -2727,6 +2798,148 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description `DATABASE_UNAVAILABLE`, `ENGINE_UNAVAILABLE`, `KEYS_UNAVAILABLE` */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds.
+                     * @example 1
+                     */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    show_partial_message: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @example acme
+                 */
+                "X-Tenant-Id"?: string;
+                /**
+                 * @description The user that a service acts for.
+                 * @example ada
+                 */
+                "X-User-Id"?: string;
+            };
+            path: {
+                /**
+                 * @description The session's ID.
+                 * @example 5f9e0c1a-6f43-5b7e-9a55-0d2f3c1b7a10
+                 */
+                chat_session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "message_id": "m2",
+                 *       "text": "Three invoices are"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PartialText"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `INVALID_PARAMETER` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description `UNAUTHENTICATED` */
+            401: {
+                headers: {
+                    /** @example Bearer */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description `FORBIDDEN` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description `SESSION_NOT_FOUND` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description `REQUEST_TIMEOUT` */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description `SESSION_NOT_ACTIVE` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description `CONTEXT_TOO_LARGE`, `TOO_LARGE` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description `UNSUPPORTED_MEDIA_TYPE` */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description `TOO_LARGE` */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
             /** @description `DATABASE_UNAVAILABLE`, `KEYS_UNAVAILABLE` */
             503: {
                 headers: {
@@ -2802,7 +3015,8 @@ export interface operations {
                      *           "author": "user",
                      *           "active_agent": "guide",
                      *           "context_hash": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
-                     *           "applied_at": "2026-01-27T10:05:12.000000Z"
+                     *           "applied_at": "2026-01-27T10:05:12.000000Z",
+                     *           "turn": false
                      *         }
                      *       ],
                      *       "complete": true

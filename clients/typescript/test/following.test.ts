@@ -41,6 +41,23 @@ const revisionsOf = (seen: Followed[]) => seen.flatMap((each) => (each.event ===
 const upFrom = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, place) => first + place);
 
 describe("a follower", () => {
+  it("sees what an agent writes before its answer is there", async () => {
+    const { sessions, id } = await newSession();
+    const followed = sessions.follow(id);
+    assert.equal((await take(followed)).event, "session");
+    const shown = await fetch(`${gateway.url}/v1/chat-sessions/${id}/partials`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${serviceToken()}`, "x-tenant-id": TENANT, "content-type": "application/json" },
+      body: JSON.stringify({ message_id: "answer", text: "Thr" }),
+    });
+    assert.equal(shown.status, 204);
+    const partial = await take(followed);
+    assert.ok(partial.event === "partial");
+    assert.deepEqual(partial.partial, { message_id: "answer", text: "Thr" });
+    assert.equal(partial.session.revision, 0);
+    await followed.return();
+  });
+
   it("knows after each revision what a read of that revision answers", async () => {
     const { sessions, id } = await newSession();
     const changes = 40;

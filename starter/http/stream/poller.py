@@ -6,8 +6,8 @@ this gateway has sent itself, it reads at once.
 
 import asyncio
 import logging
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final, TypeVar
 
 from temporalio.exceptions import ApplicationError
 
@@ -16,6 +16,8 @@ from starter.http.problems import Problem
 from starter.http.stream.change_batches import ChangeBatch, ChangeReader
 from starter.http.stream.feed import Feed, RecentChanges, Wake
 from stores.followed_sessions_supabase import FollowedSessionsSupabase
+
+Answer = TypeVar("Answer")
 
 MAX_FOLLOWERS: Final = 10_000
 """How many streams a gateway serves at once."""
@@ -102,9 +104,17 @@ class Poller:
             feed.see(state)
 
     async def read(self, feed: Feed, user_id: str | None, *, after: int) -> ChangeBatch | None:
-        """Read a session's changes, in turn with all who read for followers."""
-        async with self._reading, asyncio.timeout(_READ_SECONDS):
-            return await self._reader.read(feed.chat_session_id, feed.tenant_id, user_id, after=after)
+        """Read a session's changes; see `in_turn`."""
+        return await self.in_turn(lambda: self._reader.read(feed.chat_session_id, feed.tenant_id, user_id, after=after))
+
+    async def in_turn(self, read: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Read something for followers, a few at once, so that the poll finds a connection.
+
+        Raises:
+            TimeoutError: It was not read in time, the wait for a turn included.
+        """
+        async with asyncio.timeout(_READ_SECONDS), self._reading:
+            return await read()
 
     async def run(self) -> None:
         """Poll until this is cancelled."""
