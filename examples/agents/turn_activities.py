@@ -18,7 +18,7 @@ from journeys.chat_session.agent_turns import AgentTurn, agent_turn_id
 from journeys.chat_session.answers import ChatSessionView
 from journeys.chat_session.errors import SessionNotActive, SessionNotFound
 from journeys.chat_session.keys import message_id
-from journeys.client.chat_sessions import ContextChange
+from journeys.client.context_change import ContextChange
 from journeys.errors import IdempotencyConflict, JourneyError, RevisionConflict
 from journeys.failures import as_failure
 

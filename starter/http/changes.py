@@ -13,7 +13,8 @@ from starlette.responses import Response
 from journeys.chat_session.answers import UpdatedChatSession, UpdateReceipt
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.messages import UpdateChatContext, UpdateChatSession
-from journeys.client.chat_sessions import ChatSessions, ContextChange
+from journeys.client.chat_sessions import ChatSessions
+from journeys.client.context_change import ContextChange
 from journeys.errors import DatabaseUnavailable, InvalidParameter, RevisionConflict
 from journeys.identifiers import UUID_PATTERN
 from starter.http.answers import empty_response, json_response
