@@ -3,10 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo dev fast test chaos hostile bench wheel lint format types check clean
+.PHONY: help setup demo dev fast test chaos hostile bench wheel client-package client-types schemas lint format types check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The dependency groups of pyproject.toml need pip 25.1.
 .venv/.installed: pyproject.toml constraints.txt starter/journey
@@ -16,10 +16,12 @@ help: ## list the targets
 	install -m 755 starter/journey $(BIN)/journey
 	@touch $@
 
-# Only the tests use it: the real Supabase CLI applies the migrations that `journey migrate` applies.
-SUPABASE_CLI := tests/deployment/supabase_cli
-$(SUPABASE_CLI)/node_modules/.installed: $(SUPABASE_CLI)/package.json $(SUPABASE_CLI)/.npmrc
-	npm install --prefix $(SUPABASE_CLI) --no-audit --no-fund --silent
+# The real Supabase CLI applies the migrations that `journey migrate` applies, for the tests only. The TypeScript client is
+# built and tested, and a service in TypeScript calls sessions as any other service does.
+TYPESCRIPT := clients/typescript
+NODE_PACKAGES := tests/deployment/supabase_cli examples/typescript-temporal $(TYPESCRIPT)
+%/node_modules/.installed: %/package.json %/.npmrc
+	npm install --prefix $* --no-audit --no-fund --silent
 	@touch $@
 
 setup: .venv/.installed ## create .venv with everything, the `journey` command included
@@ -27,14 +29,14 @@ setup: .venv/.installed ## create .venv with everything, the `journey` command i
 demo: setup ## run the whole journey on an embedded stack, and check it
 	$(BIN)/journey demo
 
-dev: setup ## run the embedded stack and one worker until Ctrl-C
+dev: setup ## run the embedded stack, one worker and the example agents until Ctrl-C
 	$(BIN)/journey dev
 
 fast: setup ## run the unit tests, which need no server
 	$(BIN)/python -m pytest --hypothesis-profile fast tests/unit
 
 # Three processes with servers of their own keep two cores busy. Files in their order: the unit tests fill up the end.
-test: setup $(SUPABASE_CLI)/node_modules/.installed ## run all tests, with coverage
+test: setup $(NODE_PACKAGES:=/node_modules/.installed) ## run all tests, with coverage
 	$(BIN)/python -m pytest -n 3 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder --cov
 
 chaos: setup ## kill everything for two minutes and check the promises; SEED=.. DURATION=..
@@ -48,6 +50,16 @@ bench: setup ## measure what a session costs, against what Temporal costs, and w
 
 wheel: setup ## build the client's wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+schemas: setup ## renew docs/schemas after a change of a message or an answer
+	$(BIN)/python -m tests.support.schemas
+
+client-package: $(TYPESCRIPT)/node_modules/.installed ## build the TypeScript client into dist/
+	mkdir -p dist
+	cd $(TYPESCRIPT) && node_modules/.bin/tsc --build && npm pack --silent --pack-destination ../../dist
+
+client-types: setup $(TYPESCRIPT)/node_modules/.installed ## renew the TypeScript client's types after a change of the gateway
+	$(BIN)/python -m tests.support.typescript_client
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .
@@ -63,4 +75,4 @@ types: setup ## check types, strictly
 check: lint types test ## all of the above checks
 
 clean: ## remove what the targets made
-	rm -rf .venv .journey dist $(SUPABASE_CLI)/node_modules .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .journey dist $(NODE_PACKAGES:=/node_modules) $(NODE_PACKAGES:=/dist) .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,7 +8,8 @@ from temporalio.client import Client, WorkflowFailureError
 from bench.arrivals import Arrivals
 from bench.payloads import Change, Session
 from journeys.chat_session.names import workflow_id
-from journeys.client.chat_sessions import ChatSessions, ContextChange
+from journeys.client.chat_sessions import ChatSessions
+from journeys.client.context_change import ContextChange
 
 
 class Journey:

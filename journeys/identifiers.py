@@ -1,16 +1,28 @@
 """The types of IDs, keys and times in the contract's messages, and how an idempotency key is derived."""
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from journeys.canonical_json import canonical_hash
 
 _MAX_IDENTIFIER_BYTES = 255
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NO_CONTROL = r"^[^\u0000-\u001f\u007f-\u009f]*$"  # for JSON Schema, whose texts have no surrogates
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:[0-5]\d)", re.ASCII)
 
 
@@ -41,16 +53,30 @@ def _to_utc(moment: datetime) -> datetime:
         raise ValueError("is out of range") from None
 
 
-def matching(pattern: str, words: str) -> Callable[[str], str]:
-    """Make a validator that requires a whole text to match a pattern; its error says `words`."""
-    compiled = re.compile(pattern, re.ASCII)
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Requires a whole text to match a pattern, and tells the type's JSON Schema.
 
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise ValueError(words)
-        return text
+    Attributes:
+        pattern: A regular expression that means the same in Python and in ECMAScript.
+        words: The error's text.
+    """
 
-    return check
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        compiled = re.compile(self.pattern, re.ASCII)
+
+        def check(text: str) -> str:
+            if not compiled.fullmatch(text):
+                raise ValueError(self.words)
+            return text
+
+        return core_schema.no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(schema) | {"pattern": f"^({self.pattern})$"}
 
 
 def timestamp(moment: datetime) -> str:
@@ -63,15 +89,21 @@ Identifier = Annotated[
     StringConstraints(min_length=1),
     AfterValidator(_without_control_characters),
     AfterValidator(_at_most_255_bytes),
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": _MAX_IDENTIFIER_BYTES, "pattern": _NO_CONTROL},
+    ),
 ]
 """An ID that a caller chooses: 1-255 bytes of UTF-8, no control characters. It must fit a search attribute."""
 
-Author = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_control_characters)]
+Author = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=64),
+    AfterValidator(_without_control_characters),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64, "pattern": _NO_CONTROL}),
+]
 """Who made a change: `user`, an agent, a service."""
 
-IdempotencyKey = Annotated[
-    str, AfterValidator(matching(r"[\x20-\x7e]{1,128}", "must be 1-128 printable ASCII characters"))
-]
+IdempotencyKey = Annotated[str, Matching(r"[\x20-\x7e]{1,128}", "must be 1-128 printable ASCII characters")]
 """1-128 printable ASCII characters."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -79,7 +111,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
-Uuid = Annotated[str, AfterValidator(matching(UUID_PATTERN, "must be a UUID in lower case, with hyphens"))]
+Uuid = Annotated[str, Matching(UUID_PATTERN, "must be a UUID in lower case, with hyphens")]
 """A UUID in lower case, with hyphens."""
 
 Timestamp = Annotated[
@@ -87,6 +119,11 @@ Timestamp = Annotated[
     BeforeValidator(_parse_timestamp),
     AfterValidator(_to_utc),
     PlainSerializer(timestamp, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": f"^{_RFC_3339.pattern}$"}, mode="validation"),
+    WithJsonSchema(
+        {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"},
+        mode="serialization",
+    ),
 ]
 """A time: read as RFC 3339 with a zone, written in UTC with microseconds and `Z`."""
 

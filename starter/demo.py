@@ -17,7 +17,8 @@ from journeys.chat_session.answers import ChatMessage, ChatSessionView
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.names import workflow_id
 from journeys.chat_session.session import ChatSessionArtifact, LedgerEntry
-from journeys.client.chat_sessions import ChatSessions, ContextChange
+from journeys.client.chat_sessions import ChatSessions
+from journeys.client.context_change import ContextChange
 from journeys.errors import JourneyError
 from journeys.messages import Record
 from starter.dev_stack import dev_stack

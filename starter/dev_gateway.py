@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import AnyHttpUrl, SecretStr
@@ -12,25 +13,36 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from embedded.ports import LOOPBACK, PortRequest, choose_ports
 from starter.dev_stack import DevAddresses
+from starter.http.dev_tokens import issue_service_token
 from starter.http.server import listen, running_gateway
 from starter.http.settings import GatewaySettings
 
 _PREFERRED_PORT: Final = 8000
 
 
+@dataclass(frozen=True, slots=True)
+class DevGateway:
+    """The running gateway.
+
+    Attributes:
+        addresses: Those of the stack, with the gateway's.
+        service_token: With which services of this machine call it.
+    """
+
+    addresses: DevAddresses
+    service_token: SecretStr
+
+
 @asynccontextmanager
 async def dev_gateway(
     stack: DevAddresses, *, port: int | None, agents: Set[str] = frozenset()
-) -> AsyncIterator[DevAddresses]:
+) -> AsyncIterator[DevGateway]:
     """Serve the stack over HTTP for as long as the context is open.
 
     Args:
         stack: The stack, whose worker runs.
         port: The gateway's port; by default 8000, or another one if it is taken.
         agents: Agents that take turns, besides those that the environment names.
-
-    Yields:
-        The stack's addresses, that of the gateway included.
 
     Raises:
         EmbeddedStackError: The port cannot be used.
@@ -49,4 +61,6 @@ async def dev_gateway(
         stack.temporal_address, namespace=stack.temporal_namespace, data_converter=pydantic_data_converter
     )
     async with running_gateway(client, settings, listener=listen(settings.address), issues_tokens=True) as url:
-        yield stack.model_copy(update={"http_url": url})
+        yield DevGateway(
+            addresses=stack.model_copy(update={"http_url": url}), service_token=SecretStr(issue_service_token(secret))
+        )

@@ -1,6 +1,6 @@
 """The embedded stack and one worker: everything that a journey needs, on one machine."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -38,6 +38,7 @@ async def dev_stack(
     *,
     temporal_port: int | None = None,
     ui_port: int | None = None,
+    agents: Set[str] = frozenset(),
     progress: Callable[[str], None],
 ) -> AsyncIterator[tuple[DevAddresses, Worker]]:
     """Start both servers, bring the schemas up to date, and make a worker. The caller runs the worker.
@@ -46,6 +47,7 @@ async def dev_stack(
         data_dir: The folder in which the servers keep their data.
         temporal_port: The port of Temporal's gRPC service; by default 7233, or another one if it is taken.
         ui_port: The port of the Web UI; by default 8233, or another one if it is taken.
+        agents: Agents that take turns, besides those that the environment names.
         progress: Called with a line about each step.
 
     Raises:
@@ -59,6 +61,7 @@ async def dev_stack(
             supabase_db_url=SecretStr(addresses.supabase_db_url),
             state_surface_url=SecretStr(addresses.state_surface_url),
         )
+        settings = settings.model_copy(update={"agents": settings.agents | agents})
         client = await Client.connect(
             addresses.temporal_address,
             namespace=addresses.temporal_namespace,

@@ -59,6 +59,9 @@ async def journey_worker(
                 task_queue=settings.task_queue,
                 workflows=[journey.workflow for journey in journeys],
                 activities=[each for journey in journeys for each in journey.activities(stores, settings)],
+                nexus_service_handlers=[
+                    journey.nexus_service(client, settings) for journey in journeys if journey.nexus_service
+                ],
                 workflow_task_executor=threads,
                 # There is no external storage, and a higher number would create an asyncio task for each payload.
                 max_workflow_task_external_storage_concurrency=1,

@@ -36,7 +36,7 @@ class InitializedChatSession(ChatSessionArtifact):
 
 
 class UpdateReceipt(ChatSessionReceipt):
-    """The answer to `update_chat_context` with `returning: receipt`.
+    """The answer to `update_chat_session`, and to `update_chat_context` with `returning: receipt`.
 
     Attributes:
         applied_revision: The revision that holds this change.

@@ -8,7 +8,18 @@ context that its agents share; `update_chat_session` changes its title, lifecycl
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session.keys import message_id, named_session_key, session_id, session_key, update_key
@@ -16,7 +27,7 @@ from journeys.chat_session.limits import MAX_CHANGE_MESSAGES
 from journeys.chat_session.names import DEFAULT_AGENT
 from journeys.chat_session.session import Agent, ChatSessionArtifact, Context, LifecycleState, Revision, Title
 from journeys.errors import InvalidParameter
-from journeys.identifiers import Author, IdempotencyKey, Identifier, Timestamp, Uuid, matching
+from journeys.identifiers import Author, IdempotencyKey, Identifier, Matching, Timestamp, Uuid
 from journeys.merge_patch import merge_patch
 from journeys.messages import Request
 
@@ -42,9 +53,7 @@ CallersAuthor = Annotated[Author, AfterValidator(_check_callers_author)]
 MessageId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 """The ID of a message in a session's transcript."""
 
-SessionName = Annotated[
-    str, AfterValidator(matching(r"[\x20-\x7e]{1,128}", "must be 1-128 printable ASCII characters"))
-]
+SessionName = Annotated[str, Matching(r"[\x20-\x7e]{1,128}", "must be 1-128 printable ASCII characters")]
 """A caller's own name of a session, of which the session's ID is derived."""
 
 
@@ -60,6 +69,14 @@ class MessageEnvelope(Request):
 
     id: MessageId | None = None
     role: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+
+
+class _EnvelopeSchema:
+    """Gives a message the JSON Schema of `MessageEnvelope`: pydantic sees any object."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(_: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(MessageEnvelope.__pydantic_core_schema__)
 
 
 def _check_message(message: Context) -> Context:
@@ -177,6 +194,12 @@ class JourneyArgument(Request):
 
     With `initialize`, the journey creates the session if it does not exist. Without it, the journey resumes a stored
     session. The argument is only a claim: the stored row says whose session it is.
+
+    Attributes:
+        chat_session_id: The session's ID, which the workflow's ID ends with.
+        tenant_id: The tenant that the session belongs to.
+        user_id: The user that the session belongs to; needed with `initialize`.
+        initialize: The session to create if it does not exist.
     """
 
     chat_session_id: Uuid
@@ -209,6 +232,9 @@ class GetChatSession(Request):
     or, without an ID, the user's most recent active session.
 
     Attributes:
+        tenant_id: The tenant that the session belongs to.
+        user_id: The user that the session belongs to; null if a service acts for the tenant.
+        chat_session_id: The session's ID.
         at_revision: Read context and agent as they were after this revision. Only the activity can, with an ID.
     """
 
@@ -222,6 +248,8 @@ class DeleteChatSession(Request):
     """Delete a session with everything that was said in it, for good.
 
     Attributes:
+        tenant_id: The tenant that the session belongs to.
+        user_id: The user that the session belongs to; null if a service acts for the tenant.
         author: Who deletes it. `manual` and `journey` are the engine's own.
     """
 
@@ -234,7 +262,11 @@ class GetChatSessionHistory(Request):
     """Read a page of a session's ledger, oldest entry first.
 
     Attributes:
+        tenant_id: The tenant that the session belongs to.
+        user_id: The user that the session belongs to; null if a service acts for the tenant.
+        chat_session_id: The session's ID.
         after_revision: Leave out this revision and earlier ones; if absent, begin with revision 0, the creation.
+        limit: How many entries to read at most.
     """
 
     tenant_id: Identifier
@@ -248,6 +280,10 @@ class GetChatMessages(Request):
     """Read a page of a session's transcript; without a cursor the latest one.
 
     Attributes:
+        tenant_id: The tenant that the session belongs to.
+        user_id: The user that the session belongs to; null if a service acts for the tenant.
+        chat_session_id: The session's ID.
+        limit: How many messages to read at most.
         before: The cursor `older` of a page: read the messages before that page.
         after: The cursor `newer` of a page: read the messages after that page.
     """
@@ -270,6 +306,10 @@ class ListChatSessions(Request):
     """Read a page of a user's sessions or, without a user, of all sessions of the tenant; the latest change first.
 
     Attributes:
+        tenant_id: The tenant that the sessions belong to.
+        user_id: The user that the sessions belong to; null for all sessions of the tenant.
+        lifecycle_state: Which sessions to read.
+        limit: How many sessions to read at most.
         after: The cursor `next` of the page before.
     """
 
@@ -387,7 +427,7 @@ class SignalChatContext(ChangeRequest):
     append: dict[str, list[JsonValue]] | None = None
     messages: (
         Annotated[
-            list[Annotated[Context, AfterValidator(_check_message)]],
+            list[Annotated[Context, AfterValidator(_check_message), _EnvelopeSchema]],
             Field(min_length=1, max_length=MAX_CHANGE_MESSAGES),
             AfterValidator(_check_ids_differ),
         ]
@@ -452,7 +492,7 @@ class SignalChatContext(ChangeRequest):
 
 
 class UpdateChatContext(SignalChatContext):
-    """The same change as an update, which is answered once both stores hold the change.
+    """Change the same as an update, which is answered once both stores hold the change.
 
     Attributes:
         returning: `receipt` leaves the context out of the answer.

@@ -2,16 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
 from journeys.i_json import MAX_SAFE_INTEGER
-from journeys.identifiers import Identifier, Sha256, Timestamp, Uuid, matching
+from journeys.identifiers import Identifier, Matching, Sha256, Timestamp, Uuid
 from journeys.messages import Record
 
 Agent = Annotated[
     str,
     StringConstraints(max_length=255),
-    AfterValidator(matching(r"guide|liaison_[a-z][a-z0-9_]*", "must be guide or liaison_<pillar>")),
+    Matching(r"guide|liaison_[a-z][a-z0-9_]*", "must be guide or liaison_<pillar>"),
 ]
 """The agent that leads the conversation: `guide` or `liaison_<pillar>`."""
 

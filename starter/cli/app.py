@@ -13,6 +13,7 @@ from starter.cli.demo import demo
 from starter.cli.dev import dev
 from starter.cli.gateway import gateway
 from starter.cli.migrate import migrate
+from starter.cli.schema import schema
 from starter.cli.worker import worker
 from worker.process_lifecycle import run_and_exit
 
@@ -55,6 +56,7 @@ app.command(
         "    journey migrate",
     )
 )(migrate)
+app.command(epilog=examples("journey schema", "journey schema update_chat_context.request"))(schema)
 app.command(epilog=examples("journey bench", "journey bench --callers 8 --json"))(bench)
 
 

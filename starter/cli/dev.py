@@ -27,7 +27,7 @@ def dev(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run Temporal, its Web UI, PostgreSQL, one worker and the HTTP gateway on this machine until Ctrl-C.
+    """Run Temporal, its Web UI, PostgreSQL, one worker, the HTTP gateway with its page, and the agents until Ctrl-C.
 
     The servers listen on the loopback interface only. They end with this
     command, even if it is killed. Their data stays.
@@ -39,21 +39,30 @@ async def _dev(
     data_dir: Path, temporal_port: int | None, ui_port: int | None, http_port: int | None, *, json: bool
 ) -> None:
     with embedded_servers_needed():
+        from starter.dev_agents import dev_agents, example_agents  # noqa: PLC0415
         from starter.dev_gateway import dev_gateway  # noqa: PLC0415
         from starter.dev_stack import dev_stack  # noqa: PLC0415
 
     configure_logs("console", "WARNING")
+    agents = await example_agents()
     async with (
-        dev_stack(data_dir, temporal_port=temporal_port, ui_port=ui_port, progress=tell) as (stack, journeys),
+        dev_stack(data_dir, temporal_port=temporal_port, ui_port=ui_port, agents=agents, progress=tell) as (
+            stack,
+            journeys,
+        ),
         journeys,
-        dev_gateway(stack, port=http_port) as addresses,
+        dev_gateway(stack, port=http_port, agents=agents) as gateway,
+        dev_agents(agents, data_dir, gateway, progress=tell),
     ):
+        addresses = gateway.addresses
         if json:
             print_json(addresses)
         else:
             for name, value in addresses.model_dump(exclude_none=True).items():
                 out.print(Text.assemble((f"{name:<20}", "cyan"), value), soft_wrap=True)  # one line, to be copied
-            out.print("Everything is running; Ctrl-C stops it. In another terminal, try:", style="bold green")
+            out.print("Everything is running; Ctrl-C stops it.", style="bold green")
+            out.print(Text.assemble("Open the chat page:   ", (f"{addresses.http_url}/", "bold")), soft_wrap=True)
+            out.print("In another terminal, try:")
             out.print(
                 f"  TEMPORAL_ADDRESS={addresses.temporal_address} journey session initialize --tenant acme --user ada",
                 highlight=False,

@@ -7,7 +7,8 @@ import typer
 from pydantic import JsonValue
 
 from journeys.chat_session.session import ChatSessionReceipt, LedgerEntry, LifecycleState
-from journeys.client.chat_sessions import ChatSessions, ContextChange
+from journeys.client.chat_sessions import ChatSessions
+from journeys.client.context_change import ContextChange
 from journeys.errors import InvalidParameter
 from journeys.identifiers import timestamp
 from journeys.messages import read

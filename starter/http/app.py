@@ -88,7 +88,7 @@ async def _tell_no_route(request: Request, error: Exception) -> Response:
     methods = {
         method
         for route in app.routes
-        if isinstance(route, APIRoute) and route.path_regex.match(request.url.path)
+        if isinstance(route, APIRoute) and route.path_regex.match(request.scope["path"])
         for method in route.methods or ()
     }
     problem = Problem(

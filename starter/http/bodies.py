@@ -8,7 +8,8 @@ from typing import Final
 from pydantic import JsonValue
 from starlette.requests import ClientDisconnect, Request
 
-from journeys.chat_session.errors import ContextTooLarge
+from journeys.chat_session.limits import Limits
+from journeys.chat_session.rules import check_request_size
 from journeys.errors import InvalidParameter
 from journeys.messages import read
 from starter.http.problems import Problem
@@ -42,10 +43,7 @@ async def read_body(request: Request, *, limit: int, accepted: Collection[str] =
     if media_type not in accepted or request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem("UNSUPPORTED_MEDIA_TYPE", f"send the body as {' or '.join(accepted)}, without an encoding")
     body = await _collect(request)
-    if len(body) > limit:
-        raise ContextTooLarge(
-            f"the request has {len(body)} bytes, {limit} are allowed; send it in parts", field="context"
-        )
+    check_request_size(len(body), Limits(change_bytes=limit))
     return media_type, read(body)
 
 

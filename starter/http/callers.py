@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from journeys.errors import InvalidParameter
@@ -33,6 +33,11 @@ class Caller:
     user_id: str | None
     is_service: bool
     expires_at: float
+
+    @property
+    def sender(self) -> dict[str, JsonValue]:
+        """The fields of a request that say who sends it."""
+        return {"tenant_id": self.tenant_id, "user_id": self.user_id}
 
     def require_service(self) -> None:
         """Check that a service asks.

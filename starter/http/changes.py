@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from typing import Final, cast
 
 from pydantic import JsonValue
+from starlette.requests import Request
 from starlette.responses import Response
 
 from journeys.chat_session.answers import UpdatedChatSession, UpdateReceipt
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.messages import UpdateChatContext, UpdateChatSession
-from journeys.client.chat_sessions import ChatSessions, ContextChange
+from journeys.client.chat_sessions import ChatSessions
+from journeys.client.context_change import ContextChange
 from journeys.errors import DatabaseUnavailable, InvalidParameter, RevisionConflict
 from journeys.identifiers import UUID_PATTERN
 from starter.http.answers import empty_response, json_response
@@ -40,13 +42,22 @@ def require_session_id(text: str) -> str:
     return text
 
 
+def read_target(request: Request, caller: Caller) -> dict[str, JsonValue]:
+    """The fields of a read that say which session it is about, and who reads.
+
+    Raises:
+        SessionNotFound: No session can have the ID.
+    """
+    return caller.sender | {"chat_session_id": require_session_id(request.path_params["chat_session_id"])}
+
+
 def add_sender(caller: Caller, fields: Fields) -> dict[str, JsonValue]:
     """The fields of a change, with tenant, user and author.
 
     Raises:
         InvalidParameter: A user names an author.
     """
-    sender: dict[str, JsonValue] = {"tenant_id": caller.tenant_id, "user_id": caller.user_id}
+    sender = caller.sender
     if not caller.is_service:
         if fields.get("author") is not None:
             raise InvalidParameter("author: a user's own change has the author 'user'; leave it out", field="author")
@@ -107,7 +118,7 @@ class Changes:
             Problem: It is not at the base revision, if one is named.
         """
         found = await self.find(caller, chat_session_id)
-        if base_revision is not None and found.revision != base_revision:
+        if base_revision is not None and found.lifecycle_state != "DELETED" and found.revision != base_revision:
             conflict = RevisionConflict(
                 f"base_revision: the session is at revision {found.revision}", field="base_revision"
             )

@@ -26,7 +26,7 @@ _HEAD_TOO_LARGE: Final = problem_details(
     "TOO_LARGE", f"the request's line and headers have more than {MAX_HEAD_BYTES} bytes", status=431
 )
 _NOT_HTTP: Final = problem_details("INVALID_PARAMETER", "the request is not valid HTTP/1.1")
-_NO_PLACE: Final = problem_details("TOO_MANY_REQUESTS", "all connections are in use", status=503)
+_NO_PLACE: Final = problem_details("TOO_MANY_REQUESTS", "all connections are in use")
 
 
 class Places:
@@ -112,10 +112,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """A request begins. Its handler may end the connection at once, if its reader has stalled."""
         super().on_message_begin()
         cast("dict[str, object]", self.scope["state"])["abort"] = self.transport.abort
-        if not self._reads_head:
-            self._reads_head, self._head_bytes = True, 0
-        if self._deadline is None:
-            self._set_deadline(_HEAD_SECONDS)
+        self._set_deadline(_HEAD_SECONDS)
 
     def on_headers_complete(self) -> None:
         """The head is complete: hand the request on, unless its head is too large."""
@@ -140,8 +137,8 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         super().on_message_complete()
         self._reads_head, self._head_bytes = True, 0
-        if self.cycle.response_complete:
-            self._clear_deadline()
+        if self.cycle.response_complete:  # uvicorn has stopped its own clock as the rest of the body came
+            self._set_deadline(self.timeout_keep_alive)
 
     def on_response_complete(self) -> None:
         """The answer is complete. Do not read the rest of its request for ever."""

@@ -7,6 +7,7 @@ its own that leads here (DNS rebinding) its requests have that name in `Host`.
 import ipaddress
 import time
 from typing import Final
+from urllib.parse import urlsplit
 
 import jwt
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from journeys.messages import Request as Message
 from starter.http.problems import Problem
 
 _LIFETIME_SECONDS: Final = 12 * 3600
+_SERVICE_SECONDS: Final = 365 * 24 * 3600
 
 
 class DevTokenRequest(Message):
@@ -60,6 +62,12 @@ class DevTokens:
         return DevToken(access_token=jwt.encode(claims, self._secret, algorithm="HS256"))
 
 
+def issue_service_token(secret: str) -> str:
+    """A token for a service of this machine, like Supabase's service key: it does not end while anybody develops."""
+    now = int(time.time())
+    return jwt.encode({"role": "service_role", "iat": now, "exp": now + _SERVICE_SECONDS}, secret, algorithm="HS256")
+
+
 def require_loopback(request: Request) -> None:
     """Check that the request was sent to this machine under a name of its own.
 
@@ -67,10 +75,9 @@ def require_loopback(request: Request) -> None:
         Problem: It was not.
     """
     given = request.headers.getlist("host")
-    host = given[0].rpartition(":")[0] if len(given) == 1 and not given[0].endswith("]") else "".join(given)
-    name = (host or "".join(given)).strip("[]").lower()
     try:
-        is_loopback = name == "localhost" or ipaddress.ip_address(name).is_loopback
+        name = urlsplit(f"//{given[0]}").hostname if len(given) == 1 else None
+        is_loopback = name == "localhost" or ipaddress.ip_address(name or "").is_loopback
     except ValueError:
         is_loopback = False
     if not is_loopback:

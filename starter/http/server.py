@@ -18,10 +18,13 @@ from starter.http.app import create_app
 from starter.http.connections import GuardedProtocol, Places
 from starter.http.gateway import Gateway, open_gateway
 from starter.http.settings import GatewaySettings, HttpAddress
+from starter.http.stream.poller import MAX_FOLLOWERS
 
 _BACKLOG: Final = 2048
 _KEEP_ALIVE_SECONDS: Final = 75
 _SHUTDOWN_SECONDS: Final = 15
+# Followers, and twice as many others; more would only wait for each other.
+_MAX_FILES: Final = 3 * MAX_FOLLOWERS
 # Files that the process needs besides its connections.
 _RESERVED_FILES: Final = 100
 
@@ -87,7 +90,7 @@ def _configure(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         # uvicorn calls it like a class.
-        http=partial(GuardedProtocol, places=Places(_raise_file_limit() - _RESERVED_FILES)),  # type: ignore[arg-type]
+        http=partial(GuardedProtocol, places=Places(max(_raise_file_limit() - _RESERVED_FILES, 1))),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
@@ -103,11 +106,10 @@ def _configure(app: FastAPI) -> uvicorn.Config:
 def _raise_file_limit() -> int:
     """Allow as many open files as the system allows this process, because each connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(hard, 65536) if hard != resource.RLIM_INFINITY else 65536
+    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        return wanted
-    return min(soft, 65536)
+    return wanted
 
 
 def _url(listener: socket.socket) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Final
 from urllib.request import Request, urlopen
 
@@ -64,7 +65,7 @@ class SigningKeys:
             async with asyncio.timeout(_FETCH_SECONDS):
                 document = await asyncio.to_thread(_download, self._url)
             self._keys = _usable_keys(from_json(document))
-        except (OSError, TimeoutError, ValueError) as error:
+        except (HTTPException, OSError, TimeoutError, ValueError) as error:
             logging.getLogger(__name__).warning("the JWKS cannot be fetched", extra={"reason": type(error).__name__})
             self._has_failed = True
         else:

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,13 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from temporalio.client import Client
 
 from embedded.ports import PortRequest, choose_ports
 from journeys import ChatSessions
+from journeys.chat_session.agent_turns import agent_turn_id
 from journeys.chat_session.keys import session_id, session_key
 from journeys.chat_session.names import workflow_id
+from starter.dev_agents import example_agents
 from tests.support.commands import JOURNEY, command_process, only_object, read_line, run_journey, wait_for_exit
 from tests.support.databases import execute, fetch_value
 from tests.support.processes_of_a_directory import processes_in, until_nothing_runs_in
@@ -46,7 +50,12 @@ async def connect_sessions(addresses: Addresses) -> ChatSessions:
 
 
 def ports_of(addresses: Addresses) -> list[int]:
-    urls = [f"grpc://{addresses['temporal_address']}", addresses["temporal_ui_url"], addresses["supabase_db_url"]]
+    urls = [
+        f"grpc://{addresses['temporal_address']}",
+        addresses["temporal_ui_url"],
+        addresses["supabase_db_url"],
+        addresses["http_url"],
+    ]
     return [port for url in urls if (port := urlsplit(url).port)]
 
 
@@ -97,6 +106,36 @@ async def test_any_client_of_temporal_holds_a_session_there(shared: tuple[Path, 
     assert (answer["revision"], answer["context"]) == (1, {"topic": "rent"})
     stored = f"select revision from public.chat_sessions where chat_session_id = '{identity}'"
     assert await fetch_value(addresses["supabase_db_url"], stored) == 1
+
+
+async def test_the_example_agents_answer_there(shared: tuple[Path, Addresses]) -> None:
+    _, addresses = shared
+    client = await Client.connect(addresses["temporal_address"], namespace=addresses["temporal_namespace"])
+    sessions = ChatSessions(client, task_queue=addresses["task_queue"])
+    session = await sessions.initialize(tenant_id="acme", user_id="grace", session_name="talk")
+    asked = await sessions.update_context(
+        session.chat_session_id, tenant_id="acme", user_id="grace", messages=[{"text": "Hello"}], turn=True
+    )
+    turn = client.get_workflow_handle(agent_turn_id(session.chat_session_id, asked.turn_revision))
+    await asyncio.wait_for(turn.result(), 60)
+    page = await sessions.messages(session.chat_session_id, tenant_id="acme", user_id="grace")
+    assert [message.author for message in page.messages] == [None, "guide"]
+
+
+async def test_agents_that_cannot_start_are_named(tmp_path: Path) -> None:
+    done = await run_journey("dev", "--json", "--data-dir", str(tmp_path), JOURNEY_AGENT_MODEL="no such model")
+    assert (done.returncode, done.stdout) == (1, "")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ENGINE_UNAVAILABLE: the example agents ended while starting: ")
+    assert "JOURNEY_AGENT_MODEL" in last
+    await until_nothing_runs_in(tmp_path)
+
+
+async def test_without_pydantic_ai_it_runs_without_the_example_agents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic_ai", None)
+    assert await example_agents() == frozenset()
 
 
 async def test_two_of_them_run_side_by_side(shared: tuple[Path, Addresses], tmp_path: Path) -> None:
@@ -160,3 +199,54 @@ async def test_nothing_runs_after_its_end_and_sessions_go_on_at_the_next_start(
         sessions = await connect_sessions(addresses)
         seen = await sessions.update_context(session.chat_session_id, tenant_id="acme", context={"again": True})
         assert (seen.revision, seen.context) == (1, {"topic": "rent", "again": True})
+
+
+# --- the tokens that it gives to everybody on this machine
+
+WANTED = {"tenant_id": "acme", "user_id": "ada"}
+
+
+async def ask_for_token(addresses: Addresses, **options: Any) -> httpx2.Response:
+    async with httpx2.AsyncClient(base_url=addresses["http_url"], timeout=30, trust_env=False, verify=False) as anybody:
+        return await anybody.post("/v1/dev/token", **options)
+
+
+async def test_a_token_for_development_opens_the_gateway(shared: tuple[Path, Addresses]) -> None:
+    _, addresses = shared
+    issued = await ask_for_token(addresses, json=WANTED)
+    assert "development" in issued.json()["note"]
+    headers = {"authorization": f"Bearer {issued.json()['access_token']}"}
+    async with httpx2.AsyncClient(
+        base_url=addresses["http_url"], headers=headers, trust_env=False, verify=False
+    ) as ada:
+        created = await ada.post("/v1/chat-sessions", json={"session_name": "over HTTP"})
+        assert (created.status_code, created.json()["user_id"]) == (201, "ada")
+        assert "/v1/dev/token" in (await ada.get("/openapi.json")).json()["paths"]
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "[::1]", "LOCALHOST"])
+async def test_a_token_is_issued_under_every_name_of_this_machine(shared: tuple[Path, Addresses], host: str) -> None:
+    assert (await ask_for_token(shared[1], json=WANTED, headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", ""]
+)
+async def test_a_page_that_leads_its_own_name_here_gets_no_token(shared: tuple[Path, Addresses], host: str) -> None:
+    refused = await ask_for_token(shared[1], json=WANTED, headers={"host": host})
+    assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+async def test_a_page_that_sends_what_it_may_send_unasked_gets_no_token(
+    shared: tuple[Path, Addresses], media_type: str
+) -> None:
+    body = b'{"tenant_id": "acme", "user_id": "ada"}'
+    refused = await ask_for_token(shared[1], content=body, headers={"content-type": media_type})
+    assert (refused.status_code, refused.json()["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+async def test_a_token_is_for_a_tenant_and_a_user_that_there_can_be(shared: tuple[Path, Addresses]) -> None:
+    for wanted in ({}, {"tenant_id": "acme"}, {"tenant_id": "", "user_id": "ada"}, WANTED | {"role": "service_role"}):
+        refused = await ask_for_token(shared[1], json=wanted)
+        assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_PARAMETER")

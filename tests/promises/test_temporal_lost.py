@@ -10,7 +10,7 @@ from temporalio.client import Client
 
 from embedded import EmbeddedStack
 from journeys import ChatSessions
-from journeys.client.chat_sessions import ContextChange
+from journeys.client.context_change import ContextChange
 from journeys.errors import DatabaseUnavailable, EngineUnavailable
 from tests.support.journeys import Journeys
 from tests.support.migrated_stack import migrated_stack

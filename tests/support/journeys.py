@@ -29,6 +29,7 @@ from embedded import StackAddresses
 from journeys import ChatSessions
 from journeys.chat_session.keys import session_id, session_key
 from journeys.chat_session.names import DELETE, EDIT, GET, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
+from tests.support.schemas import assert_exchange_fits
 from worker.journey_worker import journey_worker
 from worker.settings import WorkerSettings
 
@@ -156,6 +157,7 @@ class Journeys:
         answer: Json = await self.client.execute_update_with_start_workflow(
             INITIALIZE, request, start_workflow_operation=self.start(argument), **options
         )
+        assert_exchange_fits(INITIALIZE, request, answer)
         answer.pop("created")  # tests/surface/test_initialize.py looks at it
         return answer
 
@@ -170,31 +172,37 @@ class Journeys:
 
     async def update(self, chat_session_id: str, request: Json, **options: Any) -> Json:
         """The update `update_chat_context`, for the test's tenant; it resumes a session that sleeps."""
+        sent = {"tenant_id": self.tenant_id} | request
         answer: Json = await self.client.execute_update_with_start_workflow(
             UPDATE,
-            {"tenant_id": self.tenant_id} | request,
+            sent,
             start_workflow_operation=self.start({"chat_session_id": chat_session_id, "tenant_id": self.tenant_id}),
             **options,
         )
+        assert_exchange_fits(UPDATE, sent, answer)
         return answer
 
     async def delete(self, chat_session_id: str, *, update_id: str | None = None, **request: Any) -> Json:
         """The update `delete_chat_session`, for the test's tenant; it resumes a session that sleeps."""
+        sent = {"tenant_id": self.tenant_id} | request
         answer: Json = await self.client.execute_update_with_start_workflow(
             DELETE,
-            {"tenant_id": self.tenant_id} | request,
+            sent,
             start_workflow_operation=self.start({"chat_session_id": chat_session_id, "tenant_id": self.tenant_id}),
             id=update_id,
         )
+        assert_exchange_fits(DELETE, sent, answer)
         return answer
 
     async def edit(self, chat_session_id: str, request: Json) -> Json:
         """The update `update_chat_session`, for the test's tenant; it resumes a session that sleeps."""
+        sent = {"tenant_id": self.tenant_id} | request
         answer: Json = await self.client.execute_update_with_start_workflow(
             EDIT,
-            {"tenant_id": self.tenant_id} | request,
+            sent,
             start_workflow_operation=self.start({"chat_session_id": chat_session_id, "tenant_id": self.tenant_id}),
         )
+        assert_exchange_fits(EDIT, sent, answer)
         return answer
 
     async def signal(self, chat_session_id: str, request: Json) -> None:
@@ -212,7 +220,9 @@ class Journeys:
 
     async def get(self, chat_session_id: str, **request: Any) -> Json:
         """The query `get_chat_session` of the live journey."""
-        answer: Json = await self.handle(chat_session_id).query(GET, {"tenant_id": self.tenant_id} | request)
+        sent = {"tenant_id": self.tenant_id} | request
+        answer: Json = await self.handle(chat_session_id).query(GET, sent)
+        assert_exchange_fits(GET, sent, answer)
         return answer
 
     async def read(self, **request: Any) -> Json:
@@ -228,6 +238,7 @@ class Journeys:
             task_queue=self.task_queue,
             start_to_close_timeout=timedelta(seconds=5),
         )
+        assert_exchange_fits(name, request, answer)
         return answer
 
     # What became of it.

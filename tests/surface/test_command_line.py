@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from starter.cli.app import app
 from tests.support.commands import JOURNEY, command_process, only_object, run_command, run_journey, wait_for_exit
 from tests.support.journeys import Journeys
+from tests.support.schemas import schema_files
 
 Command: TypeAlias = "Callable[..., Awaitable[subprocess.CompletedProcess[str]]]"
 
@@ -256,6 +257,21 @@ async def test_a_shell_completes_commands_and_options(environment: dict[str, str
     assert commands.stdout.split() == ["initialize"]
     assert options.stdout.split() == ["--idempotency-key"]
     assert "complete -o default -F _journey_completion journey" in script.stdout
+
+
+async def test_every_schema_is_listed_and_printed_as_it_is_published() -> None:
+    listed = await run_journey("schema")
+    assert {line.split()[0] for line in listed.stdout.splitlines() if line[0] != " "} == {
+        name.removesuffix(".json") for name in schema_files()
+    }
+    printed = await run_journey("schema", "update_chat_context.request")
+    assert printed.stdout == schema_files()["update_chat_context.request.json"]
+    as_json = answer(await run_journey("schema", "update_chat_context.request", "--json"))
+    assert as_json == json.loads(printed.stdout)
+    assert answer(await run_journey("schema", "--json"))["update_chat_context.request"] == as_json
+    unknown = await run_journey("schema", "update_chat_context")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "update_chat_context.request" in unknown.stderr
 
 
 async def test_both_packages_run_as_modules() -> None:

@@ -154,6 +154,7 @@ async def test_the_creation_has_an_entry_in_the_ledger_that_names_the_run(journe
         "context_hash": hashed({"topic": "budget"}),
         "applied_at": datetime.fromisoformat(artifact["created_at"]),
         "message": None,
+        "turn": False,
         "context": None,  # it stands in the change
         "fold_changes": 0,
         "fold_bytes": 0,
@@ -389,6 +390,7 @@ async def test_the_ledger_keeps_each_change_and_its_author(journeys: Journeys) -
         "context_hash": hashed({"a": 1}),
         "applied_at": first["applied_at"],
         "message": f"{run_id}/an update",
+        "turn": False,
     }
     assert second == {
         "chat_session_id": UUID(chat_session_id),
@@ -401,6 +403,7 @@ async def test_the_ledger_keeps_each_change_and_its_author(journeys: Journeys) -
         "context_hash": hashed({"a": 1, "list": [2]}),
         "applied_at": datetime.fromisoformat(answer["updated_at"]),
         "message": f"{run_id}/another",
+        "turn": False,
     }
     assert third["idempotency_key"] == key({"author": "liaison_hr", "base_revision": 2, "change": by_signal})
     assert (third["author"], third["message"]) == ("liaison_hr", f"{run_id}/1")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
+from examples.agents.settings import AgentSettings
 from journeys.chat_session.errors import SessionNotFound
 from journeys.client.settings import ClientSettings
 from journeys.errors import ERRORS
@@ -18,6 +19,7 @@ from journeys.retry_policies import (
     REGULAR_RETRIES,
     WORKFLOW_TASK_TIMEOUT,
 )
+from starter.http.settings import GatewaySettings
 from stores.settings import StoreSettings
 from tests.support.paths import REPOSITORY
 from worker.settings import WorkerSettings
@@ -46,7 +48,7 @@ def test_every_link_and_path_leads_somewhere(page: Path) -> None:
     text = page.read_text("utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (page.parent / target).exists(), target
-    rooms = "journeys|stores|workflows|activities|worker|embedded|starter|bench|tests|supabase|docs"
+    rooms = "journeys|stores|workflows|activities|worker|embedded|starter|examples|clients|bench|tests|supabase|docs"
     for path in re.findall(rf"`((?:{rooms})/[\w/.]*)`", text):
         example = "pillar_briefing" in path and not path.startswith("tests/")
         assert example or (REPOSITORY / path).exists(), path
@@ -57,7 +59,7 @@ def documented_settings() -> dict[str, str]:
     return {name: default.strip().strip("`") for names, default in rows for name in re.findall(r"`(\w+)`", names)}
 
 
-@pytest.mark.parametrize("settings", [ClientSettings, StoreSettings, WorkerSettings])
+@pytest.mark.parametrize("settings", [ClientSettings, StoreSettings, WorkerSettings, GatewaySettings, AgentSettings])
 def test_every_setting_is_documented_with_its_default(settings: type[BaseSettings]) -> None:
     documented = documented_settings()
     prefix = settings.model_config.get("env_prefix", "")

@@ -19,6 +19,7 @@ BELOW = {
     "worker": {"journeys", "stores", "workflows", "activities"},
     "embedded": {"journeys", "stores", "workflows", "activities", "worker"},
     "starter": {"journeys", "stores", "workflows", "activities", "worker", "embedded"},
+    "examples": {"journeys"},
     "bench": {"journeys", "stores", "workflows", "activities", "worker", "embedded", "starter"},
 }
 

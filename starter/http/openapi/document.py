@@ -83,6 +83,7 @@ def openapi_document(*, version: str, has_dev_tokens: bool) -> dict[str, Any]:
 
 def _describe(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
+        "tags": ["gateway" if operation.is_open else "chat sessions"],
         "operationId": operation.name,
         "summary": operation.summary,
         "description": operation.description,

@@ -66,6 +66,7 @@ ENTRY: Final[Json] = {
     "active_agent": "guide",
     "context_hash": EMPTY_HASH,
     "applied_at": AT,
+    "turn": False,
 }
 STREAM: Final = (
     f'event: session\nid: 0\ndata: {{"session":{{"chat_session_id":"{SESSION_ID}","revision":0}},"messages":[],'
@@ -88,7 +89,7 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
         "base_revision: 1 is not the session's current revision, 2; read the session again",
         "base_revision",
     ),
-    "CONTEXT_TOO_LARGE": ("the request has 140000 bytes, 131072 are allowed; send it in parts", "context"),
+    "CONTEXT_TOO_LARGE": ("the request has 140000 bytes, 131072 are allowed; split the change", "context"),
     "TOO_LARGE": ("the body has more than 524288 bytes", ""),
     "UNSUPPORTED_MEDIA_TYPE": ("send the body as application/json, without an encoding", ""),
     "IDEMPOTENCY_CONFLICT": ("idempotency_key: was used before for another change", "idempotency_key"),

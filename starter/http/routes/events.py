@@ -56,7 +56,7 @@ async def _resume(gateway: Gateway, caller: Caller, chat_session_id: str, last_e
 
 async def _begin(gateway: Gateway, caller: Caller, chat_session_id: str) -> Opening:
     wanted = GetChatMessages(tenant_id=caller.tenant_id, user_id=caller.user_id, chat_session_id=chat_session_id)
-    snapshot = await from_store(gateway.stream_views.snapshot(wanted))
+    snapshot = await from_store(gateway.poller.in_turn(lambda: gateway.stream_views.snapshot(wanted)))
     if snapshot is None:
         raise SessionNotFound
     session = snapshot.session

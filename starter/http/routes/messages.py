@@ -12,7 +12,7 @@ from journeys.messages import parse
 from starter.http.answers import empty_response, json_response, require_acceptable
 from starter.http.bodies import read_fields, read_query
 from starter.http.callers import identify
-from starter.http.changes import add_sender, require_session_id
+from starter.http.changes import add_sender, read_target
 from starter.http.gateway import Gateway
 from starter.http.preconditions import ChangeHeaders
 from starter.http.routes.sessions import PATH
@@ -48,11 +48,7 @@ def message_routes(gateway: Gateway) -> APIRouter:
     async def get_messages(request: Request) -> Response:
         caller = await identify(request, gateway.tokens)
         require_acceptable(request)
-        wanted = read_query(request, PAGE_PARAMETERS) | {
-            "tenant_id": caller.tenant_id,
-            "user_id": caller.user_id,
-            "chat_session_id": require_session_id(request.path_params["chat_session_id"]),
-        }
+        wanted = read_query(request, PAGE_PARAMETERS) | read_target(request, caller)
         return json_response(await from_store(gateway.reads.messages(parse(GetChatMessages, wanted))))
 
     # A message's ID may have slashes, which a path that was decoded shows as its own.
@@ -69,11 +65,7 @@ def message_routes(gateway: Gateway) -> APIRouter:
     async def get_history(request: Request) -> Response:
         caller = await identify(request, gateway.tokens)
         require_acceptable(request)
-        wanted = read_query(request, HISTORY_PARAMETERS) | {
-            "tenant_id": caller.tenant_id,
-            "user_id": caller.user_id,
-            "chat_session_id": require_session_id(request.path_params["chat_session_id"]),
-        }
+        wanted = read_query(request, HISTORY_PARAMETERS) | read_target(request, caller)
         history = await from_store(gateway.reads.history(parse(GetChatSessionHistory, wanted)))
         return json_response(history, exclude={"entries": {"__all__": ENGINE_FIELDS}})
 

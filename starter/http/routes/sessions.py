@@ -17,7 +17,7 @@ from journeys.messages import parse
 from starter.http.answers import PRIVATE, empty_response, json_response, require_acceptable
 from starter.http.bodies import read_fields, read_query
 from starter.http.callers import identify
-from starter.http.changes import add_sender, require_session_id
+from starter.http.changes import add_sender, read_target
 from starter.http.gateway import Gateway
 from starter.http.preconditions import ChangeHeaders, etag, is_current, read_if_match
 from starter.http.problems import Problem
@@ -83,7 +83,7 @@ def _add_reads(router: APIRouter, gateway: Gateway) -> None:
     async def list_sessions(request: Request) -> Response:
         caller = await identify(request, gateway.tokens)
         require_acceptable(request)
-        wanted = read_query(request, LIST_PARAMETERS) | {"tenant_id": caller.tenant_id, "user_id": caller.user_id}
+        wanted = read_query(request, LIST_PARAMETERS) | caller.sender
         return json_response(await from_store(gateway.reads.list(parse(ListChatSessions, wanted))))
 
     @router.get(PATH + "/latest")
@@ -101,11 +101,7 @@ def _add_reads(router: APIRouter, gateway: Gateway) -> None:
     async def get(request: Request) -> Response:
         caller = await identify(request, gateway.tokens)
         require_acceptable(request)
-        wanted = read_query(request, ("at_revision",)) | {
-            "tenant_id": caller.tenant_id,
-            "user_id": caller.user_id,
-            "chat_session_id": require_session_id(request.path_params["chat_session_id"]),
-        }
+        wanted = read_query(request, ("at_revision",)) | read_target(request, caller)
         message = parse(GetChatSession, wanted)
         session = await from_store(gateway.reads.get(message))
         if message.at_revision is not None:

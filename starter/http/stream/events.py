@@ -79,7 +79,7 @@ class EndEvent(Record):
 def write_session(event: SessionEvent) -> bytes:
     """Write a `session` event."""
     revision = event.session.revision
-    return _write("session", event.model_dump_json(exclude={"session": {"refusals"}}).encode(), revision)
+    return _write("session", event.model_dump_json().encode(), revision)
 
 
 def write_change(entry: LedgerEntry, messages: list[JsonValue]) -> bytes:

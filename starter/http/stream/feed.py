@@ -50,6 +50,8 @@ class Feed:
         self.ended: EndReason | None = None
         """Why nobody can follow the session any more."""
         self.is_being_read = False
+        self.read_again_at = 0.0
+        """Not to be read before this time: it could not be read."""
         self.followers: set[Wake] = set()
         self._owner = owner
         self._owner_at = revision

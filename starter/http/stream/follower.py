@@ -7,19 +7,18 @@ from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-from temporalio.exceptions import ApplicationError
 
 from starter.http.callers import Caller
 from starter.http.stream.events import KEEP_ALIVE, STOPPING, EndReason, write_end
 from starter.http.stream.feed import Feed
-from starter.http.stream.poller import Poller
+from starter.http.stream.poller import FAILURES, Poller
 
 MEDIA_TYPE: Final = "text/event-stream"
 
 _KEEP_ALIVE_SECONDS: Final = 15.0
 # A reader that takes nothing for so long is dropped. It goes on with the last ID that it has seen.
 _STALLED_SECONDS: Final = 20.0
-_RETRY_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 2.0
 # uvicorn waits for the reader between two pieces, so no more than two of them wait for a slow one.
 _PIECE_BYTES: Final = 64 * 1024
 
@@ -135,8 +134,9 @@ class EventStream(Response):
             if batch is None:
                 await self._poller.refresh(self._feed)
                 return
-        except (ApplicationError, TimeoutError):
+        except FAILURES:
             await self._pause(_RETRY_SECONDS)
+            await self._write(KEEP_ALIVE)
             return
         self._feed.see(batch.state)
         for change in batch.changes:

@@ -6,8 +6,8 @@ this gateway has sent itself, it reads at once.
 
 import asyncio
 import logging
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final, TypeVar
 
 from temporalio.exceptions import ApplicationError
 
@@ -16,6 +16,8 @@ from starter.http.problems import Problem
 from starter.http.stream.change_batches import ChangeBatch, ChangeReader
 from starter.http.stream.feed import Feed, RecentChanges, Wake
 from stores.followed_sessions_supabase import FollowedSessionsSupabase
+
+Answer = TypeVar("Answer")
 
 MAX_FOLLOWERS: Final = 10_000
 """How many streams a gateway serves at once."""
@@ -30,7 +32,9 @@ _OUTAGE_SECONDS: Final = 1.0
 _READ_SECONDS: Final = 10.0
 
 _LOG: Final = logging.getLogger(__name__)
-_FAILURES: Final = (ApplicationError, JourneyError, TimeoutError)
+
+# What a store's read may end with, besides a defect.
+FAILURES: Final = (ApplicationError, JourneyError, TimeoutError)
 
 
 class Poller:
@@ -100,9 +104,17 @@ class Poller:
             feed.see(state)
 
     async def read(self, feed: Feed, user_id: str | None, *, after: int) -> ChangeBatch | None:
-        """Read a session's changes, in turn with all who read for followers."""
-        async with self._reading, asyncio.timeout(_READ_SECONDS):
-            return await self._reader.read(feed.chat_session_id, feed.tenant_id, user_id, after=after)
+        """Read a session's changes; see `in_turn`."""
+        return await self.in_turn(lambda: self._reader.read(feed.chat_session_id, feed.tenant_id, user_id, after=after))
+
+    async def in_turn(self, read: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Read something for followers, a few at once, so that the poll finds a connection.
+
+        Raises:
+            TimeoutError: It was not read in time, the wait for a turn included.
+        """
+        async with asyncio.timeout(_READ_SECONDS), self._reading:
+            return await read()
 
     async def run(self) -> None:
         """Poll until this is cancelled."""
@@ -115,12 +127,12 @@ class Poller:
                 try:
                     await self._poll()
                     is_away = False
-                except _FAILURES as error:
+                except Exception as error:  # whatever it is, followers wait for the next poll
                     if not is_away:
-                        _LOG.warning("followed sessions cannot be read", extra={"reason": str(error)})
+                        _log_failure("followed sessions cannot be read", error)
                     is_away = True
-                    await asyncio.sleep(_OUTAGE_SECONDS)
-                await asyncio.sleep(max(_POLL_SECONDS, _PAUSE_PER_POLL * (loop.time() - began)) if not is_away else 0)
+                pause = max(_POLL_SECONDS, _PAUSE_PER_POLL * (loop.time() - began))
+                await asyncio.sleep(_OUTAGE_SECONDS if is_away else pause)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -139,7 +151,8 @@ class Poller:
                 self._start_reading(feed)
 
     def _start_reading(self, feed: Feed) -> None:
-        if feed.is_being_read or feed.ended or feed.revision >= feed.target:
+        is_due = asyncio.get_running_loop().time() >= feed.read_again_at
+        if feed.is_being_read or feed.ended or feed.revision >= feed.target or not is_due:
             return
         feed.is_being_read = True
         task = asyncio.create_task(self._bring_up_to_date(feed))
@@ -157,7 +170,13 @@ class Poller:
                 self._recent.add(feed, feed.take(batch))
                 if batch.complete:
                     feed.pass_gap(target)
-        except _FAILURES as error:  # the next poll finds the session again
-            _LOG.warning("a followed session cannot be read", extra={"reason": str(error)})
+        except Exception as error:  # a later poll finds the session again
+            _log_failure("a followed session cannot be read", error)
+            feed.read_again_at = asyncio.get_running_loop().time() + _OUTAGE_SECONDS
         finally:
             feed.is_being_read = False
+
+
+def _log_failure(event: str, error: Exception) -> None:
+    is_defect = not isinstance(error, FAILURES)
+    _LOG.warning(event, extra={"reason": str(error)}, exc_info=error if is_defect else None)

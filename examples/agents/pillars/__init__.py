@@ -1,0 +1,1 @@
+"""One file for each agent. A new file is a new agent."""

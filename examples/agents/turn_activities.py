@@ -1,0 +1,181 @@
+"""The steps of a turn: read, write, store. Wherever one of them dies, it can be run again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from datetime import timedelta
+from typing import Final
+
+from pydantic import JsonValue
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from examples.agents.conversation import MAX_MESSAGES, Answer, Conversation, show_conversation
+from examples.agents.partials import PartialAnswer, Partials
+from examples.agents.writer import ModelRefuses, Writer
+from journeys import ChatSessions
+from journeys.chat_session.agent_turns import AgentTurn, agent_turn_id
+from journeys.chat_session.answers import ChatSessionView
+from journeys.chat_session.errors import SessionNotActive, SessionNotFound
+from journeys.chat_session.keys import message_id
+from journeys.client.context_change import ContextChange
+from journeys.errors import IdempotencyConflict, JourneyError, RevisionConflict
+from journeys.failures import as_failure
+
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=4)
+"""The time after which another worker goes on with a dead worker's step."""
+
+_HEARTBEAT_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 2.0
+"""How often a turn that writes looks whether anybody still waits for its answer."""
+
+_MAX_CONFLICTS: Final = 5
+
+
+class TurnActivities:
+    """The steps of a turn, for all agents of this worker."""
+
+    def __init__(self, sessions: ChatSessions, writers: Mapping[str, Writer], partials: Partials | None) -> None:
+        """Make the activities.
+
+        Args:
+            sessions: The client of the journeys.
+            writers: The writer of each agent.
+            partials: Shows answers so far; None if nobody is to be shown them.
+        """
+        self._sessions = sessions
+        self._writers = writers
+        self._partials = partials
+
+    @activity.defn
+    async def read_conversation(self, turn: AgentTurn) -> Conversation | None:
+        """Read what the agent is shown; None if nobody waits for its answer any more."""
+        async with _heartbeats():
+            with _as_failures():
+                session = await self._waiting_session(turn)
+                if session is None:
+                    return None
+                page = await self._sessions.messages(turn.chat_session_id, tenant_id=turn.tenant_id, limit=MAX_MESSAGES)
+                return show_conversation(page.messages, session.context)
+
+    @activity.defn
+    async def write_answer(self, turn: AgentTurn, conversation: Conversation) -> Answer | None:
+        """Have the model write the answer; None if nobody waits for it any more."""
+        writer = self._writers[turn.active_agent]
+        async with _heartbeats(), self._shown(turn) as partial:
+            writing = asyncio.create_task(writer.write(conversation, partial.show))
+            unwanted = asyncio.create_task(self._until_unwanted(turn))
+            try:
+                await asyncio.wait({writing, unwanted}, return_when=asyncio.FIRST_COMPLETED)
+                if writing.done():
+                    return await writing
+                await unwanted
+                return None
+            except ModelRefuses as error:
+                raise ApplicationError(str(error), type=ModelRefuses.__name__, non_retryable=True) from error
+            finally:
+                for task in (writing, unwanted):
+                    task.cancel()
+                await asyncio.wait({writing, unwanted})
+
+    @activity.defn
+    async def store_answer(self, turn: AgentTurn, answer: Answer) -> str | None:
+        """Add the answer to the transcript; its message's ID, or None if nobody waits for it any more."""
+        async with _heartbeats():
+            with _as_failures():
+                for conflicts in range(_MAX_CONFLICTS + 1):
+                    session = await self._waiting_session(turn)
+                    if session is None:
+                        return await self._stored_before(turn)
+                    try:
+                        # The base: nobody asks anew between the look at the session and the change. In a session that
+                        # others change without a pause, the look must do.
+                        base = session.revision if conflicts < _MAX_CONFLICTS else None
+                        await self._sessions.update_context(
+                            turn.chat_session_id, returning="receipt", **_change(turn, answer, base)
+                        )
+                    except RevisionConflict:
+                        continue
+                    except (SessionNotActive, SessionNotFound):
+                        return None
+                    except IdempotencyConflict:
+                        pass  # somebody has reset this turn: what it said before the reset stands
+                    return _message_id(turn)
+                raise AssertionError("a change without a base has no conflict")
+
+    async def _waiting_session(self, turn: AgentTurn) -> ChatSessionView | None:
+        """The session, if the turn's answer is still waited for."""
+        try:
+            session = await self._sessions.get(turn.chat_session_id, tenant_id=turn.tenant_id)
+        except SessionNotFound:
+            return None
+        waits = session.lifecycle_state == "ACTIVE" and session.turn_revision <= turn.revision
+        return session if waits else None
+
+    async def _until_unwanted(self, turn: AgentTurn) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                if await self._waiting_session(turn) is None:
+                    return
+            except JourneyError:
+                continue  # it is looked at again before the answer is stored
+
+    async def _stored_before(self, turn: AgentTurn) -> str | None:
+        """The message's ID if an attempt that died has stored it: a hand-over also asks anew."""
+        if activity.info().attempt == 1:
+            return None
+        try:
+            page = await self._sessions.messages(turn.chat_session_id, tenant_id=turn.tenant_id, limit=MAX_MESSAGES)
+        except SessionNotFound:
+            return None
+        own = _message_id(turn)
+        return own if any(message.id == own for message in page.messages) else None
+
+    def _shown(self, turn: AgentTurn) -> AbstractAsyncContextManager[PartialAnswer]:
+        return self._partials.shown(turn, _message_id(turn)) if self._partials else nullcontext(PartialAnswer())
+
+
+def _change(turn: AgentTurn, answer: Answer, base_revision: int | None) -> ContextChange:
+    message: dict[str, JsonValue] = {"role": "assistant"} | answer.model_dump(exclude={"hand_over"}, exclude_none=True)
+    change = ContextChange(
+        tenant_id=turn.tenant_id,
+        messages=[message],
+        author=turn.active_agent,
+        idempotency_key=agent_turn_id(turn.chat_session_id, turn.revision),
+        base_revision=base_revision,
+    )
+    if answer.hand_over:
+        change["active_agent"], change["turn"] = answer.hand_over, True
+    return change
+
+
+def _message_id(turn: AgentTurn) -> str:
+    """The ID that the journey gives the turn's message, which is known before the message is there."""
+    return message_id(turn.chat_session_id, agent_turn_id(turn.chat_session_id, turn.revision), 0)
+
+
+@asynccontextmanager
+async def _heartbeats() -> AsyncIterator[None]:
+    """Tell Temporal that this worker lives; its answers also bring the turn's cancellation."""
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+        await asyncio.wait({beating})
+
+
+@contextmanager
+def _as_failures() -> Iterator[None]:
+    """Hand the contract's errors to Temporal. Only an outage is worth another attempt."""
+    try:
+        yield
+    except JourneyError as error:
+        raise as_failure(error) from error

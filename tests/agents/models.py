@@ -1,0 +1,47 @@
+"""Models that do what a test needs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
+from pydantic_ai.models.function import AgentInfo, DeltaToolCalls, FunctionModel
+
+
+class PausingModel(FunctionModel):
+    """Repeats what it is asked, in two halves; it waits between them until it is let go."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.was_cancelled = asyncio.Event()
+        super().__init__(stream_function=self._stream, model_name="pausing")
+
+    async def _stream(self, messages: list[ModelMessage], _info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
+        yield f"You asked: {prompt_of(messages)}"
+        self.began.set()
+        try:
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.was_cancelled.set()
+            raise
+        yield " (the end)"
+
+
+class FailingModel(FunctionModel):
+    """Fails each time, after half an answer."""
+
+    def __init__(self, error: Exception) -> None:
+        self.attempts = 0
+        self._error = error
+        super().__init__(stream_function=self._stream, model_name="failing")
+
+    async def _stream(self, _messages: list[ModelMessage], _info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
+        self.attempts += 1
+        yield "half an answer"
+        raise self._error
+
+
+def prompt_of(messages: list[ModelMessage]) -> str:
+    """All that the model is asked since it spoke last."""
+    assert isinstance(messages[-1], ModelRequest)
+    return " | ".join(str(part.content) for part in messages[-1].parts if isinstance(part, UserPromptPart))
