@@ -17,7 +17,8 @@ from starter.http.dev_tokens import issue_service_token
 from starter.http.server import listen, running_gateway
 from starter.http.settings import GatewaySettings
 
-_PREFERRED_PORT: Final = 8000
+PREFERRED_PORT: Final = 8000
+"""Where the page is, unless the port is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ async def dev_gateway(
     Raises:
         EmbeddedStackError: The port cannot be used.
     """
-    (chosen,) = choose_ports([PortRequest("the HTTP gateway", required=port, preferred=_PREFERRED_PORT)])
+    (chosen,) = choose_ports([PortRequest("the HTTP gateway", required=port, preferred=PREFERRED_PORT)])
     # A secret of one's own lets one's own tokens in. A random one lets in the tokens that this very command issues.
     secret = os.environ.get("SUPABASE_JWT_SECRET") or secrets.token_urlsafe(48)
     settings = GatewaySettings(

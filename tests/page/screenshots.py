@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx2
 import jwt
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
 from tests.page.chromium import ARGUMENTS, CHROMIUM
 from tests.support.commands import JOURNEY, command_process, read_line
@@ -67,10 +67,10 @@ async def _take(page: Page, name: str) -> None:
 
 async def _take_all(browser: Browser, addresses: dict[str, Any]) -> None:
     session = await _tell_story(addresses["http_url"])
-    wide = {"width": 1280, "height": 800}
+    wide: ViewportSize = {"width": 1280, "height": 800}
     await _take(await _sign_in(browser, addresses["http_url"], viewport=wide), "page-light")
     await _take(await _sign_in(browser, addresses["http_url"], viewport=wide, color_scheme="dark"), "page-dark")
-    narrow = {"width": 390, "height": 780}
+    narrow: ViewportSize = {"width": 390, "height": 780}
     phone = await _sign_in(browser, addresses["http_url"], viewport=narrow, device_scale_factor=2)
     await _take(phone, "page-narrow")
 

@@ -83,7 +83,7 @@ class SupabaseAuth:
         if route.request.method == "OPTIONS":
             await route.fulfill(status=204, headers=headers)
             return
-        asked = route.request.post_data_json
+        asked = route.request.post_data_json or {}
         grant = route.request.url.partition("grant_type=")[2]
         assert await route.request.header_value("apikey") == "anon"
         is_right = asked.get("password") == "right" or str(asked.get("refresh_token")).startswith("refresh-")
@@ -93,8 +93,8 @@ class SupabaseAuth:
             return
         self.grants.append(grant)
         token = user_token(self.tenant_id, "3b1b6a4e-0000-4000-8000-000000000001", email="ada@acme.example")
-        said = {"access_token": token, "refresh_token": f"refresh-{len(self.grants)}", "expires_in": self.expires_in}
-        await route.fulfill(status=200, headers=headers, json=said)
+        issued = {"access_token": token, "refresh_token": f"refresh-{len(self.grants)}", "expires_in": self.expires_in}
+        await route.fulfill(status=200, headers=headers, json=issued)
 
 
 async def configure(page: Page, **config: Any) -> None:
