@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx2
 from temporalio import activity, workflow
 from temporalio.client import Client
+from temporalio.exceptions import ActivityError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from journeys.chat_session.agent_turns import agent_task_queue, agent_turn_id
@@ -26,9 +27,8 @@ class ScriptedTurn:
     async def run(self, turn: Json) -> None:
         try:
             await workflow.execute_activity("write", turn, **_TIMES)
-        except BaseException:
-            stopped = workflow.execute_activity("say_stopped", turn, **_TIMES)
-            await asyncio.shield(stopped)
+        except (ActivityError, asyncio.CancelledError):  # somebody has stopped it
+            await asyncio.shield(workflow.start_activity("say_stopped", turn, **_TIMES))
             raise
 
 

@@ -2,6 +2,7 @@
 
 from playwright.async_api import expect
 
+from tests.page.configured import configure
 from tests.page.conftest import Opener, World
 from tests.page.person import Person
 from tests.page.scripted_agent import PARTIAL
@@ -57,6 +58,32 @@ async def test_a_turn_can_be_stopped(ada: Person, world: World) -> None:
     await expect(ada.page.get_by_role("button", name="Stop")).to_be_hidden()
 
 
+async def test_a_turn_that_nobody_answers_in_time_says_so(ada: Person, world: World) -> None:
+    await configure(ada.page, turn_seconds=2)
+    await ada.page.reload()
+    await ada.is_connected()
+    world.agent.script(waits=True)
+    await ada.say("Anybody there?")
+    await expect(ada.conversation.get_by_text("Guide has not answered in time.")).to_be_visible()
+    world.agent.go_on.set()
+    await expect(ada.by("guide")).to_contain_text("“Anybody there?”")
+    await expect(ada.conversation.get_by_text("Guide has not answered in time.")).to_be_hidden()
+
+
+async def test_a_gateway_that_is_killed_in_mid_answer_leaves_one_answer(ada: Person, world: World) -> None:
+    world.agent.script(waits=True)
+    await ada.say("Go on")
+    await expect(ada.by("guide")).to_contain_text(PARTIAL)
+    await world.gateway.kill()
+    await expect(ada.status).to_contain_text("Not connected")
+    await world.gateway.start()
+    await ada.is_connected()
+    world.agent.go_on.set()
+    await expect(ada.by("guide")).to_contain_text("I know 1 of your messages.")
+    await ada.page.reload()
+    await expect(ada.by("guide")).to_have_count(1)
+
+
 async def test_a_hand_over_and_back_keeps_the_conversation(ada: Person) -> None:
     await ada.say("I need a newsletter")
     await expect(ada.by("guide")).to_have_count(1)
@@ -80,6 +107,8 @@ async def test_a_hand_over_that_an_agent_proposes_is_one_press_and_gives_the_flo
     await proposal.click()
     await expect(ada.by("liaison_insights")).to_have_count(1)
     await expect(ada.agent).to_have_value("liaison_insights")
+    await expect(proposal).to_be_hidden()
+    await expect(ada.message).to_be_focused()
 
 
 async def test_two_windows_stay_in_step(ada: Person, open_page: Opener) -> None:

@@ -3,17 +3,13 @@
 import base64
 import json
 import time
-from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from playwright.async_api import Page, Route, expect
 
+from tests.page.configured import PLATFORM, SUPABASE, configure
 from tests.page.conftest import Opener, World, user_token
 from tests.page.person import Person
-
-PLATFORM = "https://platform.example"
-SUPABASE = "https://project.supabase.example"
 
 
 async def test_another_users_session_is_not_found_by_its_address(ada: Person, open_page: Opener, world: World) -> None:
@@ -95,25 +91,6 @@ class SupabaseAuth:
         token = user_token(self.tenant_id, "3b1b6a4e-0000-4000-8000-000000000001", email="ada@acme.example")
         issued = {"access_token": token, "refresh_token": f"refresh-{len(self.grants)}", "expires_in": self.expires_in}
         await route.fulfill(status=200, headers=headers, json=issued)
-
-
-async def configure(page: Page, **config: Any) -> None:
-    """Let the page see another configuration of the gateway."""
-
-    async def answer(route: Route) -> None:
-        told = await (await route.fetch()).json()
-        await route.fulfill(json=told | config)
-
-    await page.route("**/page/config.json", answer)
-    await page.route(lambda url: url.startswith("http:") and urlsplit(url).path == "/", allow)
-
-
-async def allow(route: Route) -> None:
-    """The page with the policy that goes with the configuration."""
-    answer = await route.fetch()
-    policy = answer.headers["content-security-policy"].replace("connect-src 'self'", f"connect-src 'self' {SUPABASE}")
-    policy = policy.replace("frame-ancestors 'none'", f"frame-ancestors {PLATFORM}")
-    await route.fulfill(response=answer, headers=answer.headers | {"content-security-policy": policy})
 
 
 async def open_with_passwords(open_page: Opener, auth: SupabaseAuth) -> Person:

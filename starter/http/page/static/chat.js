@@ -8,7 +8,7 @@ import { EventStream } from './event_stream.js';
 /** So many of the latest changes tell who changed what. */
 const CHANGES = 200;
 /** So many older messages are loaded at once. */
-const PAGE = 100;
+const PAGE = 200;
 
 /** @typedef {import('./contract').Session} Session */
 /** @typedef {import('./contract').Message} Message */
@@ -32,6 +32,8 @@ export class Chat extends EventTarget {
   changes = new Map();
   /** @type {Turn | null} the answer that is waited for */
   turn = null;
+  /** @type {Turn | null} the last one, if its time is over and nobody has answered */
+  unanswered = null;
   /** @type {Session | null} how the session was at the revision that is looked at */
   past = null;
   isConnected = false;
@@ -237,7 +239,10 @@ export class Chat extends EventTarget {
     if (entry.turn) {
       if (this.session) this.session.turn_revision = entry.revision;
       this.#waitFor({ revision: entry.revision, agent: entry.active_agent, since: Date.parse(entry.applied_at) });
-    } else if (this.turn && entry.idempotency_key === this.#answerKey(this.turn.revision)) this.#waitFor(null);
+      return;
+    }
+    const asked = this.turn ?? this.unanswered;
+    if (asked && entry.idempotency_key === this.#answerKey(asked.revision)) this.#waitFor(null);
   }
 
   /** @param {Turn | null} turn */
@@ -246,7 +251,8 @@ export class Chat extends EventTarget {
     const left = turn ? turn.since + this.turnSeconds * 1000 - Date.now() : 0;
     const isStopped = turn && read(`stopped.${this.id}`) >= turn.revision;
     this.turn = turn && left > 0 && !isStopped ? turn : null;
-    if (this.turn) this.#turnEnds = setTimeout(() => this.#waitFor(null), left);
+    this.unanswered = turn && left <= 0 && !isStopped ? turn : null;
+    if (this.turn) this.#turnEnds = setTimeout(() => this.#waitFor(turn), left);
     else this.partials.clear();
     this.#fire('turn');
   }

@@ -30,7 +30,7 @@ export class Composer {
     this.#text.addEventListener('keydown', (event) => this.#keyed(event), options);
     this.#form.addEventListener('submit', (event) => this.#submit(event), options);
     this.#agent.addEventListener('change', () => this.outbox.add(chat.id, { active_agent: this.#agent.value }), options);
-    this.#stop.addEventListener('click', () => chat.stopTurn().catch(told.failed), options);
+    this.#stop.addEventListener('click', () => this.#stopTurn(), options);
     const show = gathered(() => this.#show());
     for (const name of ['session', 'turn', 'past']) chat.addEventListener(name, show, options);
     outbox.addEventListener('changed', show, options);
@@ -54,6 +54,12 @@ export class Composer {
   /** @param {string} agent */
   handOver(agent) {
     this.outbox.add(this.chat.id, { active_agent: agent, turn: this.#answers(agent) });
+    this.focus();
+  }
+
+  #stopTurn() {
+    this.chat.stopTurn().catch(this.told.failed);
+    this.focus();
   }
 
   /** The agent that leads once all that waits is sent. */

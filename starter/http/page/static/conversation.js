@@ -44,6 +44,7 @@ export class Conversation {
     on('changes', (entries) => this.#mark(entries));
     on('partial', () => this.#settle());
     on('turn', () => this.#settle());
+    on('session', () => this.#settle());
     on('past', () => this.#showPast());
     outbox.addEventListener('changed', () => this.#settle(), { signal: closed });
     this.#log.addEventListener('scroll', () => this.#scrolled(), { passive: true, signal: closed });
@@ -206,7 +207,18 @@ export class Conversation {
       shown.set(id, { role: 'assistant', author, body: { text }, at: now, state: 'writing' });
     }
     this.#updateBelow(shown);
+    this.#showProposals();
     this.#showAnswering();
+  }
+
+  /** A proposal can be taken as long as nothing was said since, and nobody has taken it. */
+  #showProposals() {
+    const leads = this.chat.session?.active_agent;
+    const last = [...this.#articles.values()].at(-1);
+    for (const button of this.#list.querySelectorAll('.proposal')) {
+      if (!(button instanceof HTMLElement)) continue;
+      button.hidden = button.closest('article') !== last || button.dataset.agent === leads;
+    }
   }
 
   /** @param {Map<string, any>} shown */
@@ -236,10 +248,13 @@ export class Conversation {
   }
 
   #showAnswering() {
-    const { turn, partials, past } = this.chat;
+    const { turn, unanswered, partials, past } = this.chat;
     const isWaiting = turn !== null && partials.size === 0 && past === null;
-    byId('answering').hidden = !isWaiting;
-    setText(byId('answering-text'), isWaiting && turn ? `${agentName(turn.agent)} is about to answer…` : '');
+    const isLate = unanswered !== null && past === null;
+    byId('answering').hidden = !isWaiting && !isLate;
+    byId('answering').classList.toggle('late', isLate);
+    if (isWaiting && turn) setText(byId('answering-text'), `${agentName(turn.agent)} is about to answer…`);
+    if (isLate) setText(byId('answering-text'), `${agentName(unanswered.agent)} has not answered in time. Write again to ask anew.`);
     const isEmpty = this.chat.session !== null && this.#articles.size + this.#below.size === 0;
     byId('empty').hidden = !isEmpty || past !== null;
     if (this.#followsEnd) this.#toEnd();

@@ -97,7 +97,11 @@ function footer({ id, state, problem, body }, actions) {
   if (typeof proposed === 'string') {
     const handOver = () => actions.handOver(proposed);
     parts.push(
-      make('button', { type: 'button', class: 'proposal', onclick: handOver }, `Hand over to ${agentName(proposed)}`),
+      make(
+        'button',
+        { type: 'button', class: 'proposal', 'data-agent': proposed, onclick: handOver },
+        `Hand over to ${agentName(proposed)}`,
+      ),
     );
   }
   if (typeof body.model === 'string') parts.push(make('p', { class: 'model' }, `Written by the model “${body.model}”`));
