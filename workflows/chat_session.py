@@ -436,11 +436,8 @@ class ChatSessionJourney:
             )
             self._session = decided.state.change(self._session, at=self._batch_time)
         else:
-            failure = decided.failure or Refused.by(SessionNotFound())
-            if self._session is None:
-                self._absence = failure
-            else:
-                self._failure = failure
+            self._absence = decided.failure or Refused.by(SessionNotFound())
+            self._failure = self._absence if self._session else None
         if decided.context_bytes is not None:
             self._context_bytes = decided.context_bytes
 

@@ -433,9 +433,9 @@ async def test_of_a_batch_with_a_known_key_the_rest_is_written(journeys: Journey
 async def test_several_writers_at_once_make_one_ledger(journeys: Journeys) -> None:
     session = await create_sleeping_session(journeys)
     for attempt in range(5):
-        held = await as_stored(journeys, session)
+        held, begun = await as_stored(journeys, session), datetime.now(UTC)
         decided = await asyncio.gather(
-            *(Writer(journeys).decide(held, *keyed(f"{attempt}/{number}")) for number in range(4))
+            *(Writer(journeys).decide(held, *keyed(f"{attempt}/{number}"), at=begun) for number in range(4))
         )
         ((first, _),), ((second, _),), ((third, _),), ((fourth, _),) = map(applied, decided)
         revisions = [number for number in (first, second, third, fourth) if number is not None]
