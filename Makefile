@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo dev fast test chaos hostile bench wheel client-package client-types schemas lint format types check clean
+.PHONY: help setup demo dev fast test chaos hostile bench wheel client-package client-types schemas screenshots lint format types check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,9 +17,10 @@ help: ## list the targets
 	@touch $@
 
 # The real Supabase CLI applies the migrations that `journey migrate` applies, for the tests only. The TypeScript client is
-# built and tested, and a service in TypeScript calls sessions as any other service does.
+# built and tested, and a service in TypeScript calls sessions as any other service does. axe-core and TypeScript check the
+# page.
 TYPESCRIPT := clients/typescript
-NODE_PACKAGES := tests/deployment/supabase_cli examples/typescript-temporal $(TYPESCRIPT)
+NODE_PACKAGES := tests/deployment/supabase_cli tests/page/npm examples/typescript-temporal $(TYPESCRIPT)
 %/node_modules/.installed: %/package.json %/.npmrc
 	npm install --prefix $* --no-audit --no-fund --silent
 	@touch $@
@@ -60,6 +61,9 @@ client-package: $(TYPESCRIPT)/node_modules/.installed ## build the TypeScript cl
 
 client-types: setup $(TYPESCRIPT)/node_modules/.installed ## renew the TypeScript client's types after a change of the gateway
 	$(BIN)/python -m tests.support.typescript_client
+
+screenshots: setup ## renew the pictures in docs/images, which needs Chromium
+	$(BIN)/python -m tests.page.screenshots
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .

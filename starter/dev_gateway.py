@@ -2,12 +2,12 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import SecretStr
+from pydantic import AnyHttpUrl, SecretStr
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
@@ -17,7 +17,8 @@ from starter.http.dev_tokens import issue_service_token
 from starter.http.server import listen, running_gateway
 from starter.http.settings import GatewaySettings
 
-_PREFERRED_PORT: Final = 8000
+PREFERRED_PORT: Final = 8000
+"""Where the page is, unless the port is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +35,29 @@ class DevGateway:
 
 
 @asynccontextmanager
-async def dev_gateway(stack: DevAddresses, *, port: int | None) -> AsyncIterator[DevGateway]:
+async def dev_gateway(
+    stack: DevAddresses, *, port: int | None, agents: Set[str] = frozenset()
+) -> AsyncIterator[DevGateway]:
     """Serve the stack over HTTP for as long as the context is open.
 
     Args:
         stack: The stack, whose worker runs.
         port: The gateway's port; by default 8000, or another one if it is taken.
+        agents: Agents that take turns, besides those that the environment names.
 
     Raises:
         EmbeddedStackError: The port cannot be used.
     """
-    (chosen,) = choose_ports([PortRequest("the HTTP gateway", required=port, preferred=_PREFERRED_PORT)])
+    (chosen,) = choose_ports([PortRequest("the HTTP gateway", required=port, preferred=PREFERRED_PORT)])
     # A secret of one's own lets one's own tokens in. A random one lets in the tokens that this very command issues.
     secret = os.environ.get("SUPABASE_JWT_SECRET") or secrets.token_urlsafe(48)
     settings = GatewaySettings(
         http_address=f"{LOOPBACK}:{chosen}",
         supabase_db_url=SecretStr(stack.supabase_db_url),
         jwt_secret=SecretStr(secret),
+        temporal_ui_url=AnyHttpUrl(stack.temporal_ui_url),
     )
+    settings = settings.model_copy(update={"agents": (*settings.agents, *sorted(agents - {*settings.agents}))})
     client = await Client.connect(
         stack.temporal_address, namespace=stack.temporal_namespace, data_converter=pydantic_data_converter
     )

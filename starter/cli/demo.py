@@ -22,7 +22,9 @@ def demo(*, json: Json = False) -> None:
 
     async def main() -> None:
         with embedded_servers_needed():
+            from embedded.ports import LOOPBACK  # noqa: PLC0415
             from starter.demo import run_demo  # noqa: PLC0415
+            from starter.dev_gateway import PREFERRED_PORT  # noqa: PLC0415
 
         with tempfile.TemporaryDirectory(prefix="journey-demo-") as folder:
             report = await run_demo(Path(folder), progress=tell, kept=kept)
@@ -47,6 +49,9 @@ def demo(*, json: Json = False) -> None:
         )
         out.print("The trace was at", style="cyan", end=" ")
         out.print(report.trace_url, highlight=False, soft_wrap=True)
-        out.print("To look around in such a stack, run `journey dev`.", style="dim", markup=False)
+        address = f"http://{LOOPBACK}:{PREFERRED_PORT}/"
+        out.print(
+            f"To chat with the agents yourself, run `make dev` and open {address}", highlight=False, soft_wrap=True
+        )
 
     run_command(main)

@@ -27,7 +27,7 @@ def dev(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run Temporal, its Web UI, PostgreSQL, one worker, the HTTP gateway and the example agents until Ctrl-C.
+    """Run Temporal, its Web UI, PostgreSQL, one worker, the HTTP gateway with its page, and the agents until Ctrl-C.
 
     The servers listen on the loopback interface only. They end with this
     command, even if it is killed. Their data stays.
@@ -51,7 +51,7 @@ async def _dev(
             journeys,
         ),
         journeys,
-        dev_gateway(stack, port=http_port) as gateway,
+        dev_gateway(stack, port=http_port, agents=agents) as gateway,
         dev_agents(agents, data_dir, gateway, progress=tell),
     ):
         addresses = gateway.addresses
@@ -60,7 +60,9 @@ async def _dev(
         else:
             for name, value in addresses.model_dump(exclude_none=True).items():
                 out.print(Text.assemble((f"{name:<20}", "cyan"), value), soft_wrap=True)  # one line, to be copied
-            out.print("Everything is running; Ctrl-C stops it. In another terminal, try:", style="bold green")
+            out.print("Everything is running; Ctrl-C stops it.", style="bold green")
+            out.print(Text.assemble("Open the chat page:   ", (f"{addresses.http_url}/", "bold")), soft_wrap=True)
+            out.print("In another terminal, try:")
             out.print(
                 f"  TEMPORAL_ADDRESS={addresses.temporal_address} journey session initialize --tenant acme --user ada",
                 highlight=False,

@@ -20,11 +20,15 @@ from starter.http.routes.context import context_routes
 from starter.http.routes.docs import docs_routes
 from starter.http.routes.events import event_routes
 from starter.http.routes.messages import message_routes
+from starter.http.routes.page import page_routes
 from starter.http.routes.service import service_routes
 from starter.http.routes.sessions import session_routes
 from starter.http.routes.turns import turn_routes
 
-_ROUTES: Final = (session_routes, context_routes, turn_routes, message_routes, event_routes, service_routes)
+_ROUTES: Final = (
+    *(session_routes, context_routes, turn_routes, message_routes, event_routes),
+    *(service_routes, page_routes),
+)
 
 _REQUEST_HEADERS: Final = (
     *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID", "Prefer"),

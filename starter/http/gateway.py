@@ -44,6 +44,7 @@ class Gateway:
     """What the operations work with.
 
     Attributes:
+        namespace: The journeys' Temporal namespace.
         sessions: The client.
         reads: The reading intents.
         views: What a tenant and user see of a session.
@@ -57,6 +58,7 @@ class Gateway:
 
     settings: GatewaySettings
     tokens: TokenVerifier
+    namespace: str
     sessions: ChatSessions
     reads: ChatSessionReads
     views: ChatSessionViewsSupabase
@@ -104,6 +106,7 @@ async def open_gateway(client: Client, settings: GatewaySettings, *, issues_toke
                     audience=settings.jwt_audience,
                     issuer=settings.jwt_issuer,
                 ),
+                namespace=client.namespace,
                 sessions=sessions,
                 reads=ChatSessionReads(pool),
                 views=views,

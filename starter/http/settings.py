@@ -4,13 +4,14 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, AnyHttpUrl, Field, SecretStr, model_validator
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from journeys.chat_session.limits import DEFAULT_LIMITS, ChangeBytes
+from journeys.chat_session.session import Agent
 from journeys.errors import InvalidParameter
 from stores.settings import StoreSettings
-from worker.settings import LogFormat
+from worker.settings import MAX_TURN_SECONDS, LogFormat
 
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/]+):(?P<port>[0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"https?://[^/?#\s,]+")
@@ -41,10 +42,8 @@ def _check_address(text: str) -> str:
     return text
 
 
-def _split_origins(origins: object) -> object:
-    return (
-        tuple(filter(None, (origin.strip() for origin in origins.split(",")))) if isinstance(origins, str) else origins
-    )
+def _split(names: object) -> object:
+    return tuple(filter(None, (name.strip() for name in names.split(",")))) if isinstance(names, str) else names
 
 
 def _check_origin(origin: str) -> str:
@@ -53,12 +52,21 @@ def _check_origin(origin: str) -> str:
     return origin
 
 
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], NoDecode, BeforeValidator(_split)]
+
+
 class GatewaySettings(StoreSettings):
     """The settings of a gateway.
 
     Attributes:
         http_address: Where it listens, as `host:port`.
         http_origins: The origins whose pages may call it from a browser; none by default.
+        page_origins: The origins of the platform's pages that may show the chat page in a frame and hand it a token.
+        supabase_url: The project's URL, at which people sign in on the chat page.
+        supabase_anon_key: The project's public key, which goes with a sign-in.
+        temporal_ui_url: Where Temporal's Web UI is, for the chat page's link to a session's trace.
+        agents: The agents that take turns; the workers' setting of that name.
+        turn_seconds: How long an agent's turn may take; the workers' setting of that name.
         jwt_secret: The secret of the project's HS256 tokens.
         jwks_url: Where the public keys of the project's ES256 and RS256 tokens are.
         jwt_audience: The audience that a user's token must have.
@@ -72,24 +80,23 @@ class GatewaySettings(StoreSettings):
     model_config = SettingsConfigDict(env_prefix="JOURNEY_", populate_by_name=True, frozen=True)
 
     http_address: Annotated[str, AfterValidator(_check_address)] = "127.0.0.1:8000"
-    http_origins: Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], NoDecode] = ()
+    http_origins: Origins = ()
+    page_origins: Origins = ()
     jwt_secret: Annotated[SecretStr, Field(min_length=32)] | None = Field(
         default=None, validation_alias="SUPABASE_JWT_SECRET"
     )
     jwks_url: AnyHttpUrl | None = Field(default=None, validation_alias="SUPABASE_JWKS_URL")
     jwt_audience: str = Field(default="authenticated", min_length=1, validation_alias="SUPABASE_JWT_AUDIENCE")
     jwt_issuer: str | None = Field(default=None, validation_alias="SUPABASE_JWT_ISSUER")
+    supabase_url: AnyHttpUrl | None = Field(default=None, validation_alias="SUPABASE_URL")
+    supabase_anon_key: str | None = Field(default=None, min_length=1, validation_alias="SUPABASE_ANON_KEY")
+    temporal_ui_url: AnyHttpUrl | None = None
+    agents: Annotated[tuple[Agent, ...], NoDecode, BeforeValidator(_split)] = ()
+    turn_seconds: float = Field(default=600, gt=0, le=MAX_TURN_SECONDS, allow_inf_nan=False)
     max_change_bytes: ChangeBytes = DEFAULT_LIMITS.change_bytes
     transaction_pooler: bool = False
     log_format: LogFormat = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _split(cls, raw: object) -> object:
-        if isinstance(raw, dict) and "http_origins" in raw:
-            return raw | {"http_origins": _split_origins(raw["http_origins"])}
-        return raw
 
     @property
     def address(self) -> HttpAddress:

@@ -1,0 +1,95 @@
+// What the browser keeps for every window: the sign-in, half-written messages, messages that are not sent yet.
+
+const PREFIX = 'coexistence.';
+
+/** Where the browser keeps nothing (private windows, a full disk), the window itself does, for as long as it is open. */
+const inThisWindow = new Map();
+
+/**
+ * @param {string} name
+ * @returns {any}
+ */
+export function read(name) {
+  try {
+    const kept = localStorage.getItem(PREFIX + name);
+    if (kept !== null) return JSON.parse(kept);
+  } catch {
+    // not readable: as if it were not there
+  }
+  return inThisWindow.get(name) ?? null;
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ */
+export function write(name, value) {
+  try {
+    localStorage.setItem(PREFIX + name, JSON.stringify(value));
+    inThisWindow.delete(name);
+  } catch {
+    inThisWindow.set(name, value);
+  }
+}
+
+/** @param {string} name */
+export function forget(name) {
+  inThisWindow.delete(name);
+  try {
+    localStorage.removeItem(PREFIX + name);
+  } catch {
+    // nothing is kept there
+  }
+}
+
+/**
+ * The names that begin like this, in order.
+ *
+ * @param {string} start
+ * @returns {string[]}
+ */
+export function names(start) {
+  const found = new Set(inThisWindow.keys());
+  try {
+    for (const key of Object.keys(localStorage)) {
+      if (key.startsWith(PREFIX)) found.add(key.slice(PREFIX.length));
+    }
+  } catch {
+    // nothing is kept there
+  }
+  return [...found].filter((name) => name.startsWith(start)).sort();
+}
+
+/**
+ * Hear what another window has changed.
+ *
+ * @param {string} start of the names
+ * @param {(name: string) => void} changed
+ */
+export function watch(start, changed) {
+  addEventListener('storage', ({ key }) => {
+    if (key?.startsWith(PREFIX + start)) changed(key.slice(PREFIX.length));
+  });
+}
+
+/**
+ * Only one window at a time does this. Where the browser has no locks, as over plain HTTP, or denies them, as in a frame
+ * that may keep nothing, each does; nothing relies on them alone.
+ *
+ * @template Result
+ * @param {string} name
+ * @param {() => Promise<Result>} action
+ * @returns {Promise<Result>}
+ */
+export async function alone(name, action) {
+  let began = false;
+  try {
+    return await navigator.locks.request(PREFIX + name, () => {
+      began = true;
+      return action();
+    });
+  } catch (error) {
+    if (began) throw error;
+    return action();
+  }
+}

@@ -1,0 +1,278 @@
+// The session that is open: what the page knows of it, kept up to date by its events.
+
+import { SESSIONS } from './api.js';
+import { read, write } from './browser_store.js';
+import { debounced } from './dom.js';
+import { EventStream } from './event_stream.js';
+
+/** So many of the latest changes tell who changed what. */
+const CHANGES = 200;
+/** So many older messages are loaded at once. */
+const PAGE = 100;
+
+/** @typedef {import('./contract').Session} Session */
+/** @typedef {import('./contract').Message} Message */
+/** @typedef {import('./contract').Change} Change */
+/** @typedef {{revision: number, agent: string, since: number}} Turn */
+
+/**
+ * Fires `session`, `reset`, `older`, `message`, `removed`, `partial`, `changes`, `turn`, `past`, `connection` and
+ * `gone`, each after the state that it names has changed.
+ */
+export class Chat extends EventTarget {
+  /** @type {Session | null} */
+  session = null;
+  /** @type {Map<string, Message>} in their order */
+  messages = new Map();
+  /** @type {string | null} where older messages are asked for */
+  older = null;
+  /** @type {Map<string, string>} what agents have written so far */
+  partials = new Map();
+  /** @type {Map<number, Change>} by revision */
+  changes = new Map();
+  /** @type {Turn | null} the answer that is waited for */
+  turn = null;
+  /** @type {Session | null} how the session was at the revision that is looked at */
+  past = null;
+  isConnected = false;
+
+  #isLoadingOlder = false;
+  #looks = 0;
+  #readContext = debounced(() => void this.#refresh(), 60);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #turnEnds;
+
+  /**
+   * @param {import('./api.js').Api} api
+   * @param {string} id
+   * @param {number} turnSeconds
+   */
+  constructor(api, id, turnSeconds) {
+    super();
+    this.api = api;
+    this.id = id;
+    this.turnSeconds = turnSeconds;
+    this.path = `${SESSIONS}/${encodeURIComponent(id)}`;
+    this.stream = new EventStream(api, `${this.path}/events`, {
+      opened: () => this.#connected(true),
+      event: (name, data) => this.#take(name, data),
+      interrupted: () => this.#connected(false),
+      refused: (error) => this.#fire('gone', error),
+    });
+  }
+
+  close() {
+    this.stream.close();
+    clearTimeout(this.#turnEnds);
+  }
+
+  /** Load the messages before those that are there. */
+  async loadOlder() {
+    if (!this.older || this.#isLoadingOlder) return;
+    this.#isLoadingOlder = true;
+    try {
+      const page = await this.api.get(`${this.path}/messages?limit=${PAGE}&before=${encodeURIComponent(this.older)}`);
+      /** @type {Message[]} */
+      const messages = page.messages.filter((/** @type {Message} */ message) => !this.messages.has(message.id));
+      this.messages = new Map([...messages.map((message) => /** @type {const} */ ([message.id, message])), ...this.messages]);
+      this.older = page.older;
+      this.#fire('older', messages);
+    } finally {
+      this.#isLoadingOlder = false;
+    }
+  }
+
+  /**
+   * Look at the session as it was.
+   *
+   * @param {number} revision
+   */
+  async lookAt(revision) {
+    if (!this.session || revision >= this.session.revision) {
+      this.lookAtNow();
+      return;
+    }
+    const look = ++this.#looks;
+    const past = await this.api.get(`${this.path}?at_revision=${revision}`);
+    if (look !== this.#looks) return; // somebody looks at another one by now
+    this.past = past;
+    this.#fire('past');
+  }
+
+  lookAtNow() {
+    this.#looks++;
+    if (!this.past) return;
+    this.past = null;
+    this.#fire('past');
+  }
+
+  /** Stop the answer that is waited for. */
+  async stopTurn() {
+    const turn = this.turn;
+    if (!turn) return;
+    await this.api.send('DELETE', `${this.path}/turn`);
+    // The agent says that it was stopped, if one runs; if none does, nobody says anything.
+    write(`stopped.${this.id}`, turn.revision);
+    if (this.turn === turn) this.#waitFor(null);
+  }
+
+  /**
+   * Show a message that this window has sent, until its event comes.
+   *
+   * @param {Message} message
+   */
+  addSent(message) {
+    if (!this.messages.has(message.id)) this.#put(message);
+  }
+
+  /**
+   * @param {string} name
+   * @param {any} data
+   */
+  #take(name, data) {
+    if (name === 'session') this.#begin(data);
+    else if (name === 'change') this.#apply(data);
+    else if (name === 'partial') this.#showPartial(data);
+    else if (name === 'end' && data.reason !== 'token_expired') {
+      this.stream.close();
+      this.#fire('gone', new Error(data.reason));
+    }
+  }
+
+  /** @param {{session: Session, messages: Message[], older: string | null}} data */
+  #begin({ session, messages, older }) {
+    this.session = session;
+    this.messages = new Map(messages.map((message) => [message.id, message]));
+    this.older = older;
+    this.partials.clear();
+    this.changes.clear();
+    this.#fire('session');
+    this.#fire('reset');
+    void this.#loadChanges(session.revision);
+  }
+
+  /** @param {Change & {messages: Message[]}} event */
+  #apply({ messages, ...entry }) {
+    const { session } = this;
+    if (!session) return;
+    const { title, lifecycle_state: state, remove_messages: removed = [] } = entry.change;
+    this.changes.set(entry.revision, entry);
+    session.revision = entry.revision;
+    session.active_agent = entry.active_agent;
+    session.updated_at = entry.applied_at;
+    if (title !== undefined) session.title = title || null;
+    if (state === 'ACTIVE' || state === 'ARCHIVED') session.lifecycle_state = state;
+    this.#fire('session');
+    this.#fire('changes', [entry]);
+    for (const id of removed) this.#remove(id);
+    for (const message of messages) {
+      this.partials.delete(message.id);
+      if (message.truncated) this.stream.restart();
+      else if (message.body === null) this.#remove(message.id);
+      else this.#put(message);
+    }
+    this.#follow(entry);
+    if (changesContext(entry)) this.#readContext();
+  }
+
+  /** @param {Message} message */
+  #put(message) {
+    const isNew = !this.messages.has(message.id);
+    this.messages.set(message.id, message);
+    this.#fire('message', { message, isNew });
+  }
+
+  /** @param {string} id */
+  #remove(id) {
+    this.partials.delete(id);
+    if (this.messages.delete(id)) this.#fire('removed', id);
+  }
+
+  /** @param {{message_id: string, text: string}} partial */
+  #showPartial({ message_id: id, text }) {
+    if (this.messages.has(id)) return;
+    this.partials.set(id, text);
+    this.#fire('partial', id);
+  }
+
+  async #refresh() {
+    const { session } = this;
+    if (!session) return;
+    try {
+      const now = await this.api.get(this.path);
+      if (now.revision < session.revision) return;
+      session.context = now.context;
+      this.#fire('session');
+    } catch {
+      // The next change, or the next begin of the stream, reads it again.
+    }
+  }
+
+  /** @param {number} revision */
+  async #loadChanges(revision) {
+    const after = revision >= CHANGES ? `&after_revision=${revision - CHANGES}` : '';
+    try {
+      const { entries } = await this.api.get(`${this.path}/history?limit=${CHANGES}${after}`);
+      for (const entry of entries) this.changes.set(entry.revision, entry);
+      this.changes = new Map([...this.changes].sort(([one], [other]) => one - other));
+      this.#fire('changes', entries);
+      this.#findTurn();
+    } catch {
+      // Who changed what is told from now on.
+    }
+  }
+
+  /** Whether the last turn that was asked for is still waited for. */
+  #findTurn() {
+    const revision = this.session?.turn_revision;
+    const asked = revision ? this.changes.get(revision) : undefined;
+    if (!asked) return;
+    const answer = this.#answerKey(asked.revision);
+    const isOver = [...this.changes.values()].some((entry) => entry.idempotency_key === answer);
+    if (!isOver) this.#follow(asked);
+  }
+
+  /** @param {Change} entry */
+  #follow(entry) {
+    if (entry.turn) {
+      if (this.session) this.session.turn_revision = entry.revision;
+      this.#waitFor({ revision: entry.revision, agent: entry.active_agent, since: Date.parse(entry.applied_at) });
+    } else if (this.turn && entry.idempotency_key === this.#answerKey(this.turn.revision)) this.#waitFor(null);
+  }
+
+  /** @param {Turn | null} turn */
+  #waitFor(turn) {
+    clearTimeout(this.#turnEnds);
+    const left = turn ? turn.since + this.turnSeconds * 1000 - Date.now() : 0;
+    const isStopped = turn && read(`stopped.${this.id}`) >= turn.revision;
+    this.turn = turn && left > 0 && !isStopped ? turn : null;
+    if (this.turn) this.#turnEnds = setTimeout(() => this.#waitFor(null), left);
+    else this.partials.clear();
+    this.#fire('turn');
+  }
+
+  /** @param {number} revision */
+  #answerKey(revision) {
+    return `agent-turn/${this.id}/${revision}`;
+  }
+
+  /** @param {boolean} isConnected */
+  #connected(isConnected) {
+    this.isConnected = isConnected;
+    this.#fire('connection');
+  }
+
+  /**
+   * @param {string} name
+   * @param {unknown} [detail]
+   */
+  #fire(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+/** @param {Change} entry */
+function changesContext({ author, change }) {
+  const byHand = author === 'manual' || author === 'journey';
+  return byHand || change.context != null || change.append != null;
+}

@@ -1,0 +1,99 @@
+// The state of the connection, in words.
+
+import { byId, setText } from './dom.js';
+
+const LOOK_MILLISECONDS = 4_000;
+const PATIENCE_MILLISECONDS = 10_000;
+
+const KEPT = 'What you write is kept, and sent when it is back.';
+
+export class Connection {
+  #status = byId('status');
+  #isStreaming = false;
+  #hasStreamed = false;
+  /** @type {string | null} the code of what is away */
+  #away = null;
+  #recovered = () => {};
+  #isLooking = false;
+
+  /** @param {() => void} recovered called if what was away is back */
+  constructor(recovered) {
+    this.#recovered = recovered;
+    setInterval(() => document.visibilityState === 'visible' && void this.look(), LOOK_MILLISECONDS);
+    addEventListener('online', () => this.#recovered());
+    addEventListener('offline', () => void this.look());
+    document.addEventListener('visibilitychange', () => {
+      if (document.visibilityState === 'visible') this.#recovered();
+    });
+    this.#show();
+  }
+
+  /** @param {boolean} isStreaming whether the session's events come in */
+  stream(isStreaming) {
+    this.#isStreaming = isStreaming;
+    this.#hasStreamed ||= isStreaming;
+    this.#show();
+  }
+
+  /** Another session is opened. */
+  begin() {
+    this.#isStreaming = this.#hasStreamed = false;
+    this.#show();
+  }
+
+  /** Look whether the gateway has all that it needs. */
+  async look() {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      const answer = await fetch('readyz', { signal: AbortSignal.timeout(PATIENCE_MILLISECONDS) });
+      const code = answer.ok ? null : ((await answer.json()).code ?? 'UNREACHABLE');
+      this.#found(code);
+    } catch {
+      this.#found('UNREACHABLE');
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+
+  /**
+   * A request was answered like this.
+   *
+   * @param {string} code
+   */
+  failed(code) {
+    this.#away = code;
+    this.#show();
+  }
+
+  /** A change was taken: everything is there. */
+  succeeded() {
+    this.#found(null);
+  }
+
+  /** @param {string | null} away */
+  #found(away) {
+    const isBack = this.#away !== null && away === null;
+    this.#away = away;
+    this.#show();
+    if (isBack) this.#recovered();
+  }
+
+  #show() {
+    const words = this.#words();
+    const isWell = words === 'Connected';
+    this.#status.dataset.state = isWell ? 'well' : words === 'Connecting…' ? 'connecting' : 'troubled';
+    setText(this.#status, words);
+  }
+
+  #words() {
+    // A dead connection may look open for a while, so the stream alone does not say that all is well.
+    const isReached = this.#isStreaming && this.#away !== 'UNREACHABLE';
+    if (!isReached && !navigator.onLine) return `You are offline. ${KEPT}`;
+    if (this.#away === 'DATABASE_UNAVAILABLE') return `A store cannot be reached. ${KEPT}`;
+    if (this.#away === 'ENGINE_UNAVAILABLE') return `The engine cannot be reached. ${KEPT}`;
+    if (isReached) return 'Connected';
+    if (this.#away || this.#hasStreamed) return `Not connected; trying again. ${KEPT}`;
+    return 'Connecting…';
+  }
+}

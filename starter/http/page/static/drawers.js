@@ -1,0 +1,37 @@
+// The panels at both sides. Where the window is too narrow for them, they open over the conversation.
+
+import { byId } from './dom.js';
+
+const SHADE = byId('shade');
+
+export function setUpDrawers() {
+  for (const opener of document.querySelectorAll('[data-opens]')) {
+    opener.addEventListener('click', () => open(/** @type {HTMLElement} */ (opener)));
+  }
+  for (const closer of document.querySelectorAll('[data-closes]')) closer.addEventListener('click', closeDrawers);
+  SHADE.addEventListener('click', closeDrawers);
+  addEventListener('keydown', ({ key }) => {
+    if (key === 'Escape' && !document.querySelector('dialog[open]')) closeDrawers();
+  });
+}
+
+/** @param {HTMLElement} opener */
+function open(opener) {
+  closeDrawers();
+  const drawer = byId(String(opener.dataset.opens));
+  drawer.classList.add('open');
+  opener.setAttribute('aria-expanded', 'true');
+  SHADE.hidden = false;
+  drawer.querySelector('button')?.focus();
+}
+
+/** Close what is open, and go back to where it was opened. */
+export function closeDrawers() {
+  for (const drawer of document.querySelectorAll('.side.open')) {
+    drawer.classList.remove('open');
+    const opener = document.querySelector(`[data-opens="${drawer.id}"]`);
+    opener?.setAttribute('aria-expanded', 'false');
+    if (drawer.contains(document.activeElement) && opener instanceof HTMLElement) opener.focus();
+  }
+  SHADE.hidden = true;
+}

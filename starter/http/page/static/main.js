@@ -1,0 +1,316 @@
+// Start the page: sign in, find a session, show it.
+
+import { Api, Problem, SESSIONS } from './api.js';
+import { BackOff } from './back_off.js';
+import { forget, read, write } from './browser_store.js';
+import { Chat } from './chat.js';
+import { Composer } from './composer.js';
+import { Connection } from './connection.js';
+import { ContextPanel } from './context_panel.js';
+import { Conversation } from './conversation.js';
+import { ask } from './dialogs.js';
+import { byId, make, setText, uuid } from './dom.js';
+import { closeDrawers, setUpDrawers } from './drawers.js';
+import { Outbox } from './outbox.js';
+import { followPlatform } from './platform.js';
+import { SessionsList } from './sessions_list.js';
+import { SignIn, SignInNeeded } from './sign_in.js';
+import { showSignInForm } from './sign_in_form.js';
+import { Timeline } from './timeline.js';
+import { sessionName } from './wording.js';
+
+/** A chat without a name is called after its first message. */
+const NAME_CHARACTERS = 60;
+
+class Page {
+  /** @type {Chat | null} */
+  #chat = null;
+  #closing = new AbortController();
+  #opened = 0;
+
+  /** @param {import('./contract').PageConfig} config */
+  constructor(config) {
+    this.config = config;
+    this.signIn = new SignIn(config);
+    this.api = new Api(this.signIn);
+    this.outbox = new Outbox(this.api, this.signIn);
+    this.connection = new Connection(() => this.#hurry());
+    this.list = new SessionsList(this.api, {
+      current: () => this.#chat?.id ?? '',
+      open: (id) => this.#show(id),
+      removed: (id) => this.#removed(id),
+      failed: (error) => this.#notice(error.message),
+    });
+    this.api.onSignInNeeded = () => this.#askToSignIn('Your sign-in has ended. Nothing that you have written is lost.');
+    this.signIn.addEventListener('changed', () => this.#start());
+    this.outbox.addEventListener('sent', (event) => this.#sent(/** @type {CustomEvent} */ (event).detail));
+    this.outbox.addEventListener('failed', (event) => this.#sendingFailed(/** @type {CustomEvent} */ (event).detail));
+    byId('new-chat').addEventListener('click', () => void this.#newChat());
+    byId('sign-out').addEventListener('click', () => void this.#signOut());
+    addEventListener('popstate', () => void this.#openAddressed());
+    setUpDrawers();
+    if (followPlatform(this.signIn)) {
+      this.signIn.kept = null;
+      void this.signIn.platformAsksForToken?.().catch((error) => this.#askToSignIn(error.message));
+    } else void this.#start();
+  }
+
+  async #start() {
+    this.#close();
+    if (!this.signIn.isSignedIn) {
+      this.#askToSignIn();
+      return;
+    }
+    document.body.dataset.view = 'chat';
+    byId('sign-in').hidden = true;
+    setText(byId('who'), this.signIn.label);
+    this.outbox.flush();
+    this.list.refresh();
+    await this.#openAddressed();
+  }
+
+  /** @param {string} [reason] */
+  #askToSignIn(reason) {
+    this.#close();
+    this.signIn.lapse();
+    document.body.dataset.view = 'sign-in';
+    byId('sign-in').hidden = false;
+    showSignInForm(this.signIn, reason);
+  }
+
+  async #signOut() {
+    const unsent = this.outbox.unsent().length;
+    const text = unsent === 1 ? 'One message is not sent yet, and is discarded.' : `${unsent} messages are not sent yet, and are discarded.`;
+    if (unsent && (await ask({ title: 'Sign out?', text, confirm: 'Sign out', isDanger: true })) === null) return;
+    history.replaceState(null, '', location.pathname);
+    this.signIn.signOut();
+  }
+
+  /** Open the session of the page's address; without one the latest, or a new one. */
+  async #openAddressed() {
+    const addressed = new URLSearchParams(location.search).get('session');
+    const opened = ++this.#opened;
+    this.connection.begin();
+    const backOff = new BackOff();
+    while (opened === this.#opened) {
+      try {
+        const id = addressed ?? (await this.#latestOrNew());
+        if (opened === this.#opened) this.#show(id, { isNewPlace: false });
+        return;
+      } catch (error) {
+        if (error instanceof SignInNeeded) return;
+        if (error instanceof Problem && !error.passes) {
+          this.#askToSignIn(error.message);
+          return;
+        }
+        this.connection.failed(error instanceof Problem ? error.code : 'UNREACHABLE');
+        await new Promise((resolve) => setTimeout(resolve, backOff.next()));
+      }
+    }
+  }
+
+  /** @returns {Promise<string>} */
+  async #latestOrNew() {
+    try {
+      return (await this.api.get(`${SESSIONS}/latest`)).chat_session_id;
+    } catch (error) {
+      if (!(error instanceof Problem && error.code === 'SESSION_NOT_FOUND')) throw error;
+    }
+    // Without a name it is the session of this minute, so that two windows that open together find the same one.
+    try {
+      const session = await this.api.send('POST', SESSIONS, {});
+      if (session.lifecycle_state === 'ACTIVE') return session.chat_session_id;
+    } catch (error) {
+      if (!(error instanceof Problem && error.code === 'SESSION_NOT_ACTIVE')) throw error;
+    }
+    return this.#create(uuid()); // that one was deleted or put away within the minute
+  }
+
+  /**
+   * @param {string} name
+   * @returns {Promise<string>}
+   */
+  async #create(name) {
+    return (await this.api.send('POST', SESSIONS, {}, { 'idempotency-key': `page/${name}` })).chat_session_id;
+  }
+
+  async #newChat() {
+    closeDrawers();
+    // Kept until it is answered: a second press after a lost answer finds the same chat.
+    const name = read('new-chat') ?? uuid();
+    write('new-chat', name);
+    try {
+      const id = await this.#create(name);
+      forget('new-chat');
+      this.#show(id);
+      this.list.refresh();
+    } catch (error) {
+      if (error instanceof Problem && !error.passes) forget('new-chat');
+      if (error instanceof Error) this.#notice(`The chat could not be made: ${error.message}`);
+    }
+  }
+
+  /**
+   * @param {string} id
+   * @param {{isNewPlace?: boolean}} [place] whether one can go back to where one was before
+   */
+  #show(id, { isNewPlace = true } = {}) {
+    this.#opened++;
+    closeDrawers();
+    if (this.#chat?.id === id) return;
+    this.#close();
+    this.connection.begin();
+    history[isNewPlace ? 'pushState' : 'replaceState'](null, '', `?session=${encodeURIComponent(id)}`);
+    const chat = (this.#chat = new Chat(this.api, id, this.config.turn_seconds));
+    const { signal } = (this.#closing = new AbortController());
+    const failed = (/** @type {Error} */ error) => this.#notice(error.message);
+    const conversation = new Conversation(chat, this.outbox, signal, (agent) => composer.handOver(agent));
+    const composer = new Composer(chat, this.outbox, this.config, signal, {
+      written: () => conversation.follow(),
+      failed,
+    });
+    new ContextPanel(chat, signal);
+    new Timeline(chat, signal, failed);
+    chat.addEventListener('connection', () => this.connection.stream(chat.isConnected), { signal });
+    chat.addEventListener('session', () => this.#showSession(chat), { signal });
+    chat.addEventListener('gone', (event) => this.#gone(/** @type {CustomEvent} */ (event).detail), { signal });
+    this.#showTrace(id);
+    this.list.show();
+    if (matchMedia('(pointer: fine)').matches) composer.focus();
+  }
+
+  #close() {
+    this.#opened++;
+    this.#closing.abort();
+    this.#chat?.close();
+    this.#chat = null;
+    this.#notice('');
+    setText(/** @type {HTMLElement} */ (byId('title').firstElementChild), '');
+    byId('past').hidden = true;
+  }
+
+  /** @param {Chat} chat */
+  #showSession({ session }) {
+    if (!session) return;
+    const name = sessionName(session);
+    const title = /** @type {HTMLElement} */ (byId('title').firstElementChild);
+    if (title.textContent !== name) {
+      setText(title, name);
+      document.title = `${name} · Coexistence chat`;
+      this.list.refresh();
+    }
+    const isArchived = session.lifecycle_state === 'ARCHIVED';
+    if (isArchived) this.#notice('This chat is archived. It can be read; reopen it in the list to go on.');
+    else if (byId('notice').textContent?.includes('archived')) this.#notice('');
+  }
+
+  /** @param {string} id */
+  #showTrace(id) {
+    const link = /** @type {HTMLAnchorElement} */ (byId('trace'));
+    const { temporal_ui_url: ui, temporal_namespace: namespace } = this.config;
+    link.hidden = ui === null;
+    if (ui) link.href = `${ui}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(`chat-session/${id}`)}`;
+  }
+
+  /** @param {Error} error */
+  #gone(error) {
+    if (error instanceof SignInNeeded) return;
+    const isForbidden = error instanceof Problem && error.status === 403;
+    if (isForbidden) {
+      this.#askToSignIn(error.message);
+      return;
+    }
+    this.connection.stream(true);
+    const isDeleted = error.message === 'deleted';
+    const words = isDeleted ? 'This chat was deleted.' : 'There is no such chat, or it is not yours.';
+    this.#notice(words, { text: 'Open the latest chat', action: () => this.#openLatest() });
+    /** @type {HTMLTextAreaElement} */ (byId('message')).readOnly = true;
+    /** @type {HTMLButtonElement} */ (byId('send')).disabled = true;
+    this.list.refresh();
+  }
+
+  #openLatest() {
+    this.#close();
+    history.pushState(null, '', location.pathname);
+    void this.#openAddressed();
+  }
+
+  /** @param {string} id */
+  #removed(id) {
+    forget(`draft.${id}`);
+    for (const item of this.outbox.unsent(id)) this.outbox.discard(item);
+    if (this.#chat?.id === id) this.#openLatest();
+  }
+
+  /** @param {{item: import('./contract').Unsent, receipt: any}} sent */
+  #sent({ item, receipt }) {
+    this.connection.succeeded();
+    const chat = this.#chat;
+    if (!chat || chat.id !== item.session) return;
+    for (const { id, text } of item.change.messages ?? []) {
+      const revision = receipt.applied_revision;
+      const at = receipt.updated_at;
+      chat.addSent({ id, role: 'user', author: 'user', revision, created_at: at, body: { text } });
+      const [first] = chat.messages.keys();
+      if (chat.session && !chat.session.title && !chat.older && first === id) void this.#name(chat, text);
+    }
+  }
+
+  /**
+   * @param {Chat} chat
+   * @param {string} text its first message
+   */
+  async #name(chat, text) {
+    const line = text.trim().split('\n', 1)[0].replace(/\s+/g, ' ');
+    const title = line.length > NAME_CHARACTERS ? `${line.slice(0, NAME_CHARACTERS - 1).trimEnd()}…` : line;
+    try {
+      await this.api.send('PATCH', chat.path, { title });
+    } catch {
+      // It stays without a name; people can give it one.
+    }
+  }
+
+  /** @param {Error} error */
+  #sendingFailed(error) {
+    if (error instanceof Problem) this.connection.failed(error.code);
+    void this.connection.look();
+  }
+
+  /** What was away is back: try everything at once. */
+  #hurry() {
+    this.#chat?.stream.hurry();
+    this.outbox.flush();
+    this.list.refresh();
+  }
+
+  /**
+   * @param {string} text
+   * @param {{text: string, action: () => void}} [offer]
+   */
+  #notice(text, offer) {
+    const notice = byId('notice');
+    notice.hidden = !text;
+    const dismiss = make('button', { type: 'button', class: 'icon', 'aria-label': 'Dismiss', onclick: () => this.#notice('') }, '✕');
+    const button = offer && make('button', { type: 'button', class: 'quiet', onclick: offer.action }, offer.text);
+    notice.replaceChildren(...(text ? [make('span', {}, text), button ?? dismiss] : []));
+  }
+}
+
+async function start() {
+  const backOff = new BackOff();
+  for (;;) {
+    try {
+      const answer = await fetch('page/config.json');
+      if (answer.ok) {
+        new Page(await answer.json());
+        return;
+      }
+    } catch {
+      // The gateway is away: it is asked again.
+    }
+    setText(byId('status'), 'Not connected; trying again.');
+    await new Promise((resolve) => setTimeout(resolve, backOff.next()));
+  }
+}
+
+void start();

@@ -1,0 +1,118 @@
+// Changes that are made on this page and that the gateway has not taken yet.
+//
+// Each is kept in the browser under a name of its own until it is taken or refused, so a reload loses none and windows
+// do not overwrite each other's. Its idempotency key is made when it is written: it can be sent any number of times, by
+// any window, and is applied once.
+
+import { Problem, SESSIONS } from './api.js';
+import { BackOff } from './back_off.js';
+import { alone, forget, names, read, watch, write } from './browser_store.js';
+import { uuid } from './dom.js';
+import { SignInNeeded } from './sign_in.js';
+
+const START = 'unsent.';
+
+/** Fires `changed`; `sent` with the change and its receipt; `failed` with the error of an attempt that is repeated. */
+export class Outbox extends EventTarget {
+  #backOff = new BackOff();
+  #isSending = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /**
+   * @param {import('./api.js').Api} api
+   * @param {import('./sign_in.js').SignIn} signIn
+   */
+  constructor(api, signIn) {
+    super();
+    this.api = api;
+    this.signIn = signIn;
+    watch(START, () => this.dispatchEvent(new Event('changed')));
+  }
+
+  /**
+   * @param {string} [session]
+   * @returns {import('./contract').Unsent[]} the person's changes, oldest first
+   */
+  unsent(session) {
+    return names(START)
+      .map((name) => read(name))
+      .filter((item) => item && item.who === this.signIn.who && (!session || item.session === session));
+  }
+
+  /**
+   * @param {string} session
+   * @param {import('./contract').Unsent['change']} change
+   */
+  add(session, change) {
+    this.#keep({ key: `page/${uuid()}`, who: this.signIn.who, session, at: Date.now(), change });
+    this.flush();
+  }
+
+  /** @param {import('./contract').Unsent} item */
+  discard(item) {
+    forget(nameOf(item));
+    this.dispatchEvent(new Event('changed'));
+  }
+
+  /** @param {import('./contract').Unsent} item */
+  retry({ refused: _, ...item }) {
+    this.#keep(item);
+    this.flush();
+  }
+
+  /** Send what can be sent, in order. */
+  flush() {
+    clearTimeout(this.#timer);
+    if (!this.#isSending) void this.#send();
+  }
+
+  async #send() {
+    this.#isSending = true;
+    try {
+      await alone('sending', async () => {
+        for (let next = this.#next(); next; next = this.#next()) await this.#sendOne(next);
+      });
+      this.#backOff.reset();
+    } catch (error) {
+      // Somebody who has to sign in again does so at a form; then everything is sent.
+      if (!(error instanceof SignInNeeded)) this.#timer = setTimeout(() => this.flush(), this.#backOff.next());
+      this.dispatchEvent(new CustomEvent('failed', { detail: error }));
+    } finally {
+      this.#isSending = false;
+    }
+  }
+
+  #next() {
+    return this.unsent().find((item) => !item.refused);
+  }
+
+  /** @param {import('./contract').Unsent} item */
+  async #sendOne(item) {
+    const path = `${SESSIONS}/${item.session}/context`;
+    try {
+      const receipt = await this.api.send('PATCH', path, item.change, { 'idempotency-key': item.key });
+      forget(nameOf(item));
+      this.dispatchEvent(new CustomEvent('sent', { detail: { item, receipt } }));
+    } catch (error) {
+      if (!(error instanceof Problem) || error.passes) throw error;
+      if (error.field === 'turn' && item.change.turn) {
+        // Meanwhile somebody leads who takes no turns. Whether a turn is asked for is no part of what the key stands for.
+        this.#keep({ ...item, change: { ...item.change, turn: undefined } });
+      } else {
+        this.#keep({ ...item, refused: error.message });
+      }
+    }
+  }
+
+  /** @param {import('./contract').Unsent} item */
+  #keep(item) {
+    write(nameOf(item), item);
+    this.dispatchEvent(new Event('changed'));
+  }
+}
+
+/** @param {import('./contract').Unsent} item */
+function nameOf(item) {
+  return `${START}${String(item.at).padStart(15, '0')}.${item.key}`;
+}

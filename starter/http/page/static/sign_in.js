@@ -1,0 +1,204 @@
+// Who is signed in, and a token that is valid now.
+
+import { alone, forget, names, read, watch, write } from './browser_store.js';
+
+const KEPT = 'sign-in';
+const RENEWED_SECONDS_BEFORE_END = 60;
+
+/**
+ * @typedef {object} Kept
+ * @property {string} token
+ * @property {number} ends in seconds since 1970, by this browser's clock
+ * @property {string} tenant
+ * @property {string} user
+ * @property {string} label what people are called
+ * @property {string} [refresh] Supabase's refresh token
+ */
+
+export class SignInNeeded extends Error {}
+
+export class SignInRefused extends Error {}
+
+export class SignIn extends EventTarget {
+  /** @param {import('./contract').PageConfig} config */
+  constructor(config) {
+    super();
+    this.config = config;
+    /** @type {Kept | null} */
+    this.kept = read(KEPT);
+    /** Who was signed in before. @type {Kept | null} */
+    this.last = null;
+    watch(KEPT, () => {
+      const before = this.who;
+      this.kept = read(KEPT);
+      if (this.who !== before) this.dispatchEvent(new Event('changed'));
+    });
+  }
+
+  get isSignedIn() {
+    return this.kept !== null;
+  }
+
+  get label() {
+    return this.kept?.label ?? '';
+  }
+
+  /** Whose the things are that this browser keeps. */
+  get who() {
+    return this.kept ? JSON.stringify([this.kept.tenant, this.kept.user]) : '';
+  }
+
+  /** @returns {Promise<string>} a token that is valid for a while */
+  async token() {
+    if (this.kept && this.kept.ends - RENEWED_SECONDS_BEFORE_END > Date.now() / 1000) return this.kept.token;
+    return this.renewed(this.kept?.token);
+  }
+
+  /**
+   * Another token than this one, which is refused or about to end.
+   *
+   * @param {string} [old]
+   * @returns {Promise<string>}
+   */
+  async renewed(old) {
+    return alone(KEPT, async () => {
+      this.kept = this.#latest();
+      if (!this.kept) throw new SignInNeeded();
+      if (this.kept.token !== old) return this.kept.token; // another window was faster
+      try {
+        await this.#renew(this.kept);
+      } catch (error) {
+        if (!(error instanceof SignInRefused)) throw error;
+        throw new SignInNeeded();
+      }
+      return this.kept.token;
+    });
+  }
+
+  /**
+   * @param {string} tenant
+   * @param {string} user
+   */
+  async forDevelopment(tenant, user) {
+    const body = { tenant_id: tenant, user_id: user };
+    const answer = await post('v1/dev/token', body);
+    this.keep({
+      token: answer.access_token,
+      ends: Date.now() / 1000 + answer.expires_in,
+      tenant,
+      user,
+      label: `${user} · ${tenant}`,
+    });
+  }
+
+  /**
+   * @param {string} email
+   * @param {string} password
+   */
+  async withPassword(email, password) {
+    this.keep(await this.#askSupabase('password', { email, password }));
+  }
+
+  /**
+   * Take a token that the platform hands over. It is kept in this window only.
+   *
+   * @param {string} token
+   */
+  take(token) {
+    const claims = claimsOf(token);
+    this.kept = {
+      token,
+      ends: Number(claims.exp),
+      tenant: String(claims.app_metadata?.tenant_id ?? ''),
+      user: String(claims.sub ?? ''),
+      label: String(claims.email ?? claims.sub ?? ''),
+    };
+    this.dispatchEvent(new Event('changed'));
+  }
+
+  /** @param {Kept} kept */
+  keep(kept) {
+    const before = this.who;
+    this.kept = kept;
+    write(KEPT, kept);
+    if (this.who !== before) this.dispatchEvent(new Event('changed'));
+  }
+
+  /** Ask the person anew: in this window, nobody is signed in. */
+  lapse() {
+    this.last = this.kept ?? this.last;
+    this.kept = null;
+  }
+
+  /** Sign out in every window, and leave nothing of the person's in this browser. */
+  signOut() {
+    for (const name of names('')) forget(name);
+    this.kept = null;
+    this.dispatchEvent(new Event('changed'));
+  }
+
+  #latest() {
+    return this.platformAsksForToken ? this.kept : (read(KEPT) ?? this.kept);
+  }
+
+  /** Asks the platform for a token, if the platform shows this page. @type {(() => Promise<void>) | null} */
+  platformAsksForToken = null;
+
+  /** @param {Kept} kept */
+  async #renew(kept) {
+    if (this.platformAsksForToken) await this.platformAsksForToken();
+    else if (kept.refresh) this.keep(await this.#askSupabase('refresh_token', { refresh_token: kept.refresh }));
+    else if (this.config.sign_in === 'development') await this.forDevelopment(kept.tenant, kept.user);
+    else throw new SignInRefused('The sign-in has ended.');
+  }
+
+  /**
+   * @param {string} grant
+   * @param {object} body
+   * @returns {Promise<Kept>}
+   */
+  async #askSupabase(grant, body) {
+    const { supabase_url: url, supabase_anon_key: key } = this.config;
+    const answer = await post(`${url}/auth/v1/token?grant_type=${grant}`, body, { apikey: String(key) });
+    const claims = claimsOf(answer.access_token);
+    return {
+      token: answer.access_token,
+      ends: Date.now() / 1000 + answer.expires_in,
+      tenant: String(claims.app_metadata?.tenant_id ?? ''),
+      user: String(claims.sub),
+      label: String(claims.email ?? claims.sub),
+      refresh: answer.refresh_token,
+    };
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {object} body
+ * @param {Record<string, string>} [headers]
+ */
+async function post(url, body, headers = {}) {
+  const answer = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(15_000),
+  });
+  const said = await answer.json().catch(() => ({}));
+  if (answer.ok) return said;
+  const reason = said.detail ?? said.msg ?? said.error_description ?? said.message ?? answer.statusText;
+  if (answer.status >= 500 || answer.status === 429) throw new Error(String(reason));
+  throw new SignInRefused(String(reason));
+}
+
+/**
+ * What a token says. The gateway verifies it; the page only shows it.
+ *
+ * @param {string} token
+ * @returns {any}
+ */
+function claimsOf(token) {
+  const payload = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+  const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
+  return JSON.parse(new TextDecoder().decode(bytes));
+}

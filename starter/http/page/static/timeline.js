@@ -1,0 +1,69 @@
+// The revisions as a timeline that one can step back through.
+
+import { byId, debounced, gathered, setText } from './dom.js';
+import { dayAndTime, describeChange } from './wording.js';
+
+export class Timeline {
+  #slider = /** @type {HTMLInputElement} */ (byId('revision'));
+  #number = byId('revision-number');
+  #text = byId('revision-text');
+  #wanted = 0;
+
+  /**
+   * @param {import('./chat.js').Chat} chat
+   * @param {AbortSignal} closed
+   * @param {(error: Error) => void} failed
+   */
+  constructor(chat, closed, failed) {
+    this.chat = chat;
+    this.failed = failed;
+    const look = debounced(() => void this.#look(), 120);
+    const options = { signal: closed };
+    const choose = (/** @type {number} */ revision) => {
+      this.#wanted = Math.min(Math.max(revision, 0), chat.session?.revision ?? 0);
+      this.#slider.value = String(this.#wanted);
+      this.#say();
+      look();
+    };
+    this.#slider.addEventListener('input', () => choose(Number(this.#slider.value)), options);
+    byId('step-back').addEventListener('click', () => choose(Number(this.#slider.value) - 1), options);
+    byId('step-on').addEventListener('click', () => choose(Number(this.#slider.value) + 1), options);
+    byId('back-to-now').addEventListener('click', () => choose(Infinity), options);
+    const show = gathered(() => this.#show());
+    for (const name of ['session', 'past', 'changes']) chat.addEventListener(name, show, options);
+    this.#show();
+  }
+
+  async #look() {
+    const revision = this.#wanted;
+    try {
+      await this.chat.lookAt(revision);
+    } catch (error) {
+      this.failed(/** @type {Error} */ (error));
+      this.chat.lookAtNow();
+    }
+  }
+
+  #show() {
+    const { session, past } = this.chat;
+    this.#slider.disabled = !session;
+    if (!session) return;
+    const isAtEnd = !past && Number(this.#slider.value) >= Number(this.#slider.max);
+    this.#slider.max = String(session.revision);
+    if (past) this.#slider.value = String(past.revision);
+    else if (isAtEnd || this.#wanted >= session.revision) this.#slider.value = String(session.revision);
+    byId('past').hidden = past === null;
+    if (past) setText(byId('past-text'), `You look at revision ${past.revision} of ${session.revision}. It can only be read.`);
+    this.#say();
+  }
+
+  #say() {
+    const revision = Number(this.#slider.value);
+    const now = this.chat.session?.revision ?? 0;
+    const entry = this.chat.changes.get(revision);
+    const what = entry ? `${describeChange(entry)}, ${dayAndTime(entry.applied_at)}` : '';
+    setText(this.#number, `${revision} of ${now}`);
+    setText(this.#text, what);
+    this.#slider.setAttribute('aria-valuetext', `${revision} of ${now}${what && `: ${what}`}`);
+  }
+}

@@ -1,0 +1,12 @@
+"""The browser that the tests of the page run: Debian's, because Playwright's own may not be there to download."""
+
+import shutil
+from typing import Final
+
+CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+"""Where it is; None if there is none."""
+
+ARGUMENTS: Final = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)

@@ -1,0 +1,182 @@
+"""One gateway, one worker, scripted agents and one browser for the tests of this folder. Each test has its own user."""
+
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import uuid4
+
+import httpx2
+import jwt
+import pytest
+from playwright.async_api import Browser, BrowserContext, async_playwright
+from temporalio.client import Client
+
+from embedded import EmbeddedStack
+from embedded.ports import PortRequest, choose_ports
+from tests.page.chromium import ARGUMENTS, CHROMIUM
+from tests.page.person import PATIENCE_MILLISECONDS, Person
+from tests.page.scripted_agent import ScriptedAgent, scripted_agents
+from tests.support.commands import command_process, read_line
+from tests.support.journeys import Journeys
+from tests.support.tcp_proxy import ProxiedStores
+
+AGENTS: Final = ("guide", "liaison_content", "liaison_insights")
+TEMPORAL_UI: Final = "http://temporal-ui.example"
+# Twice the default, so that a message of 200 KB fits into one change.
+CHANGE_BYTES: Final = 262144
+
+_SECRET: Final = "a secret of thirty-two characters or more"
+
+
+def sign(claims: dict[str, Any]) -> str:
+    """A token that the gateway takes."""
+    now = int(time.time())
+    return jwt.encode({"iat": now, "exp": now + 3600} | claims, _SECRET, algorithm="HS256")
+
+
+def user_token(tenant_id: str, user_id: str, **claims: Any) -> str:
+    """A signed-in user's token."""
+    fixed = {"role": "authenticated", "aud": "authenticated", "sub": user_id, "app_metadata": {"tenant_id": tenant_id}}
+    return sign(fixed | claims)
+
+
+@dataclass
+class PageGateway:
+    """The gateway that serves the page; it can be killed, and comes back under the same address."""
+
+    url: str
+    environment: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        process = await self._running.enter_async_context(
+            command_process(sys.executable, "-m", "tests.page.dev_gateway_process", **self.environment)
+        )
+        await read_line(process.stdout, "serving")
+
+    async def kill(self) -> None:
+        """End it as a crash would (SIGKILL)."""
+        await self._running.aclose()
+
+    def client(self, token: str, **headers: str) -> httpx2.AsyncClient:
+        headers |= {"authorization": f"Bearer {token}"}
+        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=30, trust_env=False, verify=False)
+
+
+@dataclass(frozen=True)
+class World:
+    """What the tests of the page share."""
+
+    journeys: Journeys
+    gateway: PageGateway
+    stores: ProxiedStores
+    service: httpx2.AsyncClient
+    agent: ScriptedAgent
+
+    @property
+    def tenant_id(self) -> str:
+        return self.journeys.tenant_id
+
+
+@pytest.fixture(scope="session")
+async def world(stack: EmbeddedStack, client: Client, worker_clients: Mapping[bool, Client]) -> AsyncIterator[World]:
+    """The stores behind proxies, a worker, a gateway and agents."""
+    (port,) = choose_ports([PortRequest("the page")])
+    async with (
+        ProxiedStores.of(stack.addresses) as stores,
+        Journeys.on(stack.addresses, client, worker_clients[False]) as journeys,
+        journeys.worker(agents=frozenset(AGENTS), max_change_bytes=CHANGE_BYTES, **stores.settings),
+    ):
+        environment = {
+            "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
+            "SUPABASE_DB_URL": stores.supabase.url,
+            "SUPABASE_JWT_SECRET": _SECRET,
+            "JOURNEY_HTTP_ADDRESS": f"127.0.0.1:{port}",
+            "JOURNEY_TASK_QUEUE": journeys.task_queue,
+            "JOURNEY_AGENTS": ",".join(AGENTS),
+            "JOURNEY_MAX_CHANGE_BYTES": str(CHANGE_BYTES),
+            "JOURNEY_TEMPORAL_UI_URL": TEMPORAL_UI,
+            "JOURNEY_LOG_LEVEL": "ERROR",
+        }
+        gateway = PageGateway(f"http://127.0.0.1:{port}", environment)
+        await gateway.start()
+        token = sign({"role": "service_role", "exp": int(time.time()) + 10**6})
+        try:
+            async with (
+                gateway.client(token, **{"x-tenant-id": journeys.tenant_id}) as service,
+                scripted_agents(client, journeys.task_queue, AGENTS, service) as agent,
+            ):
+                yield World(journeys, gateway, stores, service, agent)
+        finally:
+            await gateway.kill()
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """A headless Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: the package `chromium` of Debian has one")
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        await running.close()
+
+
+Opener = Callable[..., Awaitable[Person]]
+"""Opens a window of the page for a person, with the options of a browser context."""
+
+
+@asynccontextmanager
+async def windows(browser: Browser, world: World) -> AsyncIterator[Opener]:
+    """Opens windows, each in a browser of its own unless told otherwise, and closes them in the end."""
+    user_id = f"user-{uuid4().hex[:12]}"
+    world.agent.script()
+    opened: list[BrowserContext] = []
+    errors: list[str] = []
+
+    async def open_window(
+        path: str = "/",
+        *,
+        beside: Person | None = None,
+        user: str = user_id,
+        signs_in: bool = True,
+        **options: Any,
+    ) -> Person:
+        if beside:
+            context = beside.page.context
+        else:
+            context = await browser.new_context(**options)
+            context.set_default_timeout(PATIENCE_MILLISECONDS)
+            opened.append(context)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        await page.goto(world.gateway.url + path)
+        person = Person(page, world.tenant_id, user)
+        if signs_in and not beside:
+            await person.sign_in()
+        elif beside:
+            await person.is_connected()
+        return person
+
+    yield open_window
+    for context in opened:
+        await context.close()
+    assert not errors
+
+
+@pytest.fixture
+async def open_page(browser: Browser, world: World) -> AsyncIterator[Opener]:
+    """Opens the page for a user of the test's own. In the end, no script of the page has failed."""
+    async with windows(browser, world) as opener:
+        yield opener
+
+
+@pytest.fixture
+async def ada(open_page: Opener) -> Person:
+    """A person who has signed in."""
+    return await open_page()

@@ -1,0 +1,80 @@
+"""A person who uses the page: what they see is found by the names that assistive technology has for it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from playwright.async_api import Locator, Page, expect
+
+PATIENCE_MILLISECONDS: Final = 20_000
+
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person at a window of the page."""
+
+    page: Page
+    tenant_id: str
+    user_id: str
+
+    async def sign_in(self) -> None:
+        await self.page.get_by_role("textbox", name="Tenant").fill(self.tenant_id)
+        await self.page.get_by_role("textbox", name="User").fill(self.user_id)
+        await self.page.get_by_role("button", name="Sign in").click()
+        await self.is_connected()
+
+    async def is_connected(self) -> None:
+        await expect(self.status).to_have_text("Connected")
+
+    async def say(self, text: str) -> None:
+        await self.message.fill(text)
+        await self.message.press("Enter")
+
+    async def step_to(self, revision: int) -> None:
+        await self.revision.fill(str(revision))
+
+    @property
+    def session(self) -> str:
+        """The ID of the session that is open."""
+        return self.page.url.partition("session=")[2]
+
+    @property
+    def status(self) -> Locator:
+        return self.page.get_by_role("status")
+
+    @property
+    def message(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Message")
+
+    @property
+    def send(self) -> Locator:
+        return self.page.get_by_role("button", name="Send", exact=True)
+
+    @property
+    def agent(self) -> Locator:
+        return self.page.get_by_role("combobox", name="Agent")
+
+    @property
+    def conversation(self) -> Locator:
+        return self.page.get_by_role("log", name="Conversation")
+
+    @property
+    def articles(self) -> Locator:
+        return self.conversation.get_by_role("article")
+
+    def by(self, author: str) -> Locator:
+        """The messages of an author."""
+        return self.conversation.get_by_role("article", name=author, exact=True)
+
+    @property
+    def sessions(self) -> Locator:
+        return self.page.get_by_role("navigation", name="Sessions")
+
+    @property
+    def context(self) -> Locator:
+        return self.page.get_by_role("region", name="Shared context")
+
+    @property
+    def revision(self) -> Locator:
+        return self.page.get_by_role("slider", name="Revision")

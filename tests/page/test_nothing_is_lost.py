@@ -1,0 +1,112 @@
+"""What a person has written is kept through a reload, an outage and a dead gateway, and goes out once."""
+
+from playwright.async_api import expect
+
+from tests.page.conftest import Opener, World
+from tests.page.person import Person
+
+WAITS = "Not sent yet"
+
+
+async def sent_once(world: World, ada: Person, text: str) -> None:
+    """The transcript has a message with this text once."""
+    page = (await world.service.get(f"/v1/chat-sessions/{ada.session}/messages")).raise_for_status().json()
+    assert [message["body"]["text"] for message in page["messages"] if message["role"] == "user"].count(text) == 1
+
+
+async def test_a_reload_loses_nothing_a_half_written_message_included(ada: Person) -> None:
+    await ada.say("A whole message")
+    await expect(ada.by("guide")).to_have_count(1)
+    await ada.message.fill("Half a mess")
+    await ada.page.reload()
+    await expect(ada.message).to_have_value("Half a mess")
+    await expect(ada.articles).to_have_count(2)
+
+
+async def test_each_session_has_its_own_half_written_message(ada: Person) -> None:
+    await ada.message.fill("For the first")
+    await ada.page.get_by_role("button", name="New chat").click()
+    await expect(ada.message).to_have_value("")
+    await ada.page.go_back()
+    await expect(ada.message).to_have_value("For the first")
+
+
+async def test_a_message_written_offline_says_so_and_goes_out_once_when_it_can(ada: Person, world: World) -> None:
+    await ada.page.context.set_offline(True)
+    await ada.say("From the train")
+    await expect(ada.by("user")).to_contain_text(WAITS)
+    await expect(ada.status).to_contain_text("offline")
+    await ada.page.context.set_offline(False)
+    await expect(ada.by("user")).not_to_contain_text(WAITS)
+    await ada.is_connected()
+    await expect(ada.by("guide")).to_have_count(1)
+    await sent_once(world, ada, "From the train")
+
+
+async def test_a_gateway_that_is_killed_loses_nothing_and_is_found_again(ada: Person, world: World) -> None:
+    await ada.say("Before")
+    await expect(ada.by("guide")).to_have_count(1)
+    await world.gateway.kill()
+    await expect(ada.status).to_contain_text("Not connected")
+    await ada.say("Meanwhile")
+    await ada.agent.select_option("liaison_content")
+    await expect(ada.by("user").last).to_contain_text(WAITS)
+    await world.gateway.start()
+    await ada.is_connected()
+    await expect(ada.by("user").last).not_to_contain_text(WAITS)
+    await expect(ada.by("guide")).to_have_count(2)
+    await expect(ada.conversation.get_by_text("You handed over to Content liaison")).to_be_visible()
+    await sent_once(world, ada, "Meanwhile")
+
+
+async def test_what_waits_outlives_a_reload(ada: Person, open_page: Opener, world: World) -> None:
+    await world.gateway.kill()
+    await ada.say("Kept by the browser")
+    await expect(ada.by("user")).to_contain_text(WAITS)
+    session = ada.session
+    await ada.page.close()
+    await world.gateway.start()
+    again = await open_page(f"/?session={session}", beside=ada)
+    await expect(again.by("user")).to_contain_text("Kept by the browser")
+    await expect(again.by("guide")).to_have_count(1)
+    await sent_once(world, again, "Kept by the browser")
+
+
+async def test_an_outage_of_the_store_is_said_and_ends_by_itself(ada: Person, world: World) -> None:
+    await world.stores.supabase.refuse()
+    try:
+        await expect(ada.status).to_contain_text("A store cannot be reached")
+        await ada.say("In the outage")
+        await expect(ada.by("user")).to_contain_text(WAITS)
+    finally:
+        await world.stores.supabase.mend()
+    await ada.is_connected()
+    await expect(ada.by("user")).not_to_contain_text(WAITS)
+    await expect(ada.by("guide")).to_have_count(1)
+    await sent_once(world, ada, "In the outage")
+
+
+async def test_a_page_that_opens_in_an_outage_begins_when_it_ends(open_page: Opener, world: World) -> None:
+    await world.stores.supabase.refuse()
+    try:
+        ada = await open_page(signs_in=False)
+        await ada.page.get_by_role("textbox", name="Tenant").fill(ada.tenant_id)
+        await ada.page.get_by_role("textbox", name="User").fill(ada.user_id)
+        await ada.page.get_by_role("button", name="Sign in").click()
+        await expect(ada.status).to_contain_text("A store cannot be reached")
+    finally:
+        await world.stores.supabase.mend()
+    await ada.is_connected()
+    await ada.say("At last")
+    await expect(ada.by("guide")).to_have_count(1)
+
+
+async def test_a_message_that_is_refused_stays_and_says_why(ada: Person) -> None:
+    await ada.message.fill("x" * 300_000)
+    await ada.send.click()
+    await expect(ada.by("user")).to_contain_text("Not sent: ")
+    await ada.say("A shorter one")
+    await expect(ada.by("guide")).to_have_count(1)
+    refused = ada.by("user").filter(has_text="Not sent")
+    await refused.get_by_role("button", name="Discard").click()
+    await expect(ada.by("user")).to_have_count(1)

@@ -1,0 +1,55 @@
+"""The shared context changes live and tells who changed what; earlier revisions can be looked at."""
+
+from typing import Any
+
+from playwright.async_api import expect
+
+from tests.page.conftest import World
+from tests.page.person import Person
+
+
+async def share(world: World, ada: Person, author: str, **change: Any) -> None:
+    path = f"/v1/chat-sessions/{ada.session}/context"
+    (await world.service.patch(path, json={"author": author} | change)).raise_for_status()
+
+
+async def test_the_shared_context_changes_live_with_who_changed_what(ada: Person, world: World) -> None:
+    await expect(ada.context).to_contain_text("Nothing is shared yet.")
+    await share(world, ada, "guide", context={"topic": "newsletter", "audience": {"age": "30 to 40", "paying": True}})
+    await share(world, ada, "liaison_content", append={"ideas": ["a story", "an interview"]})
+    values = ada.context.locator(".entry")
+    await expect(values).to_have_count(3)
+    await expect(values.filter(has_text="topic")).to_contain_text("newsletter")
+    await expect(values.filter(has_text="topic")).to_contain_text("Guide")
+    await expect(values.filter(has_text="audience")).to_contain_text("yes")
+    await expect(values.filter(has_text="ideas")).to_contain_text("Content liaison")
+    await expect(ada.context.get_by_role("listitem").filter(has_text="an interview")).to_be_visible()
+    await expect(ada.context).to_contain_text("Guide changed topic, audience")
+
+
+async def test_one_can_step_back_through_the_revisions_and_only_read_them(ada: Person, world: World) -> None:
+    await ada.say("First words")
+    await expect(ada.by("guide")).to_have_count(1)
+    await share(world, ada, "guide", context={"topic": "newsletter"})
+    await share(world, ada, "liaison_content", context={"topic": "campaign"}, active_agent="liaison_content")
+    await expect(ada.context).to_contain_text("campaign")
+    now = int(await ada.revision.input_value())
+    await expect(ada.revision).to_have_attribute("max", str(now))
+
+    await ada.step_to(now - 1)
+    await expect(ada.context.locator(".entry")).to_contain_text("newsletter")
+    await expect(ada.agent).to_have_value("guide")
+    await expect(ada.agent).to_be_disabled()
+    await expect(ada.message).not_to_be_editable()
+    await ada.step_to(0)
+    await expect(ada.articles.filter(visible=True)).to_have_count(0)
+    await expect(ada.page.get_by_text(f"You look at revision 0 of {now}. It can only be read.")).to_be_visible()
+
+    await share(world, ada, "guide", context={"topic": "something new"})
+    await expect(ada.revision).to_have_attribute("max", str(now + 1))
+    await expect(ada.revision).to_have_value("0")
+    await ada.page.get_by_role("button", name="Back to now").click()
+    await expect(ada.context.locator(".entry")).to_contain_text("something new")
+    await expect(ada.articles.filter(visible=True)).to_have_count(2)
+    await expect(ada.message).to_be_editable()
+    await expect(ada.revision).to_have_value(str(now + 1))

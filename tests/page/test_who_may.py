@@ -1,0 +1,192 @@
+"""Who sees a session, and how people sign in: in development, with a password, by the platform that shows the page."""
+
+import base64
+import json
+import time
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from playwright.async_api import Page, Route, expect
+
+from tests.page.conftest import Opener, World, user_token
+from tests.page.person import Person
+
+PLATFORM = "https://platform.example"
+SUPABASE = "https://project.supabase.example"
+
+
+async def test_another_users_session_is_not_found_by_its_address(ada: Person, open_page: Opener, world: World) -> None:
+    await ada.say("Between us")
+    await expect(ada.by("guide")).to_have_count(1)
+    bob = await open_page(f"/?session={ada.session}", user="bob", signs_in=False)
+    await bob.page.get_by_role("textbox", name="Tenant").fill(world.tenant_id)
+    await bob.page.get_by_role("textbox", name="User").fill("bob")
+    await bob.page.get_by_role("button", name="Sign in").click()
+    await expect(bob.page.get_by_role("alert")).to_contain_text("There is no such chat, or it is not yours.")
+    await expect(bob.page.get_by_text("Between us")).to_have_count(0)
+    await bob.page.get_by_role("button", name="Open the latest chat").click()
+    await bob.is_connected()
+    assert bob.session != ada.session
+
+
+async def test_a_sign_in_is_kept_for_every_window_and_ends_in_every_window(ada: Person, open_page: Opener) -> None:
+    other = await open_page(beside=ada)
+    await other.page.get_by_role("button", name="Sign out").click()
+    for window in (ada, other):
+        await expect(window.page.get_by_role("textbox", name="User")).to_be_visible()
+    assert await ada.page.evaluate("Object.keys(localStorage)") == []
+
+
+async def test_a_token_that_has_expired_is_renewed_in_development(ada: Person, world: World) -> None:
+    expired = user_token(world.tenant_id, ada.user_id, exp=int(time.time()) - 3600)
+    await keep_token(ada.page, expired)
+    await ada.page.reload()
+    await ada.is_connected()
+    await ada.say("Still me")
+    await expect(ada.by("guide")).to_have_count(1)
+
+
+async def test_a_stream_goes_on_when_its_token_ends(ada: Person, world: World) -> None:
+    # Longer than the gateway's leeway ago, but for a moment.
+    short = user_token(world.tenant_id, ada.user_id, exp=int(time.time()) - 27)
+    await keep_token(ada.page, short)
+    await ada.page.reload()
+    await ada.is_connected()
+    async with ada.page.expect_request(lambda request: request.url.endswith("/v1/dev/token")):
+        await ada.say("Before and after")
+    await expect(ada.by("guide")).to_have_count(1)
+
+
+async def keep_token(page: Page, token: str) -> None:
+    """Let the browser think that this token is valid for long."""
+    await page.evaluate(
+        """(token) => {
+            const kept = JSON.parse(localStorage.getItem('coexistence.sign-in'));
+            localStorage.setItem('coexistence.sign-in', JSON.stringify({ ...kept, token }));
+        }""",
+        token,
+    )
+
+
+class SupabaseAuth:
+    """Supabase Auth's token endpoint, as far as the page uses it."""
+
+    def __init__(self, tenant_id: str) -> None:
+        self.tenant_id = tenant_id
+        self.grants: list[str] = []
+        self.is_revoked = False
+        self.expires_in = 3600
+
+    async def answer(self, route: Route) -> None:
+        headers = {"access-control-allow-origin": "*", "access-control-allow-headers": "*"}
+        if route.request.method == "OPTIONS":
+            await route.fulfill(status=204, headers=headers)
+            return
+        asked = route.request.post_data_json or {}
+        grant = route.request.url.partition("grant_type=")[2]
+        assert await route.request.header_value("apikey") == "anon"
+        is_right = asked.get("password") == "right" or str(asked.get("refresh_token")).startswith("refresh-")
+        if not is_right or self.is_revoked:
+            said = {"error_code": "invalid_credentials", "msg": "Invalid login credentials"}
+            await route.fulfill(status=400, headers=headers, json=said)
+            return
+        self.grants.append(grant)
+        token = user_token(self.tenant_id, "3b1b6a4e-0000-4000-8000-000000000001", email="ada@acme.example")
+        issued = {"access_token": token, "refresh_token": f"refresh-{len(self.grants)}", "expires_in": self.expires_in}
+        await route.fulfill(status=200, headers=headers, json=issued)
+
+
+async def configure(page: Page, **config: Any) -> None:
+    """Let the page see another configuration of the gateway."""
+
+    async def answer(route: Route) -> None:
+        told = await (await route.fetch()).json()
+        await route.fulfill(json=told | config)
+
+    await page.route("**/page/config.json", answer)
+    await page.route(lambda url: url.startswith("http:") and urlsplit(url).path == "/", allow)
+
+
+async def allow(route: Route) -> None:
+    """The page with the policy that goes with the configuration."""
+    answer = await route.fetch()
+    policy = answer.headers["content-security-policy"].replace("connect-src 'self'", f"connect-src 'self' {SUPABASE}")
+    policy = policy.replace("frame-ancestors 'none'", f"frame-ancestors {PLATFORM}")
+    await route.fulfill(response=answer, headers=answer.headers | {"content-security-policy": policy})
+
+
+async def open_with_passwords(open_page: Opener, auth: SupabaseAuth) -> Person:
+    ada = await open_page(signs_in=False)
+    await ada.page.context.route(f"{SUPABASE}/**", auth.answer)
+    await configure(ada.page, sign_in="password", supabase_url=SUPABASE, supabase_anon_key="anon")
+    await ada.page.reload()
+    return ada
+
+
+async def sign_in_with_password(ada: Person, password: str) -> None:
+    await ada.page.get_by_role("textbox", name="E-mail").fill("ada@acme.example")
+    await ada.page.get_by_label("Password").fill(password)
+    await ada.page.get_by_role("button", name="Sign in").click()
+
+
+async def test_people_sign_in_with_a_password_and_stay_signed_in(open_page: Opener, world: World) -> None:
+    auth = SupabaseAuth(world.tenant_id)
+    ada = await open_with_passwords(open_page, auth)
+    await sign_in_with_password(ada, "wrong")
+    await expect(ada.page.get_by_role("alert").filter(has_text="Invalid login credentials")).to_be_visible()
+    auth.expires_in = 30  # sooner than the page renews it
+    await sign_in_with_password(ada, "right")
+    await ada.is_connected()
+    await expect(ada.page.get_by_text("ada@acme.example")).to_be_visible()
+    assert auth.grants[:2] == ["password", "refresh_token"]
+
+
+async def test_a_sign_in_that_cannot_be_renewed_is_asked_for_again_and_nothing_is_lost(
+    open_page: Opener, world: World
+) -> None:
+    auth = SupabaseAuth(world.tenant_id)
+    ada = await open_with_passwords(open_page, auth)
+    await sign_in_with_password(ada, "right")
+    await ada.is_connected()
+    auth.is_revoked = True
+    await ada.message.fill("Half a thought")
+    await keep_token(ada.page, user_token(world.tenant_id, "someone", exp=1))
+    await ada.page.reload()
+    await expect(ada.page.get_by_text("Your sign-in has ended.")).to_be_visible()
+    auth.is_revoked = False
+    await sign_in_with_password(ada, "right")
+    await ada.is_connected()
+    await expect(ada.message).to_have_value("Half a thought")
+
+
+async def test_a_user_without_a_tenant_is_told_so(open_page: Opener, world: World) -> None:
+    ada = await open_page(signs_in=False)
+    token = user_token(world.tenant_id, "nobody", app_metadata={})
+    payload = token.split(".")[1]
+    assert "tenant_id" not in json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["app_metadata"]
+    await ada.page.route("**/v1/dev/token", lambda route: route.fulfill(json={"access_token": token, "expires_in": 60}))
+    await ada.page.get_by_role("textbox", name="Tenant").fill("acme")
+    await ada.page.get_by_role("textbox", name="User").fill("nobody")
+    await ada.page.get_by_role("button", name="Sign in").click()
+    await expect(ada.page.get_by_text("the token names no tenant")).to_be_visible()
+
+
+async def test_a_platform_that_shows_the_page_hands_its_own_token_over(open_page: Opener, world: World) -> None:
+    ada = await open_page(signs_in=False)
+    await configure(ada.page, sign_in="platform", platform_origins=[PLATFORM])
+    frame = f"<title>Platform</title><iframe src='{world.gateway.url}/' width=1000 height=600></iframe>"
+    await ada.page.route(f"{PLATFORM}/", lambda route: route.fulfill(content_type="text/html", body=frame))
+    token = user_token(world.tenant_id, f"platform-{uuid4().hex}")
+    await ada.page.add_init_script(
+        f"""if (location.origin === '{PLATFORM}') addEventListener('message', (event) => {{
+            if (event.origin !== '{world.gateway.url}' || event.data.type !== 'coexistence:token-wanted') return;
+            event.source.postMessage({{ type: 'coexistence:token', access_token: '{token}' }}, event.origin);
+        }});"""
+    )
+    await ada.page.goto(f"{PLATFORM}/")
+    inside = ada.page.frame_locator("iframe")
+    await expect(inside.get_by_role("status")).to_have_text("Connected")
+    await inside.get_by_role("textbox", name="Message").fill("From the platform")
+    await inside.get_by_role("button", name="Send").click()
+    await expect(inside.get_by_role("article", name="guide")).to_have_count(1)
