@@ -73,7 +73,7 @@ class TranscriptSession:
             member=_MEMBER,
             author=author,
         )
-        self._keys_of_failed: dict[str, list[str]] = {}
+        self._failed: tuple[str, str] | None = None
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
         """Read the items, oldest first.
@@ -90,16 +90,19 @@ class TranscriptSession:
     async def add_items(self, items: list[TResponseInputItem]) -> None:
         """Add items at the end.
 
-        Up to 100 items, and about 96 KiB, are one change; more are several. If a call fails and it is not known whether
-        the items were added, call again with the same items: they are added once.
+        Up to 100 items, and about 96 KiB, are one change; more are several. If a call fails, and it is not known
+        whether the items were added, make it again before you add others: the same items are then added once.
         """
         document = json.dumps(items)
         digest = sha256(document.encode()).hexdigest()
-        key = self._choose_key(digest)
+        # The framework has no ID of a turn to derive a key from, so a repetition is known by its items. Only the next
+        # call can be one: later, somebody who says the same says it anew.
+        key = self._failed[1] if self._failed and self._failed[0] == digest else f"{_MEMBER}/{uuid4()}"
+        self._failed = None
         try:
             await self._transcript.add([_entry(item) for item in json.loads(document)], key=key)
         except BaseException:
-            self._keys_of_failed.setdefault(digest, []).append(key)
+            self._failed = (digest, key)
             raise
 
     async def pop_item(self) -> TResponseInputItem | None:
@@ -112,14 +115,6 @@ class TranscriptSession:
     async def clear_session(self) -> None:
         """Remove the items that are there now. The chat session stays, with everything that others keep in it."""
         await self._transcript.clear()
-
-    def _choose_key(self, digest: str) -> str:
-        """The key of the items' earlier call if it failed, else a new one: the framework has no ID of a turn."""
-        keys = self._keys_of_failed.pop(digest, [])
-        key = keys.pop() if keys else f"{_MEMBER}/{uuid4()}"
-        if keys:
-            self._keys_of_failed[digest] = keys
-        return key
 
 
 def _entry(item: Context) -> Entry:

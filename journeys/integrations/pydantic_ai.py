@@ -19,7 +19,7 @@ from journeys.integrations import missing_extra
 from journeys.integrations.transcripts import Entry, Transcript
 
 try:
-    from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, UserPromptPart
+    from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
 except ImportError as error:
     raise missing_extra(__name__, "pydantic-ai") from error
 
@@ -99,20 +99,13 @@ class TranscriptHistory:
             IdempotencyConflict: Other messages were appended under this `run_id`. If you run an agent again under a
                 `run_id` of your own, this says that an earlier attempt has stored its messages.
         """
-        messages = run.new_messages()
-        documents: list[Context] = json.loads(ModelMessagesTypeAdapter.dump_json(messages))
+        documents: list[Context] = json.loads(ModelMessagesTypeAdapter.dump_json(run.new_messages()))
         entries = [
-            Entry(role=_role(message), content=document) for message, document in zip(messages, documents, strict=True)
+            Entry(role="assistant" if document["kind"] == "response" else None, content=document)
+            for document in documents
         ]
         await self._transcript.add(entries, key=f"{_MEMBER}/{run.run_id}")
 
     async def clear(self) -> None:
         """Remove the messages that are there now. The chat session stays, with everything that others keep in it."""
         await self._transcript.clear()
-
-
-def _role(message: ModelMessage) -> str:
-    """Whose message it is: the model's, the user's, or that of tools and instructions."""
-    if message.kind == "response":
-        return "assistant"
-    return "user" if any(isinstance(part, UserPromptPart) for part in message.parts) else "tool"

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from journeys.chat_session.answers import ChatMessage
 from journeys.chat_session.limits import MAX_CHANGE_MESSAGES
 from journeys.chat_session.session import Context
+from journeys.chat_session.transcript import USER_ROLE
 from journeys.client.chat_sessions import ChatSessions
 from journeys.client.settings import ClientSettings, read_settings
 from journeys.errors import InvalidParameter, RevisionConflict
@@ -27,10 +28,11 @@ _REMOVAL_ATTEMPTS: Final = 50
 
 @dataclass(frozen=True)
 class Entry:
-    """An object of a framework, and whose message it is.
+    """An object of a framework as a message.
 
     Attributes:
-        role: For other readers of the transcript, like `user` or `assistant`.
+        role: The message's role, for other readers of the transcript. The role `user` is left out: whoever calls with
+            a `user_id` writes and replaces messages of that role, and would put words into the agents' mouths.
         content: The object as JSON; unlike a message, it may have numbers and texts that PostgreSQL cannot store.
     """
 
@@ -41,7 +43,7 @@ class Entry:
 class Transcript:
     """The transcript of a session that the framework names. The session is created at its first use.
 
-    Messages that others have added, without an object of this framework, are left out and left alone.
+    Messages that users or others have added are left out and left alone.
     """
 
     def __init__(
@@ -134,7 +136,7 @@ class Transcript:
     async def clear(self) -> None:
         """Remove the messages that are there now, page by page. The session stays."""
         chat_session_id = await self._ensure_session()
-        async for page in self._pages(_PAGE):
+        async for page in self._pages():
             if page:
                 await self._sessions.update_context(
                     chat_session_id,
@@ -154,28 +156,33 @@ class Transcript:
 
     async def _latest(self, limit: int | None) -> list[tuple[str, Context]]:
         newest_first: list[tuple[str, Context]] = []
-        async with aclosing(self._pages(min(limit or _PAGE, _PAGE))) as pages:
+        async with aclosing(self._pages(limit)) as pages:
             async for page in pages:
                 newest_first += reversed(page)
                 if limit is not None and len(newest_first) >= limit:
                     break
         return newest_first[:limit][::-1]
 
-    async def _pages(self, size: int) -> AsyncGenerator[list[tuple[str, Context]], None]:
-        """IDs and objects, from the latest page to the first one."""
+    async def _pages(self, wanted: int | None = None) -> AsyncGenerator[list[tuple[str, Context]], None]:
+        """IDs and objects, from the latest page to the first one.
+
+        Args:
+            wanted: The size of the latest page, if it is enough. Those before it are larger, because messages of others
+                may be many.
+        """
         chat_session_id = await self._ensure_session()
-        before = None
+        limit, before = min(wanted or _PAGE, _PAGE), None
         while True:
-            page = await self._sessions.messages(chat_session_id, tenant_id=self._tenant_id, limit=size, before=before)
+            page = await self._sessions.messages(chat_session_id, tenant_id=self._tenant_id, limit=limit, before=before)
             yield [
                 (message.id, content) for message in page.messages if (content := self._content(message)) is not None
             ]
             if page.older is None:
                 return
-            before = page.older
+            limit, before = _PAGE, page.older
 
     def _message(self, entry: Entry) -> Context:
-        message: Context = {"role": entry.role} if entry.role else {}
+        message: Context = {"role": entry.role} if entry.role not in (None, USER_ROLE) else {}
         try:
             check_i_json(entry.content, field="messages", depth=_NESTING)
         except InvalidParameter:
@@ -184,6 +191,8 @@ class Transcript:
         return message | {self._member: entry.content}
 
     def _content(self, message: ChatMessage) -> Context | None:
+        if message.role == USER_ROLE:
+            return None
         content: JsonValue = message.body.get(self._member)
         text = message.body.get(self._member_as_text)
         if isinstance(text, str):
