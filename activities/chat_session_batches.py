@@ -98,6 +98,14 @@ class _SessionDeleted(Exception):  # noqa: N818 - no error: it leads to what is 
         self.before = before
 
 
+class _Superseded(Exception):  # noqa: N818 - no error: this batch is left to whoever is later
+    """A later batch has changed the session.
+
+    A worker that was paused takes up a workflow task that another one has done meanwhile. What was refused there has
+    left no trace in the ledger, so here it would be judged anew, perhaps otherwise.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class _Decided:
     """A batch as it is decided and not yet stored."""
@@ -154,6 +162,9 @@ class BatchDecider:
             before = draft.session
             draft, outcomes = await self._settle_all(draft, messages)
             await self._start_turn(draft.session)
+        except _Superseded:
+            self.cache.forget(self.chat_session_id)
+            return DecidedBatch(is_superseded=True)
         except _SessionDeleted as deleted:
             return await self._tell_of_deletion(deleted, messages)
         except SessionNotFound:
@@ -251,7 +262,12 @@ class BatchDecider:
         Args:
             stored: As it was just read.
             held: The revision that the State Surface is known to hold.
+
+        Raises:
+            _Superseded: By a later batch.
         """
+        if stored.decided_at is not None and stored.decided_at > self.batch.at:
+            raise _Superseded
         draft = Draft.of(stored.session, stored.fold_length)
         self._creation_key = stored.creation_key
         known = (stored.session.revision, stored.session.context_hash)
@@ -350,6 +366,7 @@ class BatchDecider:
                 context_text=after.canonical.encode().decode() if context_changes else None,
                 transcript=decided.transcript.write(),
                 refusals=refusals if refusals != self._stored_refusals else None,
+                at=self.batch.at,
             )
             if found.revision is None:
                 raise SessionNotFound("the session is gone from the store")

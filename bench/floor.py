@@ -76,6 +76,7 @@ class Floor:
             after=after.session,
             context_text=after.canonical.encode().decode(),
             refusals=None,
+            at=after.session.updated_at,
         )
         assert written.written
         await self._surface.update(surface_artifact(after.session, ""))

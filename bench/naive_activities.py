@@ -40,6 +40,7 @@ class NaiveActivities:
             after=change.after,
             context_text=json_text(change.after.context),
             refusals=None,
+            at=change.after.updated_at,
         )
         if not outcome.written and not outcome.known:
             raise RuntimeError("somebody else has changed the session")

@@ -9,7 +9,8 @@
 A call that fails raises a `JourneyError`; `journeys.errors` has the tree of errors.
 
 The modules of this package are shared by all journeys. Each journey has a package of its own, and `client` sends
-messages. All of it except `client` is deterministic and free of I/O, so that workflow code can import it.
+messages. `integrations` keeps the conversations of agent frameworks. All of it except these two is deterministic and
+free of I/O, so that workflow code can import it.
 """
 
 from typing import TYPE_CHECKING

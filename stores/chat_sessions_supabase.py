@@ -6,6 +6,7 @@ reply is lost, the database holds either all of the write or nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from itertools import product
 from typing import Final
@@ -68,10 +69,10 @@ _OF_LEDGER: Final = """
 
 _CREATE: Final = f"""
 with created as (
-  insert into public.chat_sessions ({COLUMNS}, idempotency_key)
-  values ($1, $2, $3, $12, $4, $5::jsonb, $6, 0, 0, 0, 'ACTIVE', null, $7, $7, $8)
+  insert into public.chat_sessions ({COLUMNS}, decided_at, idempotency_key)
+  values ($1, $2, $3, $12, $4, $5::jsonb, $6, 0, 0, 0, 'ACTIVE', null, $7, $7, $7, $8)
   on conflict do nothing
-  returning {COLUMNS}
+  returning {COLUMNS}, decided_at
 ),
 entry as (
   insert into public.chat_context_updates ({_ENTRY_COLUMNS})
@@ -80,9 +81,11 @@ entry as (
     false
   from created
 )
-select {COLUMNS}, null::text as deleted_by, $9::text as creation_key, array[0, 0]::bigint[] as fold_length from created
+select
+  {COLUMNS}, decided_at, null::text as deleted_by, $9::text as creation_key, array[0, 0]::bigint[] as fold_length
+from created
 union all
-select {COLUMNS}, deleted_by, {_OF_LEDGER} from public.chat_sessions as s
+select {COLUMNS}, decided_at, deleted_by, {_OF_LEDGER} from public.chat_sessions as s
 where chat_session_id = $1 and not exists (select from created)
 """
 
@@ -91,7 +94,7 @@ select {COLUMNS} from public.chat_sessions where chat_session_id = $1 and lifecy
 """
 
 _LOAD: Final = f"""
-select {COLUMNS}, {_OF_LEDGER} from public.chat_sessions as s
+select {COLUMNS}, decided_at, {_OF_LEDGER} from public.chat_sessions as s
 where chat_session_id = $1 and lifecycle_state <> 'DELETED'
 """
 
@@ -157,7 +160,8 @@ written as (
   update public.chat_sessions
   set
     {context}
-    active_agent = $5, revision = $6, updated_at = $7, refusals = coalesce($9::jsonb, refusals), turn_revision = $10
+    active_agent = $5, revision = $6, updated_at = $7, refusals = coalesce($9::jsonb, refusals), turn_revision = $10,
+    decided_at = greatest(decided_at, $11)
   where chat_session_id = $1 and revision = $3 and context_hash = $4 and not exists (select from known) {unless_found}
   returning chat_session_id
 ),
@@ -190,7 +194,7 @@ removed as (
   where m.ctid = any (
     array(
       select entry.ctid
-      from unnest($13::text[]) as gone (message_id)
+      from unnest($14::text[]) as gone (message_id)
       cross join lateral (
         select ctid from public.chat_messages where chat_session_id = $1 and message_id = gone.message_id limit 1
       ) as entry
@@ -205,7 +209,7 @@ messages as (
   select
     written.chat_session_id, e.message_id, e.first_revision, e.ordinal, e.revision, e.role, e.author, e.body,
     e.body_hash, e.created_at, e.updated_at
-  from written, jsonb_to_recordset($12::jsonb) as e (
+  from written, jsonb_to_recordset($13::jsonb) as e (
     message_id text, first_revision bigint, ordinal bigint, revision bigint, role text, author text, body jsonb,
     body_hash text, created_at timestamptz, updated_at timestamptz
   )
@@ -219,7 +223,7 @@ partials as (
   delete from public.chat_partials as p
   using written
   where p.chat_session_id = $1 and p.message_id = any (
-    select e.message_id from jsonb_to_recordset($12::jsonb) as e (message_id text)
+    select e.message_id from jsonb_to_recordset($13::jsonb) as e (message_id text)
   )
 ),
 """
@@ -227,15 +231,15 @@ partials as (
 
 def _write_statement(*, context: bool, transcript: bool, owner: bool) -> str:
     """The write of a batch, by what it changes: the context, the transcript, and title, state or owner."""
-    first = 15 if transcript else 11
+    first = 16 if transcript else 12
     owners = first + 2 if context else first
     return _WRITE.format(
         known=_KNOWN,
-        found=f"found as ({_FOUND.format(ids='$11')})," if transcript else "",
+        found=f"found as ({_FOUND.format(ids='$12')})," if transcript else "",
         unless_found="and not exists (select from found)" if transcript else "",
         found_column="(select coalesce(jsonb_agg(to_jsonb(found)), '[]') from found)" if transcript else "'[]'",
         context=(f"context = ${first}::jsonb, context_hash = ${first + 1}," if context else "")
-        + ("message_count = $14," if transcript else "")
+        + ("message_count = $15," if transcript else "")
         + (f"title = ${owners}, lifecycle_state = ${owners + 1}, user_id = ${owners + 2}," if owner else ""),
         transcript=_TRANSCRIPT if transcript else "",
         entry_columns=_ENTRY_COLUMNS,
@@ -252,7 +256,7 @@ with advanced as (
   update public.chat_sessions
   set revision = $3, updated_at = greatest(now(), updated_at)
   where chat_session_id = $1 and revision = $2
-  returning {COLUMNS}
+  returning {COLUMNS}, decided_at
 ),
 entry as (
   insert into public.chat_context_updates ({_ENTRY_COLUMNS})
@@ -261,7 +265,7 @@ entry as (
     active_agent, context_hash, updated_at, null, null, null, null, false
   from advanced
 )
-select {COLUMNS}, {_OF_LEDGER} from advanced as s
+select {COLUMNS}, decided_at, {_OF_LEDGER} from advanced as s
 """
 
 _FILL_HASH: Final = """
@@ -286,12 +290,14 @@ class StoredSession:
         refusals: The signals of its tenant that were refused.
         creation_key: The ledger's key of revision 0; None if the ledger has no such entry.
         fold_length: Of the ledger.
+        decided_at: When the latest batch that has changed the session was begun; None if no release has said so yet.
     """
 
     session: ChatSessionArtifact
     refusals: Refusals
     creation_key: str | None
     fold_length: FoldLength
+    decided_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +390,7 @@ class ChatSessionsSupabase:
         after: ChatSessionArtifact,
         context_text: str | None,
         refusals: Refusals | None,
+        at: datetime,
         transcript: TranscriptWrite = NO_WRITE,
     ) -> WriteOutcome:
         """Apply a batch if session and transcript are as it was decided on, and none of its keys is known.
@@ -395,6 +402,7 @@ class ChatSessionsSupabase:
             after: The session after the last of them.
             context_text: The context after the last of them, as JSON; None if it is the same as before.
             refusals: To be stored; None if they stay.
+            at: When the batch was begun.
             transcript: What the batch does to the transcript.
 
         Raises:
@@ -416,6 +424,7 @@ class ChatSessionsSupabase:
             json_text(entries),
             json_text(refusals) if refusals else None,
             after.turn_revision,
+            at,
         ]
         if has_messages:
             parameters += [
@@ -497,7 +506,7 @@ def _parse_refusals(row: asyncpg.Record) -> Refusals:
 def _stored(row: asyncpg.Record) -> StoredSession:
     refusals = _parse_refusals(row)
     fold_length = FoldLength(*row["fold_length"]) if row["fold_length"] else UNKNOWN_LENGTH
-    return StoredSession(_parse_session(row), refusals, row["creation_key"], fold_length)
+    return StoredSession(_parse_session(row), refusals, row["creation_key"], fold_length, row["decided_at"])
 
 
 def parse_view(row: asyncpg.Record) -> ChatSessionView:

@@ -357,8 +357,11 @@ class ChatSessionJourney:
         if result.ended_task:
             self._budget.begin_task()
         self._adopt(messages, result.value)
+        if self._failure:
+            await self._refuse_all(Refused.by(SessionNotFound()))
+            return
         self._answer()
-        self._more_waits = not result.ended_task and self._has_work
+        self._more_waits = not result.ended_task and (self._has_work or result.value.is_superseded)
         self._is_deciding = False
         self._show_session()
 
@@ -394,6 +397,10 @@ class ChatSessionJourney:
         """
         messages, rest = messages[: len(decided.outcomes)], messages[len(decided.outcomes) :]
         self._inbox.put_back(rest)
+        if decided.is_superseded:
+            self._refused = self._refused_in_batch.plus(self._refused)
+            self._refused_in_batch = Refusals()
+            return
         self._served += len(messages)
         self._settings = decided.settings or self._settings
         self._refusals = decided.refusals or self._refusals.plus(self._refused_in_batch)
@@ -430,6 +437,7 @@ class ChatSessionJourney:
             self._session = decided.state.change(self._session, at=self._batch_time)
         else:
             self._absence = decided.failure or Refused.by(SessionNotFound())
+            self._failure = self._absence if self._session else None
         if decided.context_bytes is not None:
             self._context_bytes = decided.context_bytes
 

@@ -195,6 +195,8 @@ class DecidedBatch(Record):
         advanced_from: The revision that was advanced because the State Surface was ahead of Supabase.
         failure: Why there is no session, if the workflow's argument is at fault.
         is_deleted: Whether there is a session no more.
+        is_superseded: Whether nothing was decided, because the stores have a later batch. That is so in a workflow task
+            that another worker has done meanwhile, or if the server's clock was put back: then the messages wait.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -206,3 +208,4 @@ class DecidedBatch(Record):
     advanced_from: int | None = Field(default=None, exclude_if=_is_default(None))
     failure: Refused | None = Field(default=None, exclude_if=_is_default(None))
     is_deleted: bool = Field(default=False, exclude_if=_is_default(default=False))
+    is_superseded: bool = Field(default=False, exclude_if=_is_default(default=False))

@@ -74,7 +74,9 @@ class Caller:
 
     async def do(self, wanted: Operation) -> Call:
         """Do one thing: send it, and again while nobody knows what became of it, if that is harmless."""
-        if wanted.kind != "initialize" and wanted.seat not in self._opened:
+        # Only an initialization that says what the session is to be may be the first.
+        opens = wanted.kind == "initialize" and wanted.change == {"context": wanted.seat.context}
+        if not opens and wanted.seat not in self._opened:
             opening = await self.do(
                 initialization(f"{self._name} opens {wanted.seat.user_id}", wanted.seat, again=False)
             )

@@ -102,8 +102,8 @@ def _only_owners_are_answered(session: Session) -> Iterator[Finding]:
         shown = call.answer.shown
         if shown:
             owners = {shown.user_id}
-        elif call.kind == "initialize" and call.answer.revision is not None:
-            owners = {session.states[call.answer.revision].user_id}
+        elif call.kind == "initialize" and (call.answer.revision or 0) < len(session.states):
+            owners = {session.states[call.answer.revision or 0].user_id}
         else:
             owners = {session.states[each].user_id for each in expected.revisions(call)}
         if call.user_id not in owners:

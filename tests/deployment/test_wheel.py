@@ -19,6 +19,11 @@ from tests.support.paths import REPOSITORY
 
 # Their project has packages of the names that this checkout has for its programs.
 THEIR_PACKAGES = ("worker", "workflows", "activities", "starter", "stores", "embedded", "bench", "tests")
+INTEGRATIONS = sorted(
+    file.stem.replace("_", "-")
+    for file in (REPOSITORY / "journeys" / "integrations").glob("*.py")
+    if "missing_extra(" in file.read_text("utf-8") and file.stem != "__init__"
+)
 # A defect of Temporal's SDK: its threads now and then abort a Python that shuts down, after the program has ended.
 SDK_ABORTS_AT_EXIT = "PyGILState_Release"
 
@@ -78,8 +83,25 @@ def test_the_wheel_brings_one_import_name_and_no_command(wheel: Path) -> None:
     assert "journeys/py.typed" in names
     assert "journeys/chat_session/idempotency_keys.json" in names
     assert not [name for name in names if name.endswith("entry_points.txt")]
-    required = {re.split(r"[<>=;\s]", each)[0] for each in metadata.get_all("Requires-Dist", [])}
+    requirements = metadata.get_all("Requires-Dist", [])
+    required = {re.split(r"[<>=;\s]", each)[0] for each in requirements if "extra ==" not in each}
     assert required == {"temporalio", "pydantic", "pydantic-settings", "rfc8785"}
+
+
+@pytest.mark.parametrize("extra", INTEGRATIONS)
+def test_an_integration_says_which_extra_is_missing(their_project: Path, wheel: Path, extra: str) -> None:
+    module = f"journeys.integrations.{extra.replace('-', '_')}"
+    program = f"""
+try:
+    import {module}
+except ImportError as error:
+    print(error)
+"""
+    told = run(their_project / ".venv" / "bin" / "python", "-c", program, cwd=their_project)
+    assert told == f"{module} needs the extra {extra}: pip install 'coexistence-journeys[{extra}]'\n"
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(next(each for each in archive.namelist() if each.endswith("METADATA"))).decode()
+    assert f"Provides-Extra: {extra}\n" in metadata
 
 
 def test_the_wheel_leaves_another_projects_packages_alone(their_project: Path) -> None:

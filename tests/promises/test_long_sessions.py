@@ -74,6 +74,7 @@ async def test_a_key_is_looked_up_without_reading_the_ledger_of_its_session(post
                 after=after,
                 context_text=canonical(after.context).decode(),
                 refusals=None,
+                at=session.updated_at,
             )
             assert (outcome.written, outcome.known) == (True, ())
         # As they are planned once they have been used a few times.
@@ -116,6 +117,7 @@ async def test_a_message_is_written_without_reading_the_transcript_of_its_sessio
                 after=decision.draft.session,
                 context_text=None,
                 refusals=None,
+                at=decision.draft.session.updated_at,
                 transcript=transcript.write(),
             )
             assert outcome.written is was_written

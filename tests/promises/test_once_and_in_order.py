@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.agent_turns import AgentTurns
 from activities.chat_session import ChatSessionActivities
 from journeys.canonical_json import canonical
-from journeys.chat_session.activities import Batch, DecidedBatch, ReceivedMessage, SessionSettings
+from journeys.chat_session.activities import Batch, DecidedBatch, MessageKind, ReceivedMessage, SessionSettings
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import SignalChatContext
@@ -30,7 +30,7 @@ from stores.chat_sessions_supabase import ChatSessionsSupabase, WriteOutcome
 from stores.deletions_supabase import DeletionsSupabase
 from stores.state_surface_postgres import StateSurfacePostgres
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, Json, also_replayed
-from tests.support.watching import assert_stored, refusal_code, until_revision
+from tests.support.watching import assert_stored, refusal_code, unexpected_failed_tasks, until_revision
 
 A: Json = {"active_agent": "guide", "context": {"mood": "calm"}}
 B: Json = {"active_agent": "liaison_finance", "context": {"mood": "busy"}}
@@ -199,12 +199,18 @@ class Writer:
         own = self._activities
         return own.initialize_chat_session, own.load_chat_session, own.update_chat_context
 
-    async def decide(self, session: ChatSessionArtifact, *messages: Message) -> DecidedBatch:
+    async def decide(
+        self,
+        session: ChatSessionArtifact,
+        *messages: Message,
+        kind: MessageKind = "update",
+        at: datetime | None = None,
+    ) -> DecidedBatch:
         """Decide a batch of updates that the journey of a session hands over, which knows the session so."""
         batch = Batch(
             first_run_id="first",
-            at=datetime.now(UTC),
-            messages=tuple(ReceivedMessage(identity=identity, kind="update") for identity, _ in messages),
+            at=at or datetime.now(UTC),
+            messages=tuple(ReceivedMessage(identity=identity, kind=kind) for identity, _ in messages),
             revision=session.revision,
             context_hash=session.context_hash,
         )
@@ -246,7 +252,7 @@ async def create_sleeping_session(journeys: Journeys) -> ChatSessionArtifact:
 async def as_stored(journeys: Journeys, session: ChatSessionArtifact) -> ChatSessionArtifact:
     row = await journeys.row(session.chat_session_id)
     assert row is not None
-    names = ("active_agent", "context", "context_hash", "revision", "message_count", "updated_at")
+    names = ("active_agent", "context", "context_hash", "lifecycle_state", "message_count", "revision", "updated_at")
     return session.model_copy(update={name: row[name] for name in names})
 
 
@@ -427,9 +433,9 @@ async def test_of_a_batch_with_a_known_key_the_rest_is_written(journeys: Journey
 async def test_several_writers_at_once_make_one_ledger(journeys: Journeys) -> None:
     session = await create_sleeping_session(journeys)
     for attempt in range(5):
-        held = await as_stored(journeys, session)
+        held, begun = await as_stored(journeys, session), datetime.now(UTC)
         decided = await asyncio.gather(
-            *(Writer(journeys).decide(held, *keyed(f"{attempt}/{number}")) for number in range(4))
+            *(Writer(journeys).decide(held, *keyed(f"{attempt}/{number}"), at=begun) for number in range(4))
         )
         ((first, _),), ((second, _),), ((third, _),), ((fourth, _),) = map(applied, decided)
         revisions = [number for number in (first, second, third, fourth) if number is not None]
@@ -443,8 +449,8 @@ async def test_several_writers_at_once_make_one_ledger(journeys: Journeys) -> No
 async def test_one_batch_in_several_hands_at_once_is_written_once(journeys: Journeys, kind: Any) -> None:
     """As where an attempt was given up for dead and lives."""
     session = await create_sleeping_session(journeys)
-    messages = kind("a", "b", "c")
-    decided = await asyncio.gather(*(Writer(journeys).decide(session, *messages) for _ in range(4)))
+    messages, begun = kind("a", "b", "c"), datetime.now(UTC)
+    decided = await asyncio.gather(*(Writer(journeys).decide(session, *messages, at=begun) for _ in range(4)))
     assert [applied(each) for each in decided] == [[(1, False), (2, False), (3, False)]] * 4
     await assert_stored(journeys, session.chat_session_id, 3)
 
@@ -504,8 +510,50 @@ async def write(
         after=draft.session,
         context_text=canonical(draft.session.context).decode(),
         refusals=None,
+        at=draft.session.updated_at,
     )
     return outcome, draft.session
+
+
+@pytest.mark.parametrize("cached", [True, False])
+async def test_what_was_refused_is_not_applied_by_a_worker_that_was_paused(journeys: Journeys, cached: bool) -> None:
+    """It takes up a workflow task that another worker has done meanwhile, and the session is no longer what it was."""
+    session = await create_sleeping_session(journeys)
+    paused, live = Writer(journeys), Writer(journeys)
+    begun = datetime.now(UTC)
+    archived = ("run/archive", {"lifecycle_state": "ARCHIVED"})
+    await live.decide(session, archived, kind="edit", at=begun)
+    session = await as_stored(journeys, session)
+    if cached:
+        await paused.decide(session, at=begun)
+    task = begun + timedelta(seconds=1)  # the workflow task that both have
+    waiting = keyless("a", "b")
+    refused = await live.decide(session, *waiting, at=task)
+    assert codes(refused) == ["SESSION_NOT_ACTIVE"] * 2
+    reopened = ("run/reopen", {"lifecycle_state": "ACTIVE"})
+    await live.decide(session, reopened, kind="edit", at=task + timedelta(seconds=1))
+    before = await journeys.snapshot(session.chat_session_id)
+    late = await paused.decide(session, *waiting, at=task)
+    assert (late.is_superseded, late.outcomes, late.state, late.loaded) == (True, (), None, None)
+    assert await journeys.snapshot(session.chat_session_id) == before
+    # Whoever is not late may decide them.
+    assert applied(await live.decide(session, *waiting, at=task + timedelta(seconds=2))) == [(3, False), (4, False)]
+
+
+@also_replayed
+async def test_a_clock_that_was_put_back_delays_messages_and_loses_none(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await journeys.create_session()
+    await journeys.supabase.execute(
+        "update public.chat_sessions set decided_at = now() + interval '2 seconds' where chat_session_id = $1",
+        UUID(session),
+    )
+    async with journeys.worker():  # it has to read the session
+        await journeys.signal(session, {"append": {"notes": [1]}})
+        answer = await journeys.update(session, {"append": {"notes": [2]}})
+        assert (answer["applied_revision"], answer["context"]) == (2, {"notes": [1, 2]})
+        await assert_stored(journeys, session, 2)
+        assert not unexpected_failed_tasks(await journeys.events(session))
 
 
 async def test_a_stale_writer_changes_nothing_and_is_told_so(journeys: Journeys) -> None:

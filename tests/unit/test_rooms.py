@@ -41,11 +41,11 @@ def test_arrows_between_rooms_point_down_only(room: str) -> None:
         assert rooms <= BELOW[room] | {room}, file
 
 
-def test_all_of_the_library_but_its_client_is_pure() -> None:
+def test_all_of_the_library_but_its_client_and_its_integrations_is_pure() -> None:
     library = REPOSITORY / "journeys"
     impure = {"asyncio", "socket", "temporalio.client", "temporalio.service", "temporalio.worker", "pydantic_settings"}
     for file in library.rglob("*.py"):
-        if file.is_relative_to(library / "client"):
+        if file.is_relative_to(library / "client") or file.is_relative_to(library / "integrations"):
             continue
         modules = set(imported(file))
         assert not modules & impure, file
@@ -53,6 +53,13 @@ def test_all_of_the_library_but_its_client_is_pure() -> None:
             not {module for module in modules if module.startswith("journeys.client")}
             or file == library / "__init__.py"
         )
+
+
+def test_nothing_else_of_the_library_imports_its_integrations() -> None:
+    library = REPOSITORY / "journeys"
+    for file in library.rglob("*.py"):
+        if not file.is_relative_to(library / "integrations"):
+            assert not {each for each in imported(file) if each.startswith("journeys.integrations")}, file
 
 
 def loaded_by(program: str) -> set[str]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from temporalio.exceptions import ApplicationError
@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from journeys.errors import JourneyError
 from starter.http.stream.events import write_partial
 from starter.http.stream.feed import MAX_PARTIALS, Feed
-from stores.partials_supabase import PartialsSupabase
+from stores.partials_supabase import MAX_AGE_SECONDS, PartialsSupabase
 
 _POLL_SECONDS: Final = 0.2
 # With many followed sessions a poll takes longer, and the next one comes later, so that it costs no more of the store.
@@ -46,7 +46,8 @@ async def show_partials(followed: FollowedFeeds, store: PartialsSupabase) -> Non
         await followed.wait_for_feeds()
         began = loop.time()
         try:
-            seen = seen or await store.now()
+            # Who begins to follow sees what is being written already.
+            seen = seen or await store.now() - timedelta(seconds=MAX_AGE_SECONDS)
             sessions = [feed.chat_session_id for feed in followed.feeds]
             for partial in await store.newer(sessions, seen, limit=MAX_PARTIALS):
                 seen = max(seen, partial.written_at)

@@ -1,0 +1,219 @@
+"""The transcript of one named session, with the objects of a framework in its messages."""
+
+import json
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from pydantic import JsonValue
+
+from journeys.chat_session.answers import ChatMessage
+from journeys.chat_session.limits import MAX_CHANGE_MESSAGES
+from journeys.chat_session.session import Context
+from journeys.chat_session.transcript import USER_ROLE
+from journeys.client.chat_sessions import ChatSessions
+from journeys.client.settings import ClientSettings, read_settings
+from journeys.errors import InvalidParameter, RevisionConflict
+from journeys.i_json import check_i_json
+
+# One change can remove as many messages as a page has.
+_PAGE: Final = MAX_CHANGE_MESSAGES
+# Half of what a deployment allows by default, because the message has levels of its own around the object.
+_NESTING: Final = 16
+# Each conflict is a change that somebody else has made, so only a very busy session needs more than a few attempts.
+_REMOVAL_ATTEMPTS: Final = 50
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object of a framework as a message.
+
+    Attributes:
+        role: The message's role, for other readers of the transcript. The role `user` is left out: whoever calls with
+            a `user_id` writes and replaces messages of that role, and would put words into the agents' mouths.
+        content: The object as JSON; unlike a message, it may have numbers and texts that PostgreSQL cannot store.
+    """
+
+    role: str | None
+    content: Context
+
+
+class Transcript:
+    """The transcript of a session that the framework names. The session is created at its first use.
+
+    Messages that users or others have added are left out and left alone.
+    """
+
+    def __init__(
+        self,
+        sessions: ChatSessions,
+        *,
+        tenant_id: str,
+        user_id: str,
+        session_name: str,
+        member: str,
+        author: str | None,
+    ) -> None:
+        """Name a session.
+
+        Args:
+            sessions: The client, whose deadline holds for each of its calls.
+            tenant_id: The tenant that the session belongs to.
+            user_id: The user that the session belongs to.
+            session_name: The framework's ID of the session.
+            member: The member of a message's body that has the framework's object.
+            author: Who adds the messages; kept with them.
+        """
+        self._sessions = sessions
+        self._tenant_id = tenant_id
+        self._user_id = user_id
+        self._session_name = session_name
+        self._member = member
+        self._author = author
+        self._chat_session_id: str | None = None
+        # The rest is for the request around the messages.
+        self._batch_bytes = read_settings(ClientSettings).max_change_bytes * 3 // 4
+
+    async def add(self, entries: Sequence[Entry], *, key: str) -> None:
+        """Add messages at the end, once under a key. If they are too many for one change, there are several.
+
+        Args:
+            entries: The messages.
+            key: The beginning of the changes' idempotency keys.
+        """
+        chat_session_id = await self._ensure_session()
+        added = 0
+        for batch in _batches([self._message(entry) for entry in entries], self._batch_bytes):
+            await self._sessions.update_context(
+                chat_session_id,
+                tenant_id=self._tenant_id,
+                messages=batch,
+                idempotency_key=f"{key}/{added}",
+                author=self._author,
+                returning="receipt",
+            )
+            added += len(batch)
+
+    async def read(self, limit: int | None) -> list[Context]:
+        """The framework's objects, oldest first: the latest `limit` of them, or all."""
+        return [content for _, content in await self._latest(limit)]
+
+    async def remove_last(self) -> Context | None:
+        """Remove the last message, and answer its object; None if there is none.
+
+        Raises:
+            RevisionConflict: Others changed the session at every attempt.
+        """
+        chat_session_id = await self._ensure_session()
+        attempts = 0
+        while True:
+            attempts += 1
+            # In this order: whoever adds a message after the revision was read makes the removal conflict.
+            session = await self._sessions.get(chat_session_id, tenant_id=self._tenant_id)
+            latest = await self._latest(1)
+            if not latest:
+                return None
+            ((name, content),) = latest
+            try:
+                await self._sessions.update_context(
+                    chat_session_id,
+                    tenant_id=self._tenant_id,
+                    remove_messages=[name],
+                    base_revision=session.revision,
+                    # A key that is derived from the base would make two removals of one message the same change.
+                    idempotency_key=f"remove-last/{uuid4()}",
+                    author=self._author,
+                    returning="receipt",
+                )
+            except RevisionConflict:
+                if attempts == _REMOVAL_ATTEMPTS:
+                    raise
+            else:
+                return content
+
+    async def clear(self) -> None:
+        """Remove the messages that are there now, page by page. The session stays."""
+        chat_session_id = await self._ensure_session()
+        async for page in self._pages():
+            if page:
+                await self._sessions.update_context(
+                    chat_session_id,
+                    tenant_id=self._tenant_id,
+                    remove_messages=[name for name, _ in page],
+                    author=self._author,
+                    returning="receipt",
+                )
+
+    async def _ensure_session(self) -> str:
+        if self._chat_session_id is None:
+            session = await self._sessions.initialize(
+                tenant_id=self._tenant_id, user_id=self._user_id, session_name=self._session_name
+            )
+            self._chat_session_id = session.chat_session_id
+        return self._chat_session_id
+
+    async def _latest(self, limit: int | None) -> list[tuple[str, Context]]:
+        newest_first: list[tuple[str, Context]] = []
+        async with aclosing(self._pages(limit)) as pages:
+            async for page in pages:
+                newest_first += reversed(page)
+                if limit is not None and len(newest_first) >= limit:
+                    break
+        return newest_first[:limit][::-1]
+
+    async def _pages(self, wanted: int | None = None) -> AsyncGenerator[list[tuple[str, Context]], None]:
+        """IDs and objects, from the latest page to the first one.
+
+        Args:
+            wanted: The size of the latest page, if it is enough. Those before it are larger, because messages of others
+                may be many.
+        """
+        chat_session_id = await self._ensure_session()
+        limit, before = min(wanted or _PAGE, _PAGE), None
+        while True:
+            page = await self._sessions.messages(chat_session_id, tenant_id=self._tenant_id, limit=limit, before=before)
+            yield [
+                (message.id, content) for message in page.messages if (content := self._content(message)) is not None
+            ]
+            if page.older is None:
+                return
+            limit, before = _PAGE, page.older
+
+    def _message(self, entry: Entry) -> Context:
+        message: Context = {"role": entry.role} if entry.role not in (None, USER_ROLE) else {}
+        try:
+            check_i_json(entry.content, field="messages", depth=_NESTING)
+        except InvalidParameter:
+            # Tools read files that are no text, for example. The text of JSON has an escape for everything.
+            return message | {self._member_as_text: json.dumps(entry.content)}
+        return message | {self._member: entry.content}
+
+    def _content(self, message: ChatMessage) -> Context | None:
+        if message.role == USER_ROLE:
+            return None
+        content: JsonValue = message.body.get(self._member)
+        text = message.body.get(self._member_as_text)
+        if isinstance(text, str):
+            content = json.loads(text)
+        return content if isinstance(content, dict) else None
+
+    @property
+    def _member_as_text(self) -> str:
+        return f"{self._member}_json"
+
+
+def _batches(messages: Sequence[Context], max_bytes: int) -> Iterator[list[Context]]:
+    """Messages in as few changes as their number and size allow. A message that is too large is in one of its own."""
+    batch: list[Context] = []
+    size = 0
+    for message in messages:
+        message_size = len(json.dumps(message))  # with escapes, as a plain Temporal client sends it
+        if batch and (len(batch) == MAX_CHANGE_MESSAGES or size + message_size > max_bytes):
+            yield batch
+            batch, size = [], 0
+        batch.append(message)
+        size += message_size
+    if batch:
+        yield batch
