@@ -83,7 +83,8 @@ async def _take_all(browser: Browser, addresses: dict[str, Any]) -> None:
     await expect(page.get_by_role("link", name=f"chat-session/{session}").first).to_be_visible()
     await _take(page, "web-ui-search")
     await page.goto(f"{ui}/{quote(f'chat-session/{session}', safe='')}")
-    await expect(page.get_by_text("update_chat_context").first).to_be_visible()
+    await expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    await expect(page.get_by_text("Loading")).to_have_count(0)
     await _take(page, "web-ui-session")
 
 
