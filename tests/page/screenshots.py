@@ -57,6 +57,7 @@ async def _sign_in(browser: Browser, url: str, **options: Any) -> Page:
     await expect(page.get_by_role("status")).to_have_text("Connected")
     await expect(page.get_by_role("article")).to_have_count(5)
     await expect(page.get_by_text("handed over to Content liaison").first).to_be_attached()
+    await expect(page.locator("#session-list").get_by_role("link", include_hidden=True)).to_have_count(4)
     return page
 
 
@@ -82,6 +83,7 @@ async def _take_all(browser: Browser, addresses: dict[str, Any]) -> None:
     await page.goto(f"{ui}?query={quote(_SEARCH)}")
     await expect(page.get_by_role("link", name=f"chat-session/{session}").first).to_be_visible()
     await _take(page, "web-ui-search")
+    await page.set_viewport_size({"width": 1280, "height": 1150})
     await page.goto(f"{ui}/{quote(f'chat-session/{session}', safe='')}")
     await expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
     await expect(page.get_by_text("Loading")).to_have_count(0)

@@ -86,6 +86,22 @@ async def test_an_outage_of_the_store_is_said_and_ends_by_itself(ada: Person, wo
     await sent_once(world, ada, "In the outage")
 
 
+async def test_an_engine_that_is_away_is_said_as_long_as_it_is(ada: Person, world: World) -> None:
+    problem = {"code": "ENGINE_UNAVAILABLE", "detail": "no worker", "outcome": "unknown"}
+    context = "**/context"
+    await ada.page.route(context, lambda route: route.fulfill(status=503, json=problem))
+    await ada.say("Is somebody at work?")
+    await expect(ada.status).to_contain_text("The engine cannot be reached")
+    # The gateway itself is well, which is no reason to say so.
+    async with ada.page.expect_response(lambda response: response.url.endswith("/readyz") and response.ok):
+        pass
+    await expect(ada.status).to_contain_text("The engine cannot be reached")
+    await ada.page.unroute(context)
+    await ada.is_connected()
+    await expect(ada.by("guide")).to_have_count(1)
+    await sent_once(world, ada, "Is somebody at work?")
+
+
 async def test_a_page_that_opens_in_an_outage_begins_when_it_ends(open_page: Opener, world: World) -> None:
     await world.stores.supabase.refuse()
     try:

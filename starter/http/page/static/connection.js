@@ -11,8 +11,10 @@ export class Connection {
   #status = byId('status');
   #isStreaming = false;
   #hasStreamed = false;
-  /** @type {string | null} the code of what is away */
+  /** @type {string | null} the code of what the gateway finds to be away */
   #away = null;
+  /** @type {string | null} the code with which a request failed; a gateway does not see whether a worker runs */
+  #failed = null;
   #recovered = () => {};
   #isLooking = false;
 
@@ -57,18 +59,19 @@ export class Connection {
   }
 
   /**
-   * A request was answered like this.
+   * A request failed, and is repeated.
    *
    * @param {string} code
    */
   failed(code) {
-    this.#away = code;
+    this.#failed = code;
     this.#show();
   }
 
-  /** A change was taken: everything is there. */
+  /** Nothing is repeated any more. */
   succeeded() {
-    this.#found(null);
+    this.#failed = null;
+    this.#show();
   }
 
   /** @param {string | null} away */
@@ -88,12 +91,13 @@ export class Connection {
 
   #words() {
     // A dead connection may look open for a while, so the stream alone does not say that all is well.
-    const isReached = this.#isStreaming && this.#away !== 'UNREACHABLE';
+    const away = this.#away ?? this.#failed;
+    const isReached = this.#isStreaming && away !== 'UNREACHABLE';
     if (!isReached && !navigator.onLine) return `You are offline. ${KEPT}`;
-    if (this.#away === 'DATABASE_UNAVAILABLE') return `A store cannot be reached. ${KEPT}`;
-    if (this.#away === 'ENGINE_UNAVAILABLE') return `The engine cannot be reached. ${KEPT}`;
+    if (away === 'DATABASE_UNAVAILABLE') return `A store cannot be reached. ${KEPT}`;
+    if (away === 'ENGINE_UNAVAILABLE') return `The engine cannot be reached. ${KEPT}`;
     if (isReached) return 'Connected';
-    if (this.#away || this.#hasStreamed) return `Not connected; trying again. ${KEPT}`;
+    if (away || this.#hasStreamed) return `Not connected; trying again. ${KEPT}`;
     return 'Connecting…';
   }
 }

@@ -44,6 +44,7 @@ class Page {
     this.api.onSignInNeeded = () => this.#askToSignIn('Your sign-in has ended. Nothing that you have written is lost.');
     this.signIn.addEventListener('changed', () => this.#start());
     this.outbox.addEventListener('sent', (event) => this.#sent(/** @type {CustomEvent} */ (event).detail));
+    this.outbox.addEventListener('changed', () => this.outbox.isDone && this.connection.succeeded());
     this.outbox.addEventListener('failed', (event) => this.#sendingFailed(/** @type {CustomEvent} */ (event).detail));
     byId('new-chat').addEventListener('click', () => void this.#newChat());
     byId('sign-out').addEventListener('click', () => void this.#signOut());
@@ -95,6 +96,7 @@ class Page {
     while (opened === this.#opened) {
       try {
         const id = addressed ?? (await this.#latestOrNew());
+        this.connection.succeeded();
         if (opened === this.#opened) this.#show(id, { isNewPlace: false });
         return;
       } catch (error) {
@@ -244,7 +246,6 @@ class Page {
 
   /** @param {{item: import('./contract').Unsent, receipt: any}} sent */
   #sent({ item, receipt }) {
-    this.connection.succeeded();
     const chat = this.#chat;
     if (!chat || chat.id !== item.session) return;
     for (const { id, text } of item.change.messages ?? []) {

@@ -40,6 +40,11 @@ export class Outbox extends EventTarget {
       .filter((item) => item && item.who === this.signIn.who && (!session || item.session === session));
   }
 
+  /** Whether nothing waits to be sent. */
+  get isDone() {
+    return this.#next() === undefined;
+  }
+
   /**
    * @param {string} session
    * @param {import('./contract').Unsent['change']} change
@@ -94,6 +99,7 @@ export class Outbox extends EventTarget {
       const receipt = await this.api.send('PATCH', path, item.change, { 'idempotency-key': item.key });
       forget(nameOf(item));
       this.dispatchEvent(new CustomEvent('sent', { detail: { item, receipt } }));
+      this.dispatchEvent(new Event('changed'));
     } catch (error) {
       if (!(error instanceof Problem) || error.passes) throw error;
       if (error.field === 'turn' && item.change.turn) {
