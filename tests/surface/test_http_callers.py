@@ -62,7 +62,7 @@ async def test_the_curl_commands_lead_from_nothing_to_a_deleted_session(url: str
     # Who follows beside the rest may begin after the first changes.
     assert seen in [[*range(begin, 5)] for begin in range(5)]
     assert done.stdout.count('"duplicate":true') == 1
-    read = re.findall(r'^\{"(?:topic|text)":[^,]*\}$', done.stdout, re.MULTILINE)
+    read = re.findall(r'^\{"(?:topic|text)":[^,\n]*\}$', done.stdout, re.MULTILINE)
     assert read == ['{"topic":"invoices"}', '{"text":"I mean in May."}', '{"text":"What is open?"}']
     assert done.stdout.endswith('data: {"reason":"deleted"}\n\n 200\n')
 
