@@ -3,6 +3,7 @@
 The client's own tests are in `clients/typescript/test`.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -64,11 +65,13 @@ async def test_the_curl_commands_lead_from_nothing_to_a_deleted_session(url: str
     assert done.stdout.count('"duplicate":true') == 1
     read = re.findall(r'^\{"(?:topic|text)":[^,\n]*\}$', done.stdout, re.MULTILINE)
     assert read == ['{"topic":"invoices"}', '{"text":"I mean in May."}', '{"text":"What is open?"}']
-    assert done.stdout.endswith('data: {"reason":"deleted"}\n\n 200\n')
+    assert done.stdout.count("event: end\n") == done.stdout.count('data: {"reason":"deleted"}\n') == 1
 
 
 async def test_the_typescript_program_does_the_same(url: str, client_tests: list[str]) -> None:
-    done = await run_command("node", str(compile_example(block("ts", url))))
+    # The gateway runs in this process: its statements would time out while a compiler holds the event loop up.
+    program = await asyncio.to_thread(compile_example, block("ts", url))
+    done = await run_command("node", str(program))
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     revisions = [
