@@ -23,6 +23,8 @@ _PARSER_DEPTH: Final = 200
 _MAY_UNDERFLOW: Final = re.compile(r"[eE]-\d{3}|\.0{100}")
 _SMALLEST: Final = 5e-324
 _SPACE: Final = b" \t\r\n"
+# In the words of JSON, not of Python.
+_REASONS: Final = {"dict_type": "should be a JSON object", "list_type": "should be a JSON array"}
 
 
 class Request(BaseModel):
@@ -154,5 +156,6 @@ def _invalid_parameter(model: type[BaseModel], error: ValidationError) -> Invali
     field = top if top in model.model_fields else ""
     # The location may hold names that the sender chose, so it is made printable.
     where = ".".join(ascii(str(part))[1:-1][:40] for part in first["loc"][:4]) or "the request"
-    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("List ")
+    reason = _REASONS.get(first["type"], reason.removesuffix(", not 0").removesuffix(" after validation"))
     return InvalidParameter(f"{where}: {reason}", field=field)

@@ -412,7 +412,7 @@ class SignalChatContext(ChangeRequest):
         user_id: The user that the session belongs to; null if a service acts for the tenant.
         context: A JSON Merge Patch (RFC 7396) to the context.
         append: Items to add to the end of top-level arrays of the patched context.
-        messages: Messages for the transcript, each an object; `MessageEnvelope` describes its `id` and `role`.
+        messages: Messages for the transcript, each an object of the sender's own but for its `id` and `role`.
         remove_messages: IDs of messages to remove before `messages` is applied; some may not be there.
         active_agent: The agent that leads from now on.
         turn: Ask the agent that then leads to act; it must be one that takes turns.

@@ -6,12 +6,14 @@ its own that leads here (DNS rebinding) its requests have that name in `Host`.
 
 import ipaddress
 import time
-from typing import Final
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 import jwt
+from pydantic import model_validator
 from starlette.requests import Request
 
+from journeys.errors import InvalidParameter
 from journeys.identifiers import Identifier
 from journeys.messages import Record
 from journeys.messages import Request as Message
@@ -22,14 +24,31 @@ _SERVICE_SECONDS: Final = 365 * 24 * 3600
 
 
 class DevTokenRequest(Message):
-    """Whom a token is for."""
+    """Whom a token is for.
 
-    tenant_id: Identifier
-    user_id: Identifier
+    Attributes:
+        role: `authenticated` for a user, `service_role` for a service.
+        tenant_id: The user's tenant; a service's token names none.
+        user_id: The user; a service's token names none.
+    """
+
+    role: Literal["authenticated", "service_role"] = "authenticated"
+    tenant_id: Identifier | None = None
+    user_id: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _name_a_user_or_nobody(self) -> Self:
+        for field in ("tenant_id", "user_id"):
+            is_named = getattr(self, field) is not None
+            if self.role == "service_role" and is_named:
+                raise InvalidParameter(f"{field}: leave it out; a service's token names neither", field=field)
+            if self.role == "authenticated" and not is_named:
+                raise InvalidParameter(f"{field}: is needed for a user's token", field=field)
+        return self
 
 
 class DevToken(Record):
-    """A token of a user.
+    """A token of a user or of a service.
 
     Attributes:
         note: Says that the token is for development.
@@ -51,14 +70,13 @@ class DevTokens:
     def issue(self, wanted: DevTokenRequest) -> DevToken:
         """Issue a token."""
         now = int(time.time())
-        claims = {
-            "role": "authenticated",
-            "aud": self._audience,
-            "sub": wanted.user_id,
-            "iat": now,
-            "exp": now + _LIFETIME_SECONDS,
-            "app_metadata": {"tenant_id": wanted.tenant_id},
-        }
+        claims: dict[str, object] = {"role": wanted.role, "iat": now, "exp": now + _LIFETIME_SECONDS}
+        if wanted.role == "authenticated":
+            claims |= {
+                "aud": self._audience,
+                "sub": wanted.user_id,
+                "app_metadata": {"tenant_id": wanted.tenant_id},
+            }
         return DevToken(access_token=jwt.encode(claims, self._secret, algorithm="HS256"))
 
 

@@ -32,13 +32,15 @@ def read_if_match(request: Request) -> int | None:
 
     Raises:
         Problem: The header names no revision, so no revision matches it.
-        InvalidParameter: It names several.
+        InvalidParameter: It is no entity tag, or several.
     """
     given = request.headers.get("if-match")
     if given is None or given.strip() == "*":
         return None
     if "," in given:
         raise InvalidParameter("base_revision: If-Match must name one revision", field="base_revision")
+    if not _WEAK.fullmatch(given.strip()):
+        raise InvalidParameter('base_revision: If-Match must be an ETag in its quotes, like "7"', field="base_revision")
     match = _REVISION_TAG.fullmatch(given.strip())
     if match is None:
         conflict = RevisionConflict(

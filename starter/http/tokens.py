@@ -92,7 +92,11 @@ class TokenVerifier:
 
     async def _verify(self, token: str) -> UserToken | ServiceToken:
         try:
-            claims = await self._read_claims(token)
+            header = jwt.get_unverified_header(token)
+        except _INVALID:
+            raise _unauthenticated("the token is no JWT") from None
+        try:
+            claims = await self._read_claims(token, header)
             expires_at = float(str(claims["exp"])) + LEEWAY_SECONDS
         except _INVALID:
             raise _unauthenticated("the token is not valid, or no longer") from None
@@ -118,12 +122,11 @@ class TokenVerifier:
             raise Problem("FORBIDDEN", "the token names no tenant: app_metadata.tenant_id is missing")
         return UserToken(tenant_id, user_id, expires_at)
 
-    async def _read_claims(self, token: str) -> dict[str, object]:
+    async def _read_claims(self, token: str, header: dict[str, object]) -> dict[str, object]:
         """The claims of a token whose signature and times are valid.
 
         A kind of key allows one algorithm. If the token could choose, it could have a public key taken for a secret.
         """
-        header = jwt.get_unverified_header(token)
         if "crit" in header:
             raise jwt.InvalidTokenError
         if header.get("alg") == "HS256" and self._secret is not None:

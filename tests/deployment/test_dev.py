@@ -224,6 +224,18 @@ async def test_a_token_for_development_opens_the_gateway(shared: tuple[Path, Add
         assert "/v1/dev/token" in (await ada.get("/openapi.json")).json()["paths"]
 
 
+async def test_a_services_token_for_development_opens_every_tenant(shared: tuple[Path, Addresses]) -> None:
+    _, addresses = shared
+    issued = await ask_for_token(addresses, json={"role": "service_role"})
+    headers = {"authorization": f"Bearer {issued.json()['access_token']}"}
+    async with httpx2.AsyncClient(
+        base_url=addresses["http_url"], headers=headers, trust_env=False, verify=False
+    ) as service:
+        for tenant in ("acme", "another"):
+            assert (await service.get("/v1/chat-sessions", headers={"x-tenant-id": tenant})).status_code == 200
+        assert (await service.get("/v1/chat-sessions")).status_code == 400
+
+
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "[::1]", "LOCALHOST"])
 async def test_a_token_is_issued_under_every_name_of_this_machine(shared: tuple[Path, Addresses], host: str) -> None:
     assert (await ask_for_token(shared[1], json=WANTED, headers={"host": host})).status_code == 200
@@ -233,8 +245,9 @@ async def test_a_token_is_issued_under_every_name_of_this_machine(shared: tuple[
     "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", ""]
 )
 async def test_a_page_that_leads_its_own_name_here_gets_no_token(shared: tuple[Path, Addresses], host: str) -> None:
-    refused = await ask_for_token(shared[1], json=WANTED, headers={"host": host})
-    assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+    for wanted in (WANTED, {"role": "service_role"}):
+        refused = await ask_for_token(shared[1], json=wanted, headers={"host": host})
+        assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
@@ -247,6 +260,7 @@ async def test_a_page_that_sends_what_it_may_send_unasked_gets_no_token(
 
 
 async def test_a_token_is_for_a_tenant_and_a_user_that_there_can_be(shared: tuple[Path, Addresses]) -> None:
-    for wanted in ({}, {"tenant_id": "acme"}, {"tenant_id": "", "user_id": "ada"}, WANTED | {"role": "service_role"}):
+    unfit = ({"tenant_id": ""}, {"user_id": None}, {"role": "service_role"}, {"role": "anon"})
+    for wanted in ({}, {"tenant_id": "acme"}, *(WANTED | each for each in unfit)):
         refused = await ask_for_token(shared[1], json=wanted)
         assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_PARAMETER")

@@ -73,6 +73,7 @@ BODIES: dict[str, Refused] = {
     "a key that is too long": Refused(b"{}", "idempotency_key", {"idempotency-key": "k" * 129}),
     "two keys": Refused(b'{"idempotency_key": "a"}', "idempotency_key", {"idempotency-key": "b"}),
     "two bases": Refused(b'{"base_revision": 1}', "base_revision", {"if-match": '"0"'}),
+    "a tag without its quotes": Refused(b"{}", "base_revision", {"if-match": "0"}),
     "several tags": Refused(b"{}", "base_revision", {"if-match": '"0", "1"'}),
 }
 

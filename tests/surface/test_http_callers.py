@@ -3,6 +3,7 @@
 The client's own tests are in `clients/typescript/test`.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -36,7 +37,7 @@ async def url(journeys: Journeys, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     stack = DevAddresses(
         temporal_address=journeys.addresses.temporal_address,
         temporal_namespace="default",
-        temporal_ui_url="",
+        temporal_ui_url="http://127.0.0.1:8233",
         task_queue=journeys.task_queue,
         supabase_db_url=journeys.addresses.supabase_db_url,
         state_surface_url=journeys.addresses.state_surface_url,
@@ -57,19 +58,20 @@ def block(language: str, url: str) -> str:
 async def test_the_curl_commands_lead_from_nothing_to_a_deleted_session(url: str) -> None:
     done = await run_command("bash", "-c", block("bash", url))
     assert done.returncode == 0, done.stderr
-    assert '"code":' not in done.stdout
-    seen = sorted(map(int, re.findall(r"^id: (\d+)$", done.stdout, re.MULTILINE)))
+    assert done.stderr == ""
+    seen = list(map(int, re.findall(r"^id: (\d+)$", done.stdout, re.MULTILINE)))
     # Who follows beside the rest may begin after the first changes.
-    assert seen in [sorted([*range(begin, 4), 2, 3]) for begin in range(4)]
+    assert seen in [[*range(begin, 5)] for begin in range(5)]
     assert done.stdout.count('"duplicate":true') == 1
-    (page,) = re.findall(r'\{"messages":\[\{[^\n]*"older":null,"newer":"', done.stdout)
-    assert '"body":{"text":"What is open?"}' in page
-    assert done.stdout.rstrip().endswith('data: {"reason":"deleted"}')
-    assert re.findall("^curl: .*", done.stderr, re.MULTILINE) == re.findall("^curl: .28. .*", done.stderr, re.MULTILINE)
+    read = re.findall(r'^\{"(?:topic|text)":[^,\n]*\}$', done.stdout, re.MULTILINE)
+    assert read == ['{"topic":"invoices"}', '{"text":"I mean in May."}', '{"text":"What is open?"}']
+    assert done.stdout.count("event: end\n") == done.stdout.count('data: {"reason":"deleted"}\n') == 1
 
 
 async def test_the_typescript_program_does_the_same(url: str, client_tests: list[str]) -> None:
-    done = await run_command("node", str(compile_example(block("ts", url))))
+    # The gateway runs in this process: its statements would time out while a compiler holds the event loop up.
+    program = await asyncio.to_thread(compile_example, block("ts", url))
+    done = await run_command("node", str(program))
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     revisions = [
@@ -77,6 +79,7 @@ async def test_the_typescript_program_does_the_same(url: str, client_tests: list
         "1 guide { text: 'What is open?' }",
         "2 guide { text: 'I mean in May.' }",
         "3 liaison_finance { text: 'I mean in May.' }",
+        "4 liaison_finance { text: 'I mean in May.' }",
     ]
     followed = [line for line in said if line.startswith(("session", "change", "end"))]
     begin = int(followed[0].split()[1])
@@ -85,15 +88,20 @@ async def test_the_typescript_program_does_the_same(url: str, client_tests: list
         *(f"change {each}" for each in revisions[begin + 1 :]),
         "end: deleted",
     ]
-    assert "somebody was faster; read the session again: { topic: 'invoices' }" in said
+    assert "somebody was faster; decide anew: { topic: 'invoices' }" in said
     assert "the first message: { text: 'What is open?' }" in said
 
 
 def test_every_code_of_the_gateway_is_told_with_its_status() -> None:
     rows = re.findall(r"^\| ([\d, ]+) \| ([^|]+) \|", PAGE, re.MULTILINE)
-    told = {code: statuses.split(", ") for statuses, codes in rows for code in re.findall(r"`(\w+)`", codes)}
-    assert told.keys() == STATUS.keys()
-    assert all(str(status) in told[code] for code, status in STATUS.items())
+    told = {
+        (code, status)
+        for statuses, codes in rows
+        for code in re.findall(r"`(\w+)`", codes)
+        for status in statuses.split(", ")
+    }
+    assert {code for code, _ in told} == STATUS.keys()
+    assert {(code, str(status)) for code, status in STATUS.items()} <= told
 
 
 def test_the_types_of_the_typescript_client_are_those_of_the_openapi_document(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ export class ChatSessions {
     return dataOf(await this.#api.GET("/v1/chat-sessions", { params: { query } }));
   }
 
-  /** Changes the context (a merge patch), the transcript, or the agent that leads. */
+  /** Changes the context (a merge patch), the transcript, or the agent that leads. The receipt has no context. */
   async update(chat_session_id: string, change: ChatContextChange): Promise<UpdateReceipt> {
     const params = { path: { chat_session_id }, header: RECEIPT };
     const body = withKey(change);
@@ -119,7 +119,8 @@ export class ChatSessions {
 
   /**
    * Follows a session: what it is, and each of its changes, once and in order, whatever becomes of connections and
-   * gateways. The iteration stops after `end`, and if the signal aborts.
+   * gateways. The iteration stops after `end`, and if the signal aborts. Throws a `JourneyError` if there is no such
+   * session, if the token is refused, or if no gateway answers by the first deadline; later outages are waited out.
    */
   follow(chat_session_id: string, options: { signal?: AbortSignal } = {}): AsyncGenerator<Followed, void, void> {
     return follow(this.#transport, chat_session_id, options.signal);

@@ -9,7 +9,8 @@ import type { Transport } from "./transport.js";
  * What a follower is told: the session at first, then each change with the session after it, and why there are no more.
  *
  * `session` comes again after an absence of more than 1,000 revisions. `partial` is what an agent has written so far of a
- * message that is not there yet; some may be left out.
+ * message that is not there yet; some may be left out. The reason `not_found` of `end` means that the session is no longer
+ * yours, or was deleted while no connection was open.
  */
 export type Followed =
   | ({ readonly event: "session" } & FollowedSession)

@@ -19,7 +19,7 @@ export interface paths {
         put?: never;
         /**
          * Create a session, or find it
-         * @description The same tenant, user and `session_name`, or minute of `requested_at`, are the same session, however often and wherever this is sent. `Idempotency-Key` is the `session_name` unless the body has one, or a `requested_at`. Without any of them the session is that of the current minute.
+         * @description The same tenant, user and `session_name`, or minute of `requested_at`, are the same session, however often and wherever this is sent. `Idempotency-Key` is the `session_name` unless the body has one, or a `requested_at`. Without any of them the session is that of the current minute. A deleted session keeps its name: 409.
          */
         post: operations["initialize_chat_session"];
         delete?: never;
@@ -57,7 +57,7 @@ export interface paths {
         };
         /**
          * Read a session
-         * @description With `at_revision`: context, `context_hash` and agent as they were after that revision, the rest as it is now, and no `ETag`.
+         * @description With `at_revision`: `revision`, `context`, `context_hash` and `active_agent` as they were after that revision, all else as it is now, and no `ETag`. Earlier states of the transcript cannot be read.
          */
         get: operations["get_chat_session"];
         put?: never;
@@ -71,7 +71,7 @@ export interface paths {
         head?: never;
         /**
          * Change title, lifecycle state or owner
-         * @description While a session is archived, its context and transcript take no changes. Only a service, without `X-User-Id`, gives a session to another user.
+         * @description While a session is archived, its context and transcript take no changes. Only a service, without `X-User-Id`, gives a session to another user. `Prefer: respond-async` is ignored here.
          */
         patch: operations["update_chat_session"];
         trace?: never;
@@ -91,7 +91,7 @@ export interface paths {
         head?: never;
         /**
          * Change the shared context, the transcript or the agent that leads
-         * @description As `application/merge-patch+json` (RFC 7396) the body is the patch of the context. As `application/json` it has the fields of a change. Without `Idempotency-Key` and `If-Match`, every request is a new change.
+         * @description As `application/merge-patch+json` (RFC 7396) the body is the patch of the context. As `application/json` it has the fields of a change. Without `Idempotency-Key` and `If-Match`, every request is a new change; an empty one makes a revision as well.
          */
         patch: operations["update_chat_context"];
         trace?: never;
@@ -111,7 +111,7 @@ export interface paths {
         put?: never;
         /**
          * Add messages to the transcript
-         * @description A message is an object of your own; `id` and `role` have a meaning, and both may be left out. A message with the `id` of one that is there replaces its body.
+         * @description A message is an object of your own; `id` and `role` have a meaning, and both may be left out. A message with the `id` of one that is there replaces its body. Key and base revision are headers here, not in the body.
          */
         post: operations["add_chat_messages"];
         delete?: never;
@@ -209,7 +209,7 @@ export interface paths {
         };
         /**
          * Follow a session as it changes
-         * @description Server-Sent Events. First `session` (a `SessionEvent`), then for each revision after it `change` (a `ChangeEvent`), in order, none lost and none twice; `id` is the revision. With `Last-Event-ID` the stream goes on after that revision; if more than 1,000 have passed, it begins with `session` anew. A revision that is missing is a gap. `partial` (a `PartialEvent`) shows what an agent has written so far. A comment comes at least every 15 seconds. `end` (an `EndEvent`) says that it is no use to come back as you are; if the stream ends without it, come back with `Last-Event-ID`.
+         * @description Server-Sent Events. First `session` (a `SessionEvent`), then for each revision after it `change` (a `ChangeEvent`), in order, none lost and none twice; `id` is the revision. With `Last-Event-ID` the stream goes on after that revision; if more than 1,000 have passed, it begins with `session` anew. A revision that is missing is a gap. `partial` (a `PartialEvent`) shows what an agent has written so far. A comment comes at least every 15 seconds. `end` (an `EndEvent`) says why it is no use to come back as you are; `not_found`: the session is no longer yours. If the stream ends without `end`, come back with `Last-Event-ID`; 404 then means that the session was deleted, or given away, while you were away.
          */
         get: operations["follow_chat_session"];
         put?: never;
@@ -390,27 +390,14 @@ export interface components {
             next: string | null;
         };
         /**
-         * DevToken
-         * @description A token of a user.
-         */
-        DevToken: {
-            access_token: string;
-            /** @default bearer */
-            token_type: string;
-            /** @default 43200 */
-            expires_in: number;
-            /**
-             * @description Says that the token is for development.
-             * @default for development only: `journey dev` gives a token to everybody on this machine who asks
-             */
-            note: string;
-        };
-        /**
          * EndEvent
          * @description The event `end`, after which the stream closes.
          */
         EndEvent: {
-            /** @enum {string} */
+            /**
+             * @description `deleted`, `not_found` if the session is no longer yours, or `token_expired`.
+             * @enum {string}
+             */
             reason: "deleted" | "not_found" | "token_expired";
         };
         /**
@@ -452,7 +439,7 @@ export interface components {
         };
         /**
          * InitializedChatSession
-         * @description The answer to `initialize_chat_session`: the session as it is now.
+         * @description The session as it is now.
          */
         InitializedChatSession: {
             /**
@@ -599,7 +586,7 @@ export interface components {
         };
         /**
          * UpdateReceipt
-         * @description The answer to `update_chat_session`, and to `update_chat_context` with `returning: receipt`.
+         * @description The session without its context, and what became of the change.
          */
         UpdateReceipt: {
             /**
@@ -651,7 +638,7 @@ export interface components {
         };
         /**
          * UpdatedChatSession
-         * @description The answer to `update_chat_context`: the session as it is now, and the receipt's fields.
+         * @description The session as it is now, and what became of the change.
          */
         UpdatedChatSession: {
             /**
@@ -793,7 +780,7 @@ export interface components {
                 [key: string]: components["schemas"]["JsonValue"][];
             } | null;
             /**
-             * @description Messages for the transcript, each an object; `MessageEnvelope` describes its `id` and `role`.
+             * @description Messages for the transcript, each an object of the sender's own but for its `id` and `role`.
              * @default null
              */
             messages?: components["schemas"]["NewChatMessage"][] | null;
@@ -825,11 +812,8 @@ export interface components {
              * @default null
              */
             author?: string | null;
-            /**
-             * @description Messages for the transcript, each an object; `MessageEnvelope` describes its `id` and `role`.
-             * @default null
-             */
-            messages: components["schemas"]["NewChatMessage"][] | null;
+            /** @description Messages for the transcript, each an object of the sender's own but for its `id` and `role`. */
+            messages: components["schemas"]["NewChatMessage"][];
             /**
              * @description Ask the agent that then leads to act; it must be one that takes turns.
              * @default false
@@ -860,10 +844,6 @@ export interface components {
             /** @description At most 64 KiB of UTF-8. */
             text: string;
         };
-        DevTokenRequest: {
-            tenant_id: string;
-            user_id: string;
-        };
     };
     responses: never;
     parameters: never;
@@ -877,7 +857,6 @@ export type ChatMessages = components['schemas']['ChatMessages'];
 export type ChatSessionArtifact = components['schemas']['ChatSessionArtifact'];
 export type ChatSessionHistory = components['schemas']['ChatSessionHistory'];
 export type ChatSessionList = components['schemas']['ChatSessionList'];
-export type DevToken = components['schemas']['DevToken'];
 export type EndEvent = components['schemas']['EndEvent'];
 export type FollowedMessage = components['schemas']['FollowedMessage'];
 export type Health = components['schemas']['Health'];
@@ -896,24 +875,26 @@ export type ChatContextChange = components['schemas']['ChatContextChange'];
 export type NewChatMessages = components['schemas']['NewChatMessages'];
 export type NewChatMessage = components['schemas']['NewChatMessage'];
 export type PartialText = components['schemas']['PartialText'];
-export type DevTokenRequest = components['schemas']['DevTokenRequest'];
 export type $defs = Record<string, never>;
 export interface operations {
     list_chat_sessions: {
         parameters: {
             query?: {
+                /** @description Which sessions to read. */
                 lifecycle_state?: "ACTIVE" | "ARCHIVED";
+                /** @description How many sessions to read at most. */
                 limit?: number;
+                /** @description The cursor `next` of the page before. */
                 after?: string;
             };
             header?: {
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -1027,12 +1008,12 @@ export interface operations {
                  */
                 "Idempotency-Key"?: string;
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -1241,12 +1222,12 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -1365,6 +1346,7 @@ export interface operations {
     get_chat_session: {
         parameters: {
             query?: {
+                /** @description Answer `revision`, `context`, `context_hash` and `active_agent` as they were after this revision, and all else as it is now. */
                 at_revision?: number;
             };
             header?: {
@@ -1374,12 +1356,12 @@ export interface operations {
                  */
                 "If-None-Match"?: string;
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -1518,17 +1500,17 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The `ETag` that the change was written against; unless it is the current one, the change is refused.
+                 * @description The `ETag` that the change was written against, with its quotes; unless it is the current one, the change is refused with 412.
                  * @example "2"
                  */
                 "If-Match"?: string;
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -1589,35 +1571,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description `REVISION_CONFLICT`, `SESSION_NOT_ACTIVE` */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
             /** @description `REVISION_CONFLICT` */
             412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-            /** @description `CONTEXT_TOO_LARGE` */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-            /** @description `IDEMPOTENCY_CONFLICT` */
-            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1674,7 +1629,7 @@ export interface operations {
                  */
                 "Idempotency-Key"?: string;
                 /**
-                 * @description The `ETag` that the change was written against; unless it is the current one, the change is refused.
+                 * @description The `ETag` that the change was written against, with its quotes; unless it is the current one, the change is refused with 412.
                  * @example "2"
                  */
                 "If-Match"?: string;
@@ -1684,12 +1639,12 @@ export interface operations {
                  */
                 Prefer?: string;
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -1900,7 +1855,7 @@ export interface operations {
                  */
                 "Idempotency-Key"?: string;
                 /**
-                 * @description The `ETag` that the change was written against; unless it is the current one, the change is refused.
+                 * @description The `ETag` that the change was written against, with its quotes; unless it is the current one, the change is refused with 412.
                  * @example "2"
                  */
                 "If-Match"?: string;
@@ -1910,12 +1865,12 @@ export interface operations {
                  */
                 Prefer?: string;
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -1991,6 +1946,11 @@ export interface operations {
             /** @description The change is sent, and nobody waits for it (`Prefer: respond-async`). */
             202: {
                 headers: {
+                    /**
+                     * @description What was done of `Prefer`.
+                     * @example respond-async
+                     */
+                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2138,18 +2098,21 @@ export interface operations {
     get_chat_messages: {
         parameters: {
             query?: {
+                /** @description How many messages to read at most. */
                 limit?: number;
+                /** @description The cursor `older` of a page: read the messages before that page. */
                 before?: string;
+                /** @description The cursor `newer` of a page: read the messages after that page. Not with `before`. */
                 after?: string;
             };
             header?: {
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -2275,7 +2238,7 @@ export interface operations {
                  */
                 "Idempotency-Key"?: string;
                 /**
-                 * @description The `ETag` that the change was written against; unless it is the current one, the change is refused.
+                 * @description The `ETag` that the change was written against, with its quotes; unless it is the current one, the change is refused with 412.
                  * @example "2"
                  */
                 "If-Match"?: string;
@@ -2285,12 +2248,12 @@ export interface operations {
                  */
                 Prefer?: string;
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -2401,6 +2364,11 @@ export interface operations {
             /** @description The change is sent, and nobody waits for it (`Prefer: respond-async`). */
             202: {
                 headers: {
+                    /**
+                     * @description What was done of `Prefer`.
+                     * @example respond-async
+                     */
+                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2461,7 +2429,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description `REVISION_CONFLICT`, `SESSION_NOT_ACTIVE` */
+            /** @description `SESSION_NOT_ACTIVE` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2555,7 +2523,7 @@ export interface operations {
                  */
                 "Idempotency-Key"?: string;
                 /**
-                 * @description The `ETag` that the change was written against; unless it is the current one, the change is refused.
+                 * @description The `ETag` that the change was written against, with its quotes; unless it is the current one, the change is refused with 412.
                  * @example "2"
                  */
                 "If-Match"?: string;
@@ -2565,12 +2533,12 @@ export interface operations {
                  */
                 Prefer?: string;
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -2594,6 +2562,11 @@ export interface operations {
             /** @description The change is sent, and nobody waits for it (`Prefer: respond-async`). */
             202: {
                 headers: {
+                    /**
+                     * @description What was done of `Prefer`.
+                     * @example respond-async
+                     */
+                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2643,7 +2616,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description `REVISION_CONFLICT`, `SESSION_NOT_ACTIVE` */
+            /** @description `SESSION_NOT_ACTIVE` */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2654,15 +2627,6 @@ export interface operations {
             };
             /** @description `REVISION_CONFLICT` */
             412: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemDetails"];
-                };
-            };
-            /** @description `CONTEXT_TOO_LARGE` */
-            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2723,12 +2687,12 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -2819,12 +2783,12 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -2959,17 +2923,19 @@ export interface operations {
     get_chat_session_history: {
         parameters: {
             query?: {
+                /** @description Leave out this revision and earlier ones; if absent, begin with revision 0, the creation. */
                 after_revision?: number;
+                /** @description How many entries to read at most. */
                 limit?: number;
             };
             header?: {
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;
@@ -3102,17 +3068,17 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The last `id` that you have seen.
+                 * @description The last `id` that you have seen. With one that is no revision of the session, the stream begins with `session`.
                  * @example 2
                  */
                 "Last-Event-ID"?: string;
                 /**
-                 * @description The tenant that a service acts for; needed with a service's token.
+                 * @description The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.
                  * @example acme
                  */
                 "X-Tenant-Id"?: string;
                 /**
-                 * @description The user that a service acts for.
+                 * @description The user that a service acts for, in UTF-8; ignored with a user's token.
                  * @example ada
                  */
                 "X-User-Id"?: string;

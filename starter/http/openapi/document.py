@@ -1,13 +1,13 @@
 """Put the OpenAPI document together."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any, Final
 
 from starter.http.openapi import examples
 from starter.http.openapi.operations import DEV_TOKEN, OPERATIONS, Answer, Operation
-from starter.http.openapi.schemas import Schema, all_schemas, query_schema, ref
+from starter.http.openapi.schemas import Schema, all_schemas, query_description, query_schema, ref
 from starter.http.problems import MEDIA_TYPE, STATUS, problem_details
 
 _DESCRIPTION: Final = """\
@@ -30,14 +30,22 @@ _HEADERS: Final[dict[str, tuple[str, str]]] = {
         "message m1",
     ),
     "If-Match": (
-        "The `ETag` that the change was written against; unless it is the current one, the change is refused.",
+        "The `ETag` that the change was written against, with its quotes; unless it is the current one, the change is "
+        "refused with 412.",
         '"2"',
     ),
     "If-None-Match": ("The `ETag` that you have.", '"2"'),
     "Prefer": ("`return=minimal`: a receipt, without the context. `respond-async`: do not wait.", "return=minimal"),
-    "Last-Event-ID": ("The last `id` that you have seen.", "2"),
-    "X-Tenant-Id": ("The tenant that a service acts for; needed with a service's token.", examples.TENANT),
-    "X-User-Id": ("The user that a service acts for.", examples.USER),
+    "Last-Event-ID": (
+        "The last `id` that you have seen. With one that is no revision of the session, the stream begins with "
+        "`session`.",
+        "2",
+    ),
+    "X-Tenant-Id": (
+        "The tenant that a service acts for, in UTF-8; needed with a service's token, ignored with a user's.",
+        examples.TENANT,
+    ),
+    "X-User-Id": ("The user that a service acts for, in UTF-8; ignored with a user's token.", examples.USER),
 }
 _PATH_PARAMETERS: Final = {
     "chat_session_id": ("The session's ID.", examples.SESSION_ID),
@@ -55,6 +63,7 @@ _OUTCOMES: Final = {
 _ANSWER_HEADERS: Final = {
     "ETag": ("The session's revision, in quotes.", '"2"'),
     "Location": ("The session's address.", f"/v1/chat-sessions/{examples.SESSION_ID}"),
+    "Preference-Applied": ("What was done of `Prefer`.", "respond-async"),
     "Content-Location": ("The session's own address.", f"/v1/chat-sessions/{examples.SESSION_ID}"),
 }
 
@@ -75,7 +84,7 @@ def openapi_document(*, version: str, has_dev_tokens: bool) -> dict[str, Any]:
         "info": {"title": "Coexistence Journeys", "version": version, "description": _DESCRIPTION},
         "paths": paths,
         "components": {
-            "schemas": all_schemas(),
+            "schemas": all_schemas(has_dev_tokens=has_dev_tokens),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
@@ -112,7 +121,13 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
         yield _parameter("path", name, description, _PATH_SCHEMAS[name], example) | {"required": True}
     for name in operation.query:
         assert operation.query_of
-        yield {"in": "query", "name": name, "schema": query_schema(operation.query_of, name)}
+        described = query_description(operation.query_of, name)
+        yield {
+            "in": "query",
+            "name": name,
+            "description": described,
+            "schema": query_schema(operation.query_of, name),
+        }
     who = () if operation.is_open else ("X-Tenant-Id", "X-User-Id")
     for name in (*operation.headers, *who):
         description, example = _HEADERS[name]
@@ -146,12 +161,12 @@ def _problems(operation: Operation) -> dict[str, Any]:
     if "If-Match" in operation.headers:
         cases.add((412, "REVISION_CONFLICT"))
     return {
-        str(status): _problem_answer(status, [code for _, code in same])
+        str(status): _problem_answer(status, [code for _, code in same], operation.details)
         for status, same in groupby(sorted(cases), key=lambda case: case[0])
     }
 
 
-def _problem_answer(status: int, codes: list[str]) -> dict[str, Any]:
+def _problem_answer(status: int, codes: list[str], details: Mapping[str, str]) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if status in (429, 503):
         headers["Retry-After"] = {"description": "Seconds.", "schema": {"type": "string"}, "example": "1"}
@@ -163,14 +178,14 @@ def _problem_answer(status: int, codes: list[str]) -> dict[str, Any]:
         "content": {
             MEDIA_TYPE: {
                 "schema": ref("ProblemDetails"),
-                "examples": {code: {"value": _example(status, code)} for code in codes},
+                "examples": {code: {"value": _example(status, code, details.get(code))} for code in codes},
             }
         },
     }
 
 
-def _example(status: int, code: str) -> dict[str, Any]:
+def _example(status: int, code: str, own_detail: str | None) -> dict[str, Any]:
     detail, field = examples.PROBLEMS[code]
-    details = problem_details(code, detail, field=field, status=status)
+    details = problem_details(code, own_detail or detail, field=field, status=status)
     shown = details.model_dump(exclude_none=True)
     return shown | ({"outcome": _OUTCOMES[code]} if code in _OUTCOMES else {})

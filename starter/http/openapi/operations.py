@@ -23,11 +23,14 @@ _ONE: Final = PATH + "/{chat_session_id}"
 _READ: Final = ("INVALID_PARAMETER", "NOT_ACCEPTABLE", "DATABASE_UNAVAILABLE")
 _READ_ONE: Final = (*_READ, "SESSION_NOT_FOUND")
 _BODY: Final = ("INVALID_PARAMETER", "REQUEST_TIMEOUT", "TOO_LARGE", "CONTEXT_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
-_DECIDED: Final = (
-    *("INVALID_PARAMETER", "SESSION_NOT_FOUND", "SESSION_NOT_ACTIVE", "REVISION_CONFLICT", "IDEMPOTENCY_CONFLICT"),
-    *("CONTEXT_TOO_LARGE", "TOO_MANY_REQUESTS", "DATABASE_UNAVAILABLE", "ENGINE_UNAVAILABLE"),
+_SENT_ON: Final = (
+    *("INVALID_PARAMETER", "SESSION_NOT_FOUND", "TOO_MANY_REQUESTS", "DATABASE_UNAVAILABLE", "ENGINE_UNAVAILABLE"),
 )
-_CHANGE: Final = (*_BODY, *_DECIDED, "NOT_ACCEPTABLE")
+_DECIDED: Final = (*_SENT_ON, "SESSION_NOT_ACTIVE", "IDEMPOTENCY_CONFLICT")
+_ADDED: Final = (*_BODY, *_DECIDED, "NOT_ACCEPTABLE")
+# If the revision comes in the body; as a header it is 412.
+_CHANGE: Final = (*_ADDED, "REVISION_CONFLICT")
+_DELETED: Final = {"SESSION_NOT_ACTIVE": "the session is deleted"}
 _CHANGE_HEADERS: Final = ("Idempotency-Key", "If-Match", "Prefer")
 
 
@@ -65,6 +68,7 @@ class Operation:
         query: The parameters of its query, which are fields of `query_of`.
         errors: The codes of its problems.
         is_open: Whether it needs no token.
+        details: What a problem says here, by its code, if not what it says elsewhere.
     """
 
     method: str
@@ -79,6 +83,7 @@ class Operation:
     query_of: type[BaseModel] | None = None
     bodies: Mapping[str, Body] = field(default_factory=dict)
     is_open: bool = False
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 _CHANGED: Final = Answer(
@@ -87,7 +92,9 @@ _CHANGED: Final = Answer(
     examples.CHANGED,
     headers=("ETag",),
 )
-_SENT: Final = Answer("The change is sent, and nobody waits for it (`Prefer: respond-async`).")
+_SENT: Final = Answer(
+    "The change is sent, and nobody waits for it (`Prefer: respond-async`).", headers=("Preference-Applied",)
+)
 _GONE: Final = Answer("Done.")
 
 OPERATIONS: Final = (
@@ -98,7 +105,8 @@ OPERATIONS: Final = (
         "Create a session, or find it",
         "The same tenant, user and `session_name`, or minute of `requested_at`, are the same session, however often "
         "and wherever this is sent. `Idempotency-Key` is the `session_name` unless the body has one, or a "
-        "`requested_at`. Without any of them the session is that of the current minute.",
+        "`requested_at`. Without any of them the session is that of the current minute. A deleted session keeps its "
+        "name: 409.",
         {
             201: Answer("Created.", ("InitializedChatSession",), examples.CREATED, headers=("Location", "ETag")),
             200: Answer(
@@ -118,6 +126,7 @@ OPERATIONS: Final = (
         ),
         ("Idempotency-Key",),
         bodies={JSON: Body("NewChatSession", {"session_name": "invoices of May", "title": "Invoices of May"})},
+        details=_DELETED,
     ),
     Operation(
         "get",
@@ -145,8 +154,8 @@ OPERATIONS: Final = (
         _ONE,
         "get_chat_session",
         "Read a session",
-        "With `at_revision`: context, `context_hash` and agent as they were after that revision, the rest as it is "
-        "now, and no `ETag`.",
+        "With `at_revision`: `revision`, `context`, `context_hash` and `active_agent` as they were after that "
+        "revision, all else as it is now, and no `ETag`. Earlier states of the transcript cannot be read.",
         {
             200: Answer("The session.", ("ChatSessionArtifact",), examples.ARTIFACT, headers=("ETag",)),
             304: Answer("The session is at the revision of `If-None-Match`.", headers=("ETag",)),
@@ -162,11 +171,12 @@ OPERATIONS: Final = (
         "update_chat_session",
         "Change title, lifecycle state or owner",
         "While a session is archived, its context and transcript take no changes. Only a service, without `X-User-Id`, "
-        "gives a session to another user.",
+        "gives a session to another user. `Prefer: respond-async` is ignored here.",
         {200: _CHANGED},
         _CHANGE,
         _CHANGE_HEADERS,
         bodies={JSON: Body("ChatSessionChange", {"title": "Invoices of May"})},
+        details=_DELETED,
     ),
     Operation(
         "delete",
@@ -176,7 +186,7 @@ OPERATIONS: Final = (
         "For good. `If-Match` is compared first. A service of the tenant, without `X-User-Id`, is answered alike "
         "however often it asks; the user is told that there is no such session any more.",
         {204: _GONE},
-        _DECIDED,
+        _SENT_ON,
         ("If-Match",),
     ),
     Operation(
@@ -185,7 +195,8 @@ OPERATIONS: Final = (
         "update_chat_context",
         "Change the shared context, the transcript or the agent that leads",
         "As `application/merge-patch+json` (RFC 7396) the body is the patch of the context. As `application/json` it "
-        "has the fields of a change. Without `Idempotency-Key` and `If-Match`, every request is a new change.",
+        "has the fields of a change. Without `Idempotency-Key` and `If-Match`, every request is a new change; an empty "
+        "one makes a revision as well.",
         {200: _CHANGED, 202: _SENT},
         _CHANGE,
         _CHANGE_HEADERS,
@@ -200,7 +211,7 @@ OPERATIONS: Final = (
         "add_chat_messages",
         "Add messages to the transcript",
         "A message is an object of your own; `id` and `role` have a meaning, and both may be left out. A message with "
-        "the `id` of one that is there replaces its body.",
+        "the `id` of one that is there replaces its body. Key and base revision are headers here, not in the body.",
         {
             201: Answer(
                 "Added.",
@@ -216,7 +227,7 @@ OPERATIONS: Final = (
             ),
             202: _SENT,
         },
-        _CHANGE,
+        _ADDED,
         _CHANGE_HEADERS,
         bodies={JSON: Body("NewChatMessages", {"messages": [{"id": "m1", "text": "Which invoices are open?"}]})},
     ),
@@ -295,8 +306,9 @@ OPERATIONS: Final = (
         "`ChangeEvent`), in order, none lost and none twice; `id` is the revision. With `Last-Event-ID` the stream "
         "goes on after that revision; if more than 1,000 have passed, it begins with `session` anew. A revision that "
         "is missing is a gap. `partial` (a `PartialEvent`) shows what an agent has written so far. A comment comes at "
-        "least every 15 seconds. `end` (an `EndEvent`) says that it is no use to come back as you are; if the stream "
-        "ends without it, come back with `Last-Event-ID`.",
+        "least every 15 seconds. `end` (an `EndEvent`) says why it is no use to come back as you are; `not_found`: "
+        "the session is no longer yours. If the stream ends without `end`, come back with `Last-Event-ID`; 404 then "
+        "means that the session was deleted, or given away, while you were away.",
         {200: Answer("The stream.", (), examples.STREAM, EVENT_STREAM)},
         (*_READ_ONE, "TOO_MANY_REQUESTS"),
         ("Last-Event-ID",),
@@ -327,7 +339,8 @@ DEV_TOKEN: Final = Operation(
     "/v1/dev/token",
     "issue_dev_token",
     "Get a token, for development",
-    "Only `journey dev` has this, and only under a loopback address.",
+    'Only `journey dev` has this, and only under a loopback address. A service\'s token, for `{"role": '
+    '"service_role"}`, opens all tenants.',
     {
         200: Answer(
             "A token.",

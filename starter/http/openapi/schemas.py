@@ -45,9 +45,7 @@ _ANSWERS: Final[tuple[type[BaseModel], ...]] = (
     EndEvent,
     ProblemDetails,
     Health,
-    DevToken,
 )
-
 
 _ABSENT_IF_NULL: Final[dict[str, set[str]]] = {
     "UpdateReceipt": {"message_ids"},
@@ -56,15 +54,33 @@ _ABSENT_IF_NULL: Final[dict[str, set[str]]] = {
     "FollowedMessage": set(FollowedMessage.model_fields) - {"id"},
 }
 
+# What the contract says in the words of other ways than HTTP.
+_OVER_HTTP: Final[dict[str, dict[str, str]]] = {
+    "GetChatSession": {
+        "at_revision": "Answer `revision`, `context`, `context_hash` and `active_agent` as they were after this "
+        "revision, and all else as it is now.",
+    },
+    "GetChatMessages": {"after": "The cursor `newer` of a page: read the messages after that page. Not with `before`."},
+}
+_DESCRIPTIONS: Final = {
+    "InitializedChatSession": "The session as it is now.",
+    "UpdateReceipt": "The session without its context, and what became of the change.",
+    "UpdatedChatSession": "The session as it is now, and what became of the change.",
+}
+
 
 def ref(name: str) -> Schema:
     """A reference to a schema."""
     return {"$ref": _PREFIX + name}
 
 
-def all_schemas() -> dict[str, Schema]:
-    """Every schema by its name."""
-    schemas = _definitions(_ANSWERS, "serialization")
+def all_schemas(*, has_dev_tokens: bool) -> dict[str, Schema]:
+    """Every schema by its name.
+
+    Args:
+        has_dev_tokens: Whether the gateway issues tokens for development.
+    """
+    schemas = _definitions((*_ANSWERS, DevToken) if has_dev_tokens else _ANSWERS, "serialization")
     for name, schema in schemas.items():
         if "properties" in schema:
             schema["required"] = [each for each in schema["properties"] if each not in _ABSENT_IF_NULL.get(name, ())]
@@ -78,14 +94,27 @@ def all_schemas() -> dict[str, Schema]:
         "NewChatMessages": _body(UpdateChatContext, MESSAGES_FIELDS, required=("messages",)),
         "NewChatMessage": messages | {"title": "NewChatMessage", "additionalProperties": True},
         "PartialText": _body(PartialText, tuple(PartialText.model_fields)),
-        "DevTokenRequest": _body(DevTokenRequest, tuple(DevTokenRequest.model_fields)),
     }
+    if has_dev_tokens:
+        schemas["DevTokenRequest"] = _body(DevTokenRequest, tuple(DevTokenRequest.model_fields))
     return schemas
 
 
 def query_schema(model: type[BaseModel], name: str) -> Schema:
     """The schema of one field of a request, as a parameter of a query."""
-    field: Schema = dict(model.model_json_schema()["properties"][name])
+    field = _not_null(model.model_json_schema()["properties"][name])
+    field.pop("title", None)
+    return field
+
+
+def query_description(model: type[BaseModel], name: str) -> str:
+    """What a parameter of a query, which is a field of a request, means."""
+    return _tell_fields(model)[name]
+
+
+def _not_null(field: Schema) -> Schema:
+    """The schema of a field that cannot be null."""
+    field = dict(field)
     options = [each for each in field.pop("anyOf", ()) if each.get("type") != "null"]
     if options:
         field |= options[0]
@@ -112,16 +141,23 @@ def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 def _explain(schema: Schema, model: type[BaseModel]) -> None:
     """Tell of each field what the docstrings of the model and of its bases tell, and of the whole only the rest."""
-    told: dict[str, str] = {}
-    for each in model.__mro__:
-        _, _, attributes = (each.__doc__ or "").partition("Attributes:\n")
-        for name, text in _ATTRIBUTE.findall(attributes):
-            told.setdefault(name, " ".join(text.split()).replace("None", "null"))
-    schema["description"] = str(schema.get("description", "")).partition("Attributes:")[0].strip()
+    told = _tell_fields(model)
+    schema["description"] = _DESCRIPTIONS.get(
+        model.__name__, str(schema.get("description", "")).partition("Attributes:")[0].strip()
+    )
     for name, field in schema.get("properties", {}).items():
         field.pop("title", None)
         if name in told:
             field["description"] = told[name]
+
+
+def _tell_fields(model: type[BaseModel]) -> dict[str, str]:
+    told = dict(_OVER_HTTP.get(model.__name__, {}))
+    for each in model.__mro__:
+        _, _, attributes = (each.__doc__ or "").partition("Attributes:\n")
+        for name, text in _ATTRIBUTE.findall(attributes):
+            told.setdefault(name, " ".join(text.split()).replace("None", "null"))
+    return told
 
 
 def _body(model: type[BaseModel], fields: Collection[str], required: Collection[str] = ()) -> Schema:
@@ -131,6 +167,8 @@ def _body(model: type[BaseModel], fields: Collection[str], required: Collection[
     schema["required"] = [*schema.get("required", ()), *required]
     if "messages" in schema["properties"]:
         _refer_to_messages(schema["properties"]["messages"])
+    for name in required:
+        schema["properties"][name] = _not_null(schema["properties"][name])
     _explain(schema, model)
     for unwanted in ("title", "description", "$defs"):  # `$defs` stand with the answers
         schema.pop(unwanted, None)

@@ -59,7 +59,9 @@ def message_routes(gateway: Gateway) -> APIRouter:
         fields = headers.merge_into({"remove_messages": [request.path_params["message_id"]]})
         message = parse(UpdateChatContext, add_sender(caller, fields))
         receipt = await gateway.changes.update_context(caller, request.path_params["chat_session_id"], message, headers)
-        return empty_response(204 if receipt else 202)
+        if receipt is None:
+            return await gateway.changes.answer(caller, receipt, headers)
+        return empty_response(204)
 
     @router.get(PATH + "/{chat_session_id}/history")
     async def get_history(request: Request) -> Response:

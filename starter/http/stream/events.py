@@ -71,7 +71,11 @@ class PartialEvent(Record):
 
 
 class EndEvent(Record):
-    """The event `end`, after which the stream closes."""
+    """The event `end`, after which the stream closes.
+
+    Attributes:
+        reason: `deleted`, `not_found` if the session is no longer yours, or `token_expired`.
+    """
 
     reason: EndReason
 
