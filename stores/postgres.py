@@ -256,6 +256,9 @@ async def connection_to(store: str, pool: Pool, *, may_refuse: bool = True) -> A
                 connection.terminate()
                 await pool.expire_connections()
                 raise
+            except TimeoutError:  # nobody knows what state the statement has left the connection in
+                connection.terminate()
+                raise
 
 
 def json_text(value: object) -> str:

@@ -92,20 +92,18 @@ def _only_owners_make_changes(session: Session) -> Iterator[Finding]:
 def _only_owners_are_answered(session: Session) -> Iterator[Finding]:
     """Nobody is answered who did not own the session at any moment of the call; a read shows who owns it.
 
-    An initialization may be answered by a read, which signals that are accepted and not yet applied do not hold up. Its
-    answer says of which revision it is; that no answer is older than it may be, another promise says.
+    An initialization may also be answered by a read, which signals that are accepted and not yet applied do not hold
+    up. Its answer says of which revision it is; that no answer is older than it may be, another promise says.
     """
     expected = ExpectedRefusals(session)
     for call in session.calls:
         if call.user_id is None or call.answer is None or call.outcome != "done":
             continue
         shown = call.answer.shown
-        if shown:
-            owners = {shown.user_id}
-        elif call.kind == "initialize" and (call.answer.revision or 0) < len(session.states):
-            owners = {session.states[call.answer.revision or 0].user_id}
-        else:
-            owners = {session.states[each].user_id for each in expected.revisions(call)}
+        judged_at = [*expected.revisions(call)]
+        if call.kind == "initialize" and (call.answer.revision or 0) < len(session.states):
+            judged_at.append(call.answer.revision or 0)
+        owners = {shown.user_id} if shown else {session.states[each].user_id for each in judged_at}
         if call.user_id not in owners:
             yield Finding("leak", session.identity, f"{call.call}: {call.user_id} was answered, not {owners}")
 
