@@ -23,6 +23,7 @@ from tests.support.worker_processes import worker_environment, worker_process
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 POOL_SIZE = 2
+NAME = "behind-pgbouncer"
 SESSIONS = 15
 CHANGES = 5
 
@@ -71,7 +72,10 @@ async def pooler(folder: Path, *urls: str) -> AsyncIterator[list[str]]:
         await process.start([PGBOUNCER, *account, str(settings)], environment=os.environ)
         await process.wait_until_ready(answers)
     try:
-        yield [f"postgresql://anybody@{LOOPBACK}:{port}/store{number}" for number in range(len(urls))]
+        yield [
+            f"postgresql://anybody@{LOOPBACK}:{port}/store{number}?application_name={NAME}"
+            for number in range(len(urls))
+        ]
     finally:
         await process.stop()
 
@@ -79,8 +83,8 @@ async def pooler(folder: Path, *urls: str) -> AsyncIterator[list[str]]:
 async def connections(journeys: Journeys) -> int:
     """How many connections to Supabase the workers have, all together."""
     found: int = await journeys.supabase.fetchval(
-        "select count(*) from pg_stat_activity where datname = current_database()"
-        " and application_name = 'coexistence-journeys'"
+        "select count(*) from pg_stat_activity where datname = current_database() and application_name = $1",
+        NAME,
     )
     return found
 

@@ -117,6 +117,7 @@ async def test_initialize_creates_the_row(journeys: Journeys) -> None:
         "turn_revision": 0,
         "lifecycle_state": "ACTIVE",
         "deleted_by": None,
+        "decided_at": created_at,
         "idempotency_key": key_of(request),
         "refusals": None,
         "created_at": created_at,
