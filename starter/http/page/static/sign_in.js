@@ -62,14 +62,16 @@ export class SignIn extends EventTarget {
    */
   async renewed(old) {
     return alone(KEPT, async () => {
-      this.kept = this.#latest();
-      if (!this.kept) throw new SignInNeeded();
-      if (this.kept.token !== old) return this.kept.token; // another window was faster
+      const latest = this.#latest();
+      // Once a sign-in has lapsed, only another one counts: the person may be at the form already.
+      if (!latest || (!this.kept && latest.token === this.last?.token)) throw new SignInNeeded();
+      this.kept = latest;
+      if (latest.token !== old) return latest.token; // another window was faster
       try {
-        await this.#renew(this.kept);
+        await this.#renew(latest);
       } catch (error) {
         if (!(error instanceof SignInRefused)) throw error;
-        throw new SignInNeeded();
+        if (!this.kept || this.kept.token === old) throw new SignInNeeded(); // else: signed in anew meanwhile
       }
       return this.kept.token;
     });
