@@ -71,8 +71,9 @@ export class SignIn extends EventTarget {
         await this.#renew(latest);
       } catch (error) {
         if (!(error instanceof SignInRefused)) throw error;
-        if (!this.kept || this.kept.token === old) throw new SignInNeeded(); // else: signed in anew meanwhile
       }
+      // Renewed, or signed in anew meanwhile.
+      if (!this.kept || this.kept.token === old) throw new SignInNeeded();
       return this.kept.token;
     });
   }
