@@ -71,9 +71,9 @@ export class SignIn extends EventTarget {
         await this.#renew(latest);
       } catch (error) {
         if (!(error instanceof SignInRefused)) throw error;
+        if (this.kept === latest) throw new SignInNeeded(); // else the person has signed in anew meanwhile
       }
-      // Renewed, or signed in anew meanwhile.
-      if (!this.kept || this.kept.token === old) throw new SignInNeeded();
+      if (!this.kept) throw new SignInNeeded();
       return this.kept.token;
     });
   }
