@@ -1,21 +1,19 @@
 """Chat sessions as artifacts of the State Surface."""
 
-from temporalio import activity
-
 from journeys.chat_session.deletion import Tombstone
 from journeys.chat_session.names import ARTIFACT_TYPE, INITIALIZE
 from journeys.chat_session.session import ChatSessionArtifact
 from journeys.state_surface import ProducedBy, SurfaceArtifact
 
 
-def as_deleted_artifact(tombstone: Tombstone) -> SurfaceArtifact:
-    """A deleted session as the State Surface keeps it."""
+def as_deleted_artifact(tombstone: Tombstone, run_id: str) -> SurfaceArtifact:
+    """A deleted session as the State Surface keeps it, registered by a run if it was not before."""
     return SurfaceArtifact.model_construct(
         artifact_id=tombstone.chat_session_id,
         tenant_id=tombstone.tenant_id,
         artifact_type=ARTIFACT_TYPE,
         lifecycle_state="DELETED",
-        produced_by=ProducedBy(intent=INITIALIZE, execution_id=activity.info().workflow_run_id or ""),
+        produced_by=ProducedBy(intent=INITIALIZE, execution_id=run_id),
         semantic_descriptor={"title": None, "content": "deleted"},
         semantic_payload={},
         materializations=(),
@@ -25,14 +23,14 @@ def as_deleted_artifact(tombstone: Tombstone) -> SurfaceArtifact:
     )
 
 
-def as_artifact(session: ChatSessionArtifact) -> SurfaceArtifact:
-    """A session as it is registered; in an activity of the session's own workflow."""
+def as_artifact(session: ChatSessionArtifact, run_id: str) -> SurfaceArtifact:
+    """A session as a run registers it."""
     return SurfaceArtifact.model_construct(
         artifact_id=session.chat_session_id,
         tenant_id=session.tenant_id,
         artifact_type=ARTIFACT_TYPE,
         lifecycle_state=session.lifecycle_state,
-        produced_by=ProducedBy(intent=INITIALIZE, execution_id=activity.info().workflow_run_id or ""),
+        produced_by=ProducedBy(intent=INITIALIZE, execution_id=run_id),
         semantic_descriptor={
             "title": session.title,
             "content": "active agent, shared conversation context and transcript",

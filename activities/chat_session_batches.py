@@ -253,7 +253,7 @@ class BatchDecider:
             raise InvalidParameter("the session's idempotency key belongs to another session")
         if isinstance(stored, Tombstone):
             raise _SessionDeleted(stored)
-        held = await self.surface.register(as_artifact(stored.session))
+        held = await self.surface.register(as_artifact(stored.session, _run_id()))
         return await self._load(stored, held=held)
 
     async def _load(self, stored: StoredSession, *, held: int | None = None) -> Draft:
@@ -489,7 +489,7 @@ class BatchDecider:
             payload_since: The revision since which agent and context are the same, if it is known.
         """
         while True:
-            held = await self._write_to_surface(as_artifact(draft.session), payload_since=payload_since)
+            held = await self._write_to_surface(as_artifact(draft.session, _run_id()), payload_since=payload_since)
             if held <= draft.session.revision:
                 return draft
             advanced = await self.sessions.advance_past(draft.session, held)
@@ -511,7 +511,7 @@ class BatchDecider:
     async def _sync_tombstone(self, tombstone: Tombstone) -> None:
         """Have the State Surface forget a deleted session as well."""
         while True:
-            held = await self._write_to_surface(as_deleted_artifact(tombstone))
+            held = await self._write_to_surface(as_deleted_artifact(tombstone, _run_id()))
             if held <= tombstone.revision:
                 return
             advanced = await self.deletions.advance_past(tombstone, held) or await self.deletions.find(
@@ -583,3 +583,7 @@ def _outcome_of_deleted(tombstone: Tombstone, message: _Message) -> Outcome:
     if isinstance(content, InitializeChatSession):  # of this session's ID, so it is the one that created it
         return Outcome(refused=Refused.by(tombstone.refuse(content.tenant_id, None)))
     return Outcome(refused=Refused.by(tombstone.refuse(content.request.tenant_id, content.request.user_id)))
+
+
+def _run_id() -> str:
+    return activity.info().workflow_run_id or ""

@@ -107,11 +107,25 @@ async def create_stores(postgres: EmbeddedPostgres, name: str) -> StoreUrls:
     return urls
 
 
-async def connect_journey(servers: Servers, name: str) -> ChatSessions:
+async def _connect_journey(servers: Servers, name: str) -> ChatSessions:
     """Connect the client that services use to the journey's workers of this name."""
     addresses = {"TEMPORAL_ADDRESS": servers.address, "TEMPORAL_NAMESPACE": servers.client.namespace}
     with _environment(settings_from(addresses)):
         return await ChatSessions.connect(task_queue=task_queue("journey", name))
+
+
+@asynccontextmanager
+async def run_journey(servers: Servers, stores: StoreUrls, name: str) -> AsyncIterator[ChatSessions]:
+    """Start a worker of the journey on stores of its own, and connect the client to it."""
+    async with run_workers(
+        servers.client,
+        servers.folder / "workers",
+        {"journey": stores},
+        address=servers.address,
+        name=name,
+        variants=("journey",),
+    ):
+        yield await _connect_journey(servers, name)
 
 
 @asynccontextmanager
@@ -133,7 +147,7 @@ async def run_variants(servers: Servers, *, name: str) -> AsyncIterator[RunningV
         typed = await Client.connect(
             servers.address, namespace=servers.client.namespace, data_converter=pydantic_data_converter
         )
-        sessions = await connect_journey(servers, name)
+        sessions = await _connect_journey(servers, name)
         variants: list[Variant] = [
             await stack.enter_async_context(Floor.on(servers.stores["floor"])),
             Bare(servers.client, task_queue("bare", name)),

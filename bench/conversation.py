@@ -14,7 +14,7 @@ from typing import Final
 import asyncpg
 from temporalio.client import Client
 
-from bench.bench_stack import Servers, connect_journey, create_stores
+from bench.bench_stack import Servers, create_stores, run_journey
 from bench.copied_rows import fill_list, fill_transcript
 from bench.journey import hibernate
 from bench.payloads import MESSAGE_BYTES, SMALL_CONTEXT_BYTES, TENANT, dense_text, new_message
@@ -22,7 +22,6 @@ from bench.plan import Plan
 from bench.results import SpreadFigure
 from bench.rounds import Call, time_calls
 from bench.traces import measure_growth, read_extents
-from bench.worker_process import run_workers
 from journeys.chat_session.limits import KIB
 from journeys.chat_session.messages import GetChatMessages, ListChatSessions
 from journeys.chat_session.names import workflow_id
@@ -110,18 +109,10 @@ async def measure_conversation(
     urls = await create_stores(servers.postgres, _NAME)
     async with (
         _connection(urls.supabase) as connection,
-        run_workers(
-            servers.client,
-            servers.folder / "workers",
-            {"journey": urls},
-            address=servers.address,
-            name=_NAME,
-            variants=("journey",),
-        ),
+        run_journey(servers, urls, _NAME) as sessions,
         await open_pool(urls.supabase, connections=1) as pool,
     ):
         await connection.execute("create extension pg_walinspect")
-        sessions = await connect_journey(servers, _NAME)
         progress(f"a transcript of {plan.transcript_messages} messages")
         chats = await _prepare_chats(sessions, servers.client, connection, plan)
         messages = await _measure_messages(chats, plan)

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from typing import ClassVar, Final, Self
 from uuid import uuid4
 
+from activities.chat_session_artifacts import as_artifact
 from bench.payloads import Change, Session
 from bench.stores import StoreUrls
-from bench.surface_artifact import surface_artifact
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import SignalChatContext
 from journeys.chat_session.rules import Applied, Draft, decide
 from journeys.chat_session.rules import Change as RequestedChange
+from stores.chat_session_views_supabase import ChatSessionViewsSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 from stores.postgres import open_pool
 from stores.state_surface_postgres import StateSurfacePostgres
@@ -28,8 +29,11 @@ _LIMITS: Final = Limits()
 class Floor:
     name: ClassVar[str] = "floor"
 
-    def __init__(self, sessions: ChatSessionsSupabase, surface: StateSurfacePostgres) -> None:
+    def __init__(
+        self, sessions: ChatSessionsSupabase, views: ChatSessionViewsSupabase, surface: StateSurfacePostgres
+    ) -> None:
         self._sessions = sessions
+        self._views = views
         self._surface = surface
         self._held: dict[str, Draft] = {}
 
@@ -40,7 +44,7 @@ class Floor:
             await open_pool(urls.supabase, connections=_CONNECTIONS) as supabase,
             await open_pool(urls.state_surface, connections=_CONNECTIONS) as surface,
         ):
-            yield cls(ChatSessionsSupabase(supabase), StateSurfacePostgres(surface))
+            yield cls(ChatSessionsSupabase(supabase), ChatSessionViewsSupabase(supabase), StateSurfacePostgres(surface))
 
     def workflow_id(self, session: Session) -> str | None:  # noqa: ARG002 - of the protocol
         return None
@@ -50,7 +54,7 @@ class Floor:
         creation = f"initialize/{session.chat_session_id}"
         stored = await self._sessions.create(wanted, key=session.request.key, creation_key=creation)
         assert isinstance(stored, StoredSession)
-        await self._surface.register(surface_artifact(stored.session, ""))
+        await self._surface.register(as_artifact(stored.session, ""))
         self._held[session.chat_session_id] = Draft.of(stored.session)
 
     async def update(self, session: Session, change: Change) -> None:
@@ -79,7 +83,7 @@ class Floor:
             at=after.session.updated_at,
         )
         assert written.written
-        await self._surface.update(surface_artifact(after.session, ""))
+        await self._surface.update(as_artifact(after.session, ""))
         self._held[session.chat_session_id] = after
 
     async def signal(self, session: Session, change: Change) -> None:
@@ -90,7 +94,7 @@ class Floor:
         """`signal` returns after the change is stored."""
 
     async def get(self, session: Session) -> None:
-        row = await self._sessions.read(session.chat_session_id)
+        row = await self._views.read(session.chat_session_id, session.request.tenant_id, session.request.user_id)
         assert row is not None
 
     async def hibernate(self, session: Session) -> None:

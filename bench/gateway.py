@@ -20,7 +20,7 @@ from typing import Final
 import jwt
 from temporalio.client import Client, WorkflowHandle
 
-from bench.bench_stack import Servers, connect_journey, create_stores
+from bench.bench_stack import Servers, create_stores, run_journey
 from bench.conversation import take_turns
 from bench.http_connection import HttpConnection
 from bench.payloads import SMALL_CONTEXT_BYTES, TENANT, dense_text
@@ -28,7 +28,7 @@ from bench.plan import Plan
 from bench.processes import resident_bytes
 from bench.results import SpreadFigure
 from bench.stores import StoreUrls
-from bench.worker_process import run_workers, settings_from, supervised_pid, task_queue
+from bench.worker_process import settings_from, supervised_pid, task_queue
 from embedded.supervised_process import SupervisedProcess
 from journeys.chat_session.limits import KIB
 from journeys.chat_session.messages import GetChatSession
@@ -90,19 +90,9 @@ async def measure_gateway(servers: Servers, plan: Plan, *, progress: Callable[[s
     """
     urls = await create_stores(servers.postgres, _NAME)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(
-            run_workers(
-                servers.client,
-                servers.folder / "workers",
-                {"journey": urls},
-                address=servers.address,
-                name=_NAME,
-                variants=("journey",),
-            )
-        )
+        sessions = await stack.enter_async_context(run_journey(servers, urls, _NAME))
         gateway = await stack.enter_async_context(_run_gateway(servers, urls))
         pool = await stack.enter_async_context(await open_pool(urls.supabase, connections=1))
-        sessions = await connect_journey(servers, _NAME)
         progress("reads and changes over HTTP")
         session = await _start_session(sessions, "read")
         figures = [await _compare_reads(gateway, ChatSessionReads(pool), session, plan)]

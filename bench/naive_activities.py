@@ -2,8 +2,8 @@
 
 from temporalio import activity
 
+from activities.chat_session_artifacts import as_artifact
 from bench.naive_records import CreateSession, WriteChange
-from bench.surface_artifact import surface_artifact
 from journeys.chat_session.session import ChatSessionArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 from stores.postgres import json_text
@@ -28,7 +28,7 @@ class NaiveActivities:
 
     @activity.defn
     async def register_in_state_surface(self, session: ChatSessionArtifact) -> None:
-        await self._surface.register(surface_artifact(session, activity.info().workflow_run_id or ""))
+        await self._surface.register(as_artifact(session, activity.info().workflow_run_id or ""))
 
     @activity.defn
     async def write_to_supabase(self, change: WriteChange) -> None:
@@ -47,4 +47,4 @@ class NaiveActivities:
 
     @activity.defn
     async def update_in_state_surface(self, session: ChatSessionArtifact) -> None:
-        await self._surface.update(surface_artifact(session, activity.info().workflow_run_id or ""))
+        await self._surface.update(as_artifact(session, activity.info().workflow_run_id or ""))

@@ -89,10 +89,6 @@ select {COLUMNS}, decided_at, deleted_by, {_OF_LEDGER} from public.chat_sessions
 where chat_session_id = $1 and not exists (select from created)
 """
 
-_READ: Final = f"""
-select {COLUMNS} from public.chat_sessions where chat_session_id = $1 and lifecycle_state <> 'DELETED'
-"""
-
 _LOAD: Final = f"""
 select {COLUMNS}, decided_at, {_OF_LEDGER} from public.chat_sessions as s
 where chat_session_id = $1 and lifecycle_state <> 'DELETED'
@@ -365,11 +361,6 @@ class ChatSessionsSupabase:
                 is_deleted = row["lifecycle_state"] == "DELETED"
                 return parse_tombstone(row) if is_deleted else await self._parse_and_fill_hash(row)
         return None
-
-    async def read(self, chat_session_id: str) -> ChatSessionView | None:
-        """Read a session of any tenant; None if it does not exist."""
-        row = await self._fetch_row(_READ, UUID(chat_session_id))
-        return parse_view(row) if row else None
 
     async def read_latest(self, tenant_id: str, user_id: str) -> ChatSessionView | None:
         """Read the user's active session with the latest change; None if the user has no active session."""

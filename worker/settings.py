@@ -20,8 +20,16 @@ MAX_TURN_SECONDS: Final = 24 * 3600
 LogFormat = Literal["json", "console"]
 
 
+TurnSeconds = Annotated[float, Field(gt=0, le=MAX_TURN_SECONDS, allow_inf_nan=False)]
+DEFAULT_TURN_SECONDS: Final = 600
+
+
 def _split(names: object) -> object:
-    return [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else names
+    return tuple(filter(None, (name.strip() for name in names.split(",")))) if isinstance(names, str) else names
+
+
+SPLIT_AT_COMMAS: Final = BeforeValidator(_split)
+"""For a setting of several names, which is no JSON (`NoDecode`)."""
 
 
 class WorkerSettings(StoreSettings):
@@ -59,8 +67,8 @@ class WorkerSettings(StoreSettings):
     max_context_bytes: ContextBytes = DEFAULT_LIMITS.context_bytes
     max_change_bytes: ChangeBytes = DEFAULT_LIMITS.change_bytes
     max_nesting: Nesting = DEFAULT_LIMITS.nesting
-    agents: Annotated[frozenset[Agent], NoDecode, BeforeValidator(_split)] = frozenset()
-    turn_seconds: float = Field(default=600, gt=0, le=MAX_TURN_SECONDS, allow_inf_nan=False)
+    agents: Annotated[frozenset[Agent], NoDecode, SPLIT_AT_COMMAS] = frozenset()
+    turn_seconds: TurnSeconds = DEFAULT_TURN_SECONDS
     graceful_shutdown_seconds: float = Field(default=10, ge=0, le=3600, allow_inf_nan=False)
     sandbox: bool = False
     metrics_address: str | None = None

@@ -4,14 +4,14 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, AnyHttpUrl, Field, SecretStr
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from journeys.chat_session.limits import DEFAULT_LIMITS, ChangeBytes
 from journeys.chat_session.session import Agent
 from journeys.errors import InvalidParameter
 from stores.settings import StoreSettings
-from worker.settings import MAX_TURN_SECONDS, LogFormat
+from worker.settings import DEFAULT_TURN_SECONDS, SPLIT_AT_COMMAS, LogFormat, TurnSeconds
 
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/]+):(?P<port>[0-9]{1,5})")
 _ORIGIN: Final = re.compile(r"https?://[^/?#\s,]+")
@@ -42,17 +42,13 @@ def _check_address(text: str) -> str:
     return text
 
 
-def _split(names: object) -> object:
-    return tuple(filter(None, (name.strip() for name in names.split(",")))) if isinstance(names, str) else names
-
-
 def _check_origin(origin: str) -> str:
     if not _ORIGIN.fullmatch(origin):
         raise ValueError("must be origins, for example https://app.example.com, with commas between them")
     return origin
 
 
-Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], NoDecode, BeforeValidator(_split)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], NoDecode, SPLIT_AT_COMMAS]
 
 
 class GatewaySettings(StoreSettings):
@@ -91,8 +87,8 @@ class GatewaySettings(StoreSettings):
     supabase_url: AnyHttpUrl | None = Field(default=None, validation_alias="SUPABASE_URL")
     supabase_anon_key: str | None = Field(default=None, min_length=1, validation_alias="SUPABASE_ANON_KEY")
     temporal_ui_url: AnyHttpUrl | None = None
-    agents: Annotated[tuple[Agent, ...], NoDecode, BeforeValidator(_split)] = ()
-    turn_seconds: float = Field(default=600, gt=0, le=MAX_TURN_SECONDS, allow_inf_nan=False)
+    agents: Annotated[tuple[Agent, ...], NoDecode, SPLIT_AT_COMMAS] = ()
+    turn_seconds: TurnSeconds = DEFAULT_TURN_SECONDS
     max_change_bytes: ChangeBytes = DEFAULT_LIMITS.change_bytes
     transaction_pooler: bool = False
     log_format: LogFormat = "json"

@@ -69,6 +69,6 @@ def message_routes(gateway: Gateway) -> APIRouter:
         require_acceptable(request)
         wanted = read_query(request, HISTORY_PARAMETERS) | read_target(request, caller)
         history = await from_store(gateway.reads.history(parse(GetChatSessionHistory, wanted)))
-        return json_response(history, exclude={"entries": {"__all__": ENGINE_FIELDS}})
+        return json_response(history)
 
     return router

@@ -93,7 +93,7 @@ def write_change(entry: LedgerEntry, messages: list[JsonValue]) -> bytes:
         entry: The ledger's entry.
         messages: Each as a `FollowedMessage`, without what it does not have.
     """
-    fields = entry.model_dump(mode="json", exclude={"message"})
+    fields = entry.model_dump(mode="json")
     return _write("change", to_json(fields | {"messages": messages}), entry.revision)
 
 
