@@ -148,8 +148,9 @@ class EventStream(Response):
             self._place = max(self._place, reached)
 
     async def _wait(self) -> None:
-        seconds = min(_KEEP_ALIVE_SECONDS, max(self._expires_at - time.time(), 0))
-        if not await self._pause(seconds) and time.time() < self._expires_at:
+        left = max(self._expires_at - time.time(), 0)
+        # The two clocks differ by a hair, so the token's end is not asked of the one that did not wait for it.
+        if not await self._pause(min(_KEEP_ALIVE_SECONDS, left)) and left > _KEEP_ALIVE_SECONDS:
             await self._write(KEEP_ALIVE)
 
     async def _pause(self, seconds: float) -> bool:

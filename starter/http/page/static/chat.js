@@ -68,9 +68,13 @@ export class Chat extends EventTarget {
     clearTimeout(this.#turnEnds);
   }
 
-  /** Load the messages before those that are there. */
+  /**
+   * Load the messages before those that are there.
+   *
+   * @returns {Promise<boolean>} whether this call has loaded some
+   */
   async loadOlder() {
-    if (!this.older || this.#isLoadingOlder) return;
+    if (!this.older || this.#isLoadingOlder) return false;
     this.#isLoadingOlder = true;
     try {
       const page = await this.api.get(`${this.path}/messages?limit=${PAGE}&before=${encodeURIComponent(this.older)}`);
@@ -79,6 +83,7 @@ export class Chat extends EventTarget {
       this.messages = new Map([...messages.map((message) => /** @type {const} */ ([message.id, message])), ...this.messages]);
       this.older = page.older;
       this.#fire('older', messages);
+      return true;
     } finally {
       this.#isLoadingOlder = false;
     }

@@ -6,6 +6,7 @@ import { agentName, authorName } from './wording.js';
 
 /** Closer to the end than this, the view follows what comes. */
 const NEAR_END_PIXELS = 80;
+const NEAR_TOP_PIXELS = 1200;
 /** A message that goes out at once is not called late. */
 const LATE_MILLISECONDS = 1500;
 
@@ -52,15 +53,7 @@ export class Conversation {
     const resized = new ResizeObserver(() => this.#followsEnd && this.#toEnd());
     resized.observe(this.#log);
     resized.observe(this.#list);
-    const top = new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && this.#loadOlder(), {
-      root: this.#log,
-      rootMargin: '1200px 0px 0px 0px',
-    });
-    top.observe(byId('log-top'));
-    closed.addEventListener('abort', () => {
-      resized.disconnect();
-      top.disconnect();
-    });
+    closed.addEventListener('abort', () => resized.disconnect());
     this.#showBelow();
   }
 
@@ -80,7 +73,6 @@ export class Conversation {
     this.#showBelow();
     this.#toEnd();
     requestAnimationFrame(() => this.#log.removeAttribute('aria-live'));
-    this.#loadIfShort();
   }
 
   /** @param {import('./contract').Message} message */
@@ -125,7 +117,7 @@ export class Conversation {
     if (anchor) this.#log.scrollTop += anchor.getBoundingClientRect().top - before;
     this.#log.classList.remove('prepending');
     requestAnimationFrame(() => this.#log.removeAttribute('aria-live'));
-    this.#loadIfShort();
+    this.#loadIfNearTop();
   }
 
   /**
@@ -275,6 +267,7 @@ export class Conversation {
     const { scrollTop, scrollHeight, clientHeight } = this.#log;
     this.#followsEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PIXELS;
     if (this.#followsEnd) this.#toLatest.hidden = true;
+    this.#loadIfNearTop();
   }
 
   #toEnd() {
@@ -283,17 +276,15 @@ export class Conversation {
     this.#toLatest.hidden = true;
   }
 
-  async #loadOlder() {
-    try {
-      await this.chat.loadOlder();
-    } catch {
-      // The connection's state is told elsewhere; scrolling on asks again.
-    }
-  }
-
-  /** What does not fill the view cannot be scrolled, so nothing else would ask for more. */
-  #loadIfShort() {
-    if (this.chat.older && this.#log.scrollHeight <= this.#log.clientHeight * 2) void this.#loadOlder();
+  /** What does not fill the view cannot be scrolled, so it counts as near the top. */
+  #loadIfNearTop() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#log;
+    if (!this.chat.older || (scrollTop > NEAR_TOP_PIXELS && scrollHeight > clientHeight * 2)) return;
+    // Whoever scrolls up faster than messages come is at the top again when they are there.
+    this.chat.loadOlder().then(
+      (hasLoaded) => hasLoaded && this.#loadIfNearTop(),
+      () => {}, // the connection's state is told elsewhere; scrolling on asks again
+    );
   }
 }
 
