@@ -164,7 +164,7 @@ class BatchDecider:
             await self._start_turn(draft.session)
         except _Superseded:
             self.cache.forget(self.chat_session_id)
-            return DecidedBatch(is_superseded=True)
+            return DecidedBatch(at=self.batch.at, is_superseded=True)
         except _SessionDeleted as deleted:
             return await self._tell_of_deletion(deleted, messages)
         except SessionNotFound:
@@ -528,13 +528,14 @@ class BatchDecider:
         await self._sync_tombstone(deleted.tombstone)
         outcomes = list(deleted.before)
         outcomes += [_outcome_of_deleted(deleted.tombstone, each) for each in messages[len(outcomes) :]]
-        return DecidedBatch(outcomes=tuple(outcomes), settings=self.settings, is_deleted=True)
+        return DecidedBatch(at=self.batch.at, outcomes=tuple(outcomes), settings=self.settings, is_deleted=True)
 
     def _nothing_there(self, messages: Sequence[_Message]) -> DecidedBatch:
         def refusal(message: _Message) -> JourneyError:
             return message.content if isinstance(message.content, JourneyError) else SessionNotFound()
 
         return DecidedBatch(
+            at=self.batch.at,
             outcomes=tuple(Outcome(refused=Refused.by(refusal(message))) for message in messages),
             settings=self.settings,
             failure=Refused.by(self._argument_error or SessionNotFound()),
@@ -545,6 +546,7 @@ class BatchDecider:
         same_context = self._is_known_to_workflow and session.context_hash == before.context_hash
         expected = self.batch.refusals.plus(self.batch.refused)
         return DecidedBatch(
+            at=self.batch.at,
             outcomes=tuple(outcomes),
             state=SessionState(
                 revision=session.revision,

@@ -109,7 +109,6 @@ class ChatSessionJourney:
         self._decided: deque[tuple[_Message, Outcome]] = deque()  # updates that are not answered yet
         self._budget = TaskBudget(MAX_TASK_ECHO_BYTES)
         self._is_deciding = False
-        self._batch_time = workflow.now()
         self._more_waits = False  # after a local activity: the next batch ends the workflow task
         self._session: ChatSessionReceipt | None = None  # never ahead of what both stores hold
         self._context: FoldedContext | None = None
@@ -280,7 +279,6 @@ class ChatSessionJourney:
 
     def _put(self, message: _Message) -> None:
         self._inbox.put(message)
-        self._idle_timer.restart()
 
     def _read_argument(self, arguments: Sequence[object]) -> bytes:
         """The argument's data as the activity gets it: data that cannot fit is not handed on."""
@@ -373,10 +371,9 @@ class ChatSessionJourney:
 
     def _arguments(self, messages: Sequence[_Message]) -> list[object]:
         session = self._session
-        self._batch_time = workflow.now()
         batch = Batch(
             first_run_id=workflow.info().first_execution_run_id,
-            at=self._batch_time,
+            at=workflow.now(),
             messages=tuple(ReceivedMessage(identity=each.identity, kind=each.kind) for each in messages),
             has_argument=session is None,
             may_create=session is None and self._may_create,
@@ -402,6 +399,8 @@ class ChatSessionJourney:
             self._refused_in_batch = Refusals()
             return
         self._served += len(messages)
+        if messages:
+            self._idle_timer.restart(decided.at)
         self._settings = decided.settings or self._settings
         self._refusals = decided.refusals or self._refusals.plus(self._refused_in_batch)
         self._refused_in_batch = Refusals()
@@ -434,7 +433,7 @@ class ChatSessionJourney:
                 for message, outcome in zip(messages, decided.outcomes, strict=True)
                 if outcome.is_applied and not outcome.keeps_context
             )
-            self._session = decided.state.change(self._session, at=self._batch_time)
+            self._session = decided.state.change(self._session, at=decided.at)
         else:
             self._absence = decided.failure or Refused.by(SessionNotFound())
             self._failure = self._absence if self._session else None

@@ -1,6 +1,12 @@
-"""How a journey notices that it has had no message for a while, with few history events."""
+"""How a journey notices that it has had no message for a while, with few history events.
+
+A replay may deliver a message or a timer in another workflow task than the first execution did: a worker joins tasks
+that have led to nothing. So what is decided here depends only on times that a history holds, and not on the workflow's
+clock at the moment.
+"""
 
 import asyncio
+from datetime import datetime
 from typing import Final
 
 from temporalio import workflow
@@ -10,38 +16,40 @@ _TIMER_FACTOR: Final = 1.25
 
 
 class IdleTimer:
-    """Notices that no message has come for the idle time, at most a quarter of the idle time too late.
-
-    Attributes:
-        has_expired: Whether the journey is idle.
-    """
+    """Notices that nothing has been done for the idle time, at most a quarter of the idle time too late."""
 
     def __init__(self) -> None:
-        self._last_message = workflow.time()
-        self._runs_until = 0.0
-        self.has_expired = False
+        self._counts_from = workflow.info().workflow_start_time.timestamp()
+        self._due = 0.0  # of the latest timer
+        self._fired = 0.0  # when the latest timer that has fired was due
+        self._idle_seconds = float("inf")
 
-    def restart(self) -> None:
-        """Count the idle time from now, because a message has come."""
-        self._last_message = workflow.time()
+    def restart(self, at: datetime) -> None:
+        """Count the idle time from here, because something was done.
+
+        Args:
+            at: A time that every replay finds again, since it stands in an activity's result.
+        """
+        self._counts_from = at.timestamp()
 
     def ensure_running(self, idle_seconds: float) -> None:
         """Start a timer if the running one would fire before the idle time is over.
 
-        Call it after a batch, never when a timer fires. A replay may order the timer and an update that arrives at the
-        same moment in another way than the first execution did.
+        Call it only after what every replay finds in the same place of its history, as an activity's result.
 
         Args:
-            idle_seconds: The idle time: a journey without a message for so long is idle. With 0, it is idle at once.
+            idle_seconds: The idle time: a journey that did nothing for so long is idle. With 0, it is idle at once.
         """
-        if not idle_seconds:
-            self.has_expired = True
-        elif self._runs_until < self._last_message + idle_seconds:
-            due = self._runs_until = workflow.time() + idle_seconds * _TIMER_FACTOR
-            asyncio.create_task(self._expire(idle_seconds, due))  # noqa: RUF006 - the SDK's event loop keeps the task
+        self._idle_seconds = idle_seconds
+        if idle_seconds and self._due < self._counts_from + idle_seconds:
+            self._due = self._counts_from + idle_seconds * _TIMER_FACTOR
+            asyncio.create_task(self._expire(self._due))  # noqa: RUF006 - the SDK's event loop keeps the task
 
-    async def _expire(self, idle_seconds: float, due: float) -> None:
-        await workflow.sleep(idle_seconds * _TIMER_FACTOR, summary="until the journey is idle")
-        # Compare with the time at which the timer was due, not with now: a replay may fire it in a later workflow task.
-        if self._last_message + idle_seconds <= due:
-            self.has_expired = True
+    @property
+    def has_expired(self) -> bool:
+        """Whether the journey is idle. Ask when there is nothing to do, never in the middle of something."""
+        return not self._idle_seconds or self._counts_from + self._idle_seconds <= self._fired
+
+    async def _expire(self, due: float) -> None:
+        await workflow.sleep(self._idle_seconds * _TIMER_FACTOR, summary="until the journey is idle")
+        self._fired = max(self._fired, due)

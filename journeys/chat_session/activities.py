@@ -184,6 +184,7 @@ class DecidedBatch(Record):
     """The result of an activity that decides messages. Both stores hold it.
 
     Attributes:
+        at: The batch's time. In a replay, the workflow's clock may show another.
         outcomes: Of each message, in order.
         state: The session after the batch, if its context is the one that the workflow knows, changed by the applied
             messages.
@@ -199,6 +200,7 @@ class DecidedBatch(Record):
             that another worker has done meanwhile, or if the server's clock was put back: then the messages wait.
     """
 
+    at: Timestamp
     outcomes: tuple[Outcome, ...] = ()
     state: SessionState | None = Field(default=None, exclude_if=_is_default(None))
     loaded: ChatSessionArtifact | None = Field(default=None, exclude_if=_is_default(None))

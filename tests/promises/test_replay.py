@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,42 @@ async def test_a_recorded_journey_replays(file: Path, sandbox: bool) -> None:
         await replayer(sandbox=sandbox).replay_workflow(history)
 
 
+_SCHEDULED, _COMPLETED, _TIMED_OUT = (
+    f"EVENT_TYPE_WORKFLOW_TASK_{name}" for name in ("SCHEDULED", "COMPLETED", "TIMED_OUT")
+)
+_NOT_OF_A_TASK = (
+    "_SIGNALED",
+    "_FIRED",
+    "_CANCEL_REQUESTED",
+    "ACTIVITY_TASK_STARTED",
+    "ACTIVITY_TASK_COMPLETED",
+    _SCHEDULED,
+)
+
+
+def joined(history: Any) -> tuple[Any, int]:
+    """A history without those workflow tasks that led to nothing, and their number: the next task does their work."""
+    events = history["events"]
+    for event, after in pairwise(events):
+        if event["eventType"] == _COMPLETED and after["eventType"].endswith(_NOT_OF_A_TASK):
+            task = event.pop("workflowTaskCompletedEventAttributes")
+            named = {name: task[name] for name in ("scheduledEventId", "startedEventId")}
+            event["eventType"] = _TIMED_OUT
+            event["workflowTaskTimedOutEventAttributes"] = named | {"timeoutType": "TIMEOUT_TYPE_START_TO_CLOSE"}
+    return history, sum(event["eventType"] == _TIMED_OUT for event in events)
+
+
+async def test_a_worker_that_joins_workflow_tasks_which_led_to_nothing_goes_on_alike() -> None:
+    """The SDK does so when it replays, in some histories and not in others."""
+    tasks = 0
+    for file in RECORDED:
+        for run in json.loads(file.read_text("utf-8"))["runs"]:
+            history, found = joined(run["history"])
+            tasks += found
+            await replayer().replay_workflow(WorkflowHistory.from_json(run["workflow_id"], history))
+    assert tasks
+
+
 @recorded
 async def test_another_order_of_commands_does_not_go_unnoticed(file: Path) -> None:
     for history in histories(file):
@@ -66,6 +103,7 @@ def event_types(file: Path) -> set[str]:
         "hand_over": {"UPSERT_WORKFLOW_SEARCH_ATTRIBUTES"},
         "deletion": {"START_CHILD_WORKFLOW_EXECUTION_INITIATED", "ACTIVITY_TASK_SCHEDULED"},
         "outage": {"ACTIVITY_TASK_COMPLETED"},
+        "idle_in_an_outage": {"TIMER_FIRED", "ACTIVITY_TASK_COMPLETED"},
         "continue_as_new": {"WORKFLOW_EXECUTION_CONTINUED_AS_NEW"},
         "refused_signals": {"WORKFLOW_EXECUTION_SIGNALED"},
         "burst": {"WORKFLOW_EXECUTION_SIGNALED", "MARKER_RECORDED", "ACTIVITY_TASK_COMPLETED"},

@@ -43,6 +43,7 @@ KNOWN = {
 WRITTEN: dict[type[Batch | DecidedBatch | CarriedState | ChatSessionView], dict[str, Any]] = {
     Batch: {"first_run_id": "run", "at": NOW, "messages": [{"identity": "i", "kind": "signal"}], "refusals": REFUSALS},
     DecidedBatch: {
+        "at": NOW,
         "outcomes": [{"refused": {"code": "A_NEWER_CODE", "text": "t"}}, {"revision": 2, "known": KNOWN}],
         "state": {"revision": 3, "message_count": 1},
         "loaded": SESSION,

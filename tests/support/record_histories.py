@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
@@ -25,6 +26,7 @@ from journeys.chat_session.names import ERASURE_WORKFLOW_ID_PREFIX, workflow_id
 from tests.support.journeys import Journeys, Json
 from tests.support.migrated_stack import migrated_stack
 from tests.support.paths import HISTORIES
+from tests.support.polling import eventually
 from tests.support.tcp_proxy import ProxiedStores
 from tests.support.watching import runs, send_update, until_revision, until_status, until_waiting
 from worker.plugin import JourneyPlugin
@@ -72,6 +74,13 @@ async def deletion(journeys: Journeys) -> str:
         session = await _create_session(journeys)
         await journeys.update(session, {"messages": [{"text": "Hello"}], "returning": "receipt"})
         await journeys.delete(session)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
+        erasure = journeys.client.get_workflow_handle(ERASURE_WORKFLOW_ID_PREFIX + session)
+
+        async def is_erasing() -> bool:
+            return bool((await erasure.describe()).raw_description.pending_activities)
+
+        await eventually(is_erasing)
     # The erasure stands still without a worker: else it would remove what is to be recorded.
     return session
 
@@ -86,6 +95,32 @@ async def outage(journeys: Journeys) -> str:
         await stores.supabase.mend()
         await update.result()
         await until_revision(journeys, session, 2)
+    return session
+
+
+async def idle_in_an_outage(journeys: Journeys) -> str:
+    """The idle timer fires while the journey waits for a store, in a workflow task that leads to nothing."""
+    async with (
+        ProxiedStores.of(journeys.addresses) as stores,
+        journeys.worker(idle_seconds=1, rollover_messages=3, **stores.settings),
+    ):
+        session = await _create_session(journeys)
+        await stores.supabase.refuse()
+        await journeys.signal(session, {"append": {"notes": [1]}})
+        await until_waiting(journeys, session)
+
+        async def last_events() -> list[int]:
+            return [event.event_type for event in (await journeys.events(session))[-4:]]
+
+        fired = EventType.EVENT_TYPE_TIMER_FIRED
+        await eventually(
+            last_events,
+            lambda events: events[0] == fired and events[-1] == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+        )
+        await journeys.signal(session, {"append": {"notes": [2]}})
+        await stores.supabase.mend()
+        await until_revision(journeys, session, 2)
+        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
     return session
 
 
@@ -164,6 +199,7 @@ KINDS: Mapping[str, Kind] = {
         conversation,
         deletion,
         outage,
+        idle_in_an_outage,
         continue_as_new,
         refused_signals,
         burst,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -130,7 +130,7 @@ class Activities:
         return [way for way, *_ in self.calls]
 
 
-DONE = DecidedBatch(is_deleted=True)
+DONE = DecidedBatch(at=datetime(2026, 1, 27, tzinfo=UTC), is_deleted=True)
 
 
 @pytest.fixture
