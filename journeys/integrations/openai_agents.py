@@ -17,7 +17,8 @@ from uuid import uuid4
 from journeys.chat_session.session import Context
 from journeys.client.chat_sessions import ChatSessions
 from journeys.integrations import missing_extra
-from journeys.integrations.transcripts import Entry, Transcript
+from journeys.integrations.message_objects import Entry
+from journeys.integrations.transcripts import Transcript
 
 try:
     from agents.items import TResponseInputItem

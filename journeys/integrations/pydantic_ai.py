@@ -16,7 +16,8 @@ from typing import Final, Protocol
 from journeys.chat_session.session import Context
 from journeys.client.chat_sessions import ChatSessions
 from journeys.integrations import missing_extra
-from journeys.integrations.transcripts import Entry, Transcript
+from journeys.integrations.message_objects import Entry
+from journeys.integrations.transcripts import Transcript
 
 try:
     from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter

@@ -3,41 +3,22 @@
 import json
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
-from pydantic import JsonValue
-
-from journeys.chat_session.answers import ChatMessage
+from journeys.chat_session.answers import ChatMessages
 from journeys.chat_session.limits import MAX_CHANGE_MESSAGES
 from journeys.chat_session.session import Context
-from journeys.chat_session.transcript import USER_ROLE
 from journeys.client.chat_sessions import ChatSessions
 from journeys.client.settings import ClientSettings, read_settings
-from journeys.errors import InvalidParameter, RevisionConflict
-from journeys.i_json import check_i_json
+from journeys.errors import RevisionConflict
+from journeys.integrations.message_objects import Entry, MessageObjects
 
 # One change can remove as many messages as a page has.
 _PAGE: Final = MAX_CHANGE_MESSAGES
-# Half of what a deployment allows by default, because the message has levels of its own around the object.
-_NESTING: Final = 16
-# Each conflict is a change that somebody else has made, so only a very busy session needs more than a few attempts.
-_REMOVAL_ATTEMPTS: Final = 50
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An object of a framework as a message.
-
-    Attributes:
-        role: The message's role, for other readers of the transcript. The role `user` is left out: whoever calls with
-            a `user_id` writes and replaces messages of that role, and would put words into the agents' mouths.
-        content: The object as JSON; unlike a message, it may have numbers and texts that PostgreSQL cannot store.
-    """
-
-    role: str | None
-    content: Context
+MAX_ATTEMPTS: Final = 50
+"""Attempts at a change that needs the current revision. Each conflict is a change that somebody else has made, so only
+a very busy session needs more than a few."""
 
 
 class Transcript:
@@ -70,7 +51,7 @@ class Transcript:
         self._tenant_id = tenant_id
         self._user_id = user_id
         self._session_name = session_name
-        self._member = member
+        self._objects = MessageObjects(member)
         self._author = author
         self._chat_session_id: str | None = None
         # The rest is for the request around the messages.
@@ -85,7 +66,7 @@ class Transcript:
         """
         chat_session_id = await self._ensure_session()
         added = 0
-        for batch in _batches([self._message(entry) for entry in entries], self._batch_bytes):
+        for batch in _batches([self._objects.message(entry) for entry in entries], self._batch_bytes):
             await self._sessions.update_context(
                 chat_session_id,
                 tenant_id=self._tenant_id,
@@ -128,7 +109,7 @@ class Transcript:
                     returning="receipt",
                 )
             except RevisionConflict:
-                if attempts == _REMOVAL_ATTEMPTS:
+                if attempts == MAX_ATTEMPTS:
                     raise
             else:
                 return content
@@ -164,44 +145,36 @@ class Transcript:
         return newest_first[:limit][::-1]
 
     async def _pages(self, wanted: int | None = None) -> AsyncGenerator[list[tuple[str, Context]], None]:
-        """IDs and objects, from the latest page to the first one.
-
-        Args:
-            wanted: The size of the latest page, if it is enough. Those before it are larger, because messages of others
-                may be many.
-        """
+        """IDs and objects, from the latest page to the first one; see `pages_from_latest`."""
         chat_session_id = await self._ensure_session()
-        limit, before = min(wanted or _PAGE, _PAGE), None
-        while True:
-            page = await self._sessions.messages(chat_session_id, tenant_id=self._tenant_id, limit=limit, before=before)
-            yield [
-                (message.id, content) for message in page.messages if (content := self._content(message)) is not None
-            ]
-            if page.older is None:
-                return
-            limit, before = _PAGE, page.older
+        async with aclosing(pages_from_latest(self._sessions, chat_session_id, self._tenant_id, wanted)) as pages:
+            async for page in pages:
+                yield [
+                    (message.id, content)
+                    for message in page.messages
+                    if (content := self._objects.content(message)) is not None
+                ]
 
-    def _message(self, entry: Entry) -> Context:
-        message: Context = {"role": entry.role} if entry.role not in (None, USER_ROLE) else {}
-        try:
-            check_i_json(entry.content, field="messages", depth=_NESTING)
-        except InvalidParameter:
-            # Tools read files that are no text, for example. The text of JSON has an escape for everything.
-            return message | {self._member_as_text: json.dumps(entry.content)}
-        return message | {self._member: entry.content}
 
-    def _content(self, message: ChatMessage) -> Context | None:
-        if message.role == USER_ROLE:
-            return None
-        content: JsonValue = message.body.get(self._member)
-        text = message.body.get(self._member_as_text)
-        if isinstance(text, str):
-            content = json.loads(text)
-        return content if isinstance(content, dict) else None
+async def pages_from_latest(
+    sessions: ChatSessions, chat_session_id: str, tenant_id: str, wanted: int | None = None
+) -> AsyncGenerator[ChatMessages, None]:
+    """The pages of a transcript, from the latest to the first one.
 
-    @property
-    def _member_as_text(self) -> str:
-        return f"{self._member}_json"
+    Args:
+        sessions: The client.
+        chat_session_id: The session.
+        tenant_id: The tenant that the session belongs to.
+        wanted: The size of the latest page, if it is enough. Those before it are larger, because messages of others
+            may be many.
+    """
+    limit, before = min(wanted or _PAGE, _PAGE), None
+    while True:
+        page = await sessions.messages(chat_session_id, tenant_id=tenant_id, limit=limit, before=before)
+        yield page
+        if page.older is None:
+            return
+        limit, before = _PAGE, page.older
 
 
 def _batches(messages: Sequence[Context], max_bytes: int) -> Iterator[list[Context]]:

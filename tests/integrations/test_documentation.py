@@ -9,9 +9,11 @@ import agents
 import pydantic_ai
 import pytest
 from agents.testing import ScriptedModel, assistant_message
+from google.adk.agents import LlmAgent
 from pydantic_ai.models.test import TestModel
 
 from journeys.chat_session.keys import named_session_key, session_id
+from tests.integrations.scripted_adk_model import ScriptedAdkModel
 from tests.support.journeys import Journeys
 from tests.support.paths import REPOSITORY
 
@@ -26,7 +28,7 @@ def printed(framework: str) -> Callable[[object], Awaitable[Any]]:
     return example
 
 
-async def test_the_examples_run_and_both_frameworks_share_the_session(
+async def test_the_examples_run_and_frameworks_share_a_session(
     served: Journeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", served.addresses.temporal_address)
@@ -38,3 +40,7 @@ async def test_the_examples_run_and_both_frameworks_share_the_session(
     assert (await printed("pydantic-ai")(other)).output == "Three"
     shared = session_id(named_session_key("acme", "ada", "thread-7"))
     assert (await served.sessions.get(shared, tenant_id="acme")).message_count == 4
+    *_, last = await printed("Google ADK")(LlmAgent(name="guide", model=ScriptedAdkModel("Four")))
+    assert last.content.parts[0].text == "Four"
+    named = session_id(named_session_key("acme", "ada", "concierge/thread-7"))
+    assert (await served.sessions.get(named, tenant_id="acme")).message_count == 2

@@ -1,0 +1,481 @@
+"""A session service of Google ADK whose sessions are chat sessions: events in the transcript, state in the context.
+
+from google.adk.runners import Runner
+from journeys import ChatSessions
+from journeys.integrations.google_adk import TranscriptSessionService
+
+sessions = await ChatSessions.connect()
+service = TranscriptSessionService(sessions=sessions, tenant_id="acme")
+runner = Runner(app_name="concierge", agent=agent, session_service=service, auto_create_session=True)
+async for event in runner.run_async(user_id="ada", session_id="thread-7", new_message=message):
+    ...
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+from pydantic import JsonValue
+
+from journeys.chat_session import keys
+from journeys.chat_session.answers import ChatSessionView, UpdateReceipt
+from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.messages import ENGINE_AUTHORS
+from journeys.chat_session.session import ChatSessionArtifact, Context
+from journeys.client.chat_sessions import ChatSessions
+from journeys.errors import RevisionConflict
+from journeys.identifiers import Timestamp
+from journeys.integrations import missing_extra
+from journeys.integrations.google_adk_state import (
+    MEMBER,
+    AdkSession,
+    StateChange,
+    decode,
+    encode,
+    merge,
+    patch,
+    state_of,
+)
+from journeys.integrations.message_objects import Entry, MessageObjects
+from journeys.integrations.transcripts import MAX_ATTEMPTS, pages_from_latest
+
+try:
+    from google.adk.errors import StaleSessionError
+    from google.adk.errors.already_exists_error import AlreadyExistsError
+    from google.adk.errors.session_not_found_error import SessionNotFoundError
+    from google.adk.events.event import Event
+    from google.adk.sessions import Session
+    from google.adk.sessions.base_session_service import BaseSessionService, GetSessionConfig, ListSessionsResponse
+except ImportError as error:
+    raise missing_extra(__name__, "google-adk") from error
+
+# Who has the chat sessions of shared state, so that they are in nobody's list: nobody signs in under such an ID.
+_STATE_OWNER: Final = "google_adk"
+_MODEL_ROLE: Final = "model"
+_MAX_AUTHOR: Final = 64
+_CONCURRENT_READS: Final = 10
+_OBJECTS: Final = MessageObjects(MEMBER)
+
+
+class TranscriptSessionService(BaseSessionService):
+    """ADK's sessions on chat sessions.
+
+    An event and the change of the session's state that it makes are one change of the chat session, applied once,
+    however often the event is appended. Partial events and `temp:` state are not kept.
+
+    Every call raises a `JourneyError` if it fails for another reason than ADK's own errors tell. An event with more
+    than about 120 KiB is refused with `ContextTooLarge`, and so is state with more than 256 KiB.
+    """
+
+    def __init__(self, *, sessions: ChatSessions, tenant_id: str, refuse_stale: bool = True) -> None:
+        """Serve the sessions of a tenant.
+
+        Args:
+            sessions: The client; its deadline holds for each of its calls.
+            tenant_id: The tenant that the sessions belong to.
+            refuse_stale: Refuse an event with `StaleSessionError` if anyone has changed the chat session since ADK read
+                it. Otherwise the event is added after what it has not seen, and of two values of one key the later
+                stays.
+        """
+        self._sessions = sessions
+        self._tenant_id = tenant_id
+        self._refuse_stale = refuse_stale
+        self._locks = WeakValueDictionary[str, asyncio.Lock]()
+
+    def chat_session_id(self, *, app_name: str, user_id: str, session_id: str) -> str:
+        """The ID of the chat session, for `ChatSessions`. Its `session_name` is `<app_name>/<session_id>`."""
+        return self._id(user_id, _session_name(app_name, session_id))
+
+    async def create_session(
+        self, *, app_name: str, user_id: str, state: dict[str, Any] | None = None, session_id: str | None = None
+    ) -> Session:
+        """Create a session, on a new chat session or on one that others have under this name.
+
+        If this fails, the session may be there, also without the state of the user and of the app.
+
+        Args:
+            app_name: The app.
+            user_id: The user.
+            state: The state at first, of this session and with prefixes of the user and of the app.
+            session_id: Your ID of the session; by default a new one. It has no space at its ends.
+
+        Raises:
+            AlreadyExistsError: ADK has this session.
+        """
+        session_id = (session_id or "").strip() or str(uuid4())
+        change = StateChange.of(state or {})
+        created = await self._create(app_name, user_id, session_id, change.session)
+        await self._change_shared(app_name, user_id, change, key=f"{MEMBER}/{uuid4()}")
+        shared = await self._shared(app_name, user_id)
+        return _session(
+            app_name, user_id, session_id, created, merge(change.session, *shared), _seconds(created.created_at), []
+        )
+
+    async def get_session(
+        self, *, app_name: str, user_id: str, session_id: str, config: GetSessionConfig | None = None
+    ) -> Session | None:
+        """Read a session as it is at one revision, with all its events or the latest ones.
+
+        Args:
+            app_name: The app.
+            user_id: The user.
+            session_id: The session's ID.
+            config: How many of the latest events to read, and from which time on; earlier pages are then not read.
+        """
+        session_id = session_id.strip()
+        view = await self._view(
+            self.chat_session_id(app_name=app_name, user_id=user_id, session_id=session_id), user_id
+        )
+        stored = AdkSession.of(view.context) if view else None
+        if view is None or stored is None:
+            return None
+        shared, (events, changed_at) = await asyncio.gather(
+            self._shared(app_name, user_id), self._events(view, stored, config or GetSessionConfig())
+        )
+        state = merge(decode(stored.state), *shared)
+        return _session(app_name, user_id, session_id, view, state, changed_at, events)
+
+    async def list_sessions(self, *, app_name: str, user_id: str | None = None) -> ListSessionsResponse:
+        """Read the sessions of an app without their events, the latest change last.
+
+        This reads each active chat session of the user or of the tenant: only its context tells which app's it is.
+
+        Args:
+            app_name: The app.
+            user_id: The user; by default all users.
+        """
+        limit = asyncio.Semaphore(_CONCURRENT_READS)
+
+        async def read(chat_session_id: str) -> ChatSessionView | None:
+            async with limit:
+                return await self._view(chat_session_id)
+
+        async def read_user(user: str) -> dict[str, JsonValue]:
+            async with limit:
+                return await self._user_state(app_name, user)
+
+        views = await asyncio.gather(*[read(each) async for each in self._listed(user_id)])
+        found = [
+            (view, stored)
+            for view in views
+            if view is not None and (stored := self._own(view)) is not None and stored.app_name == app_name
+        ]
+        users = sorted({view.user_id for view, _ in found})
+        app, *states = await asyncio.gather(self._app_state(app_name), *(read_user(user) for user in users))
+        user_states = dict(zip(users, states, strict=True))
+        sessions = [
+            _session(
+                app_name,
+                view.user_id,
+                stored.session_id,
+                view,
+                merge(decode(stored.state), user_states[view.user_id], app),
+                _seconds(view.updated_at),
+                [],
+            )
+            for view, stored in found
+        ]
+        sessions.sort(key=lambda session: (session.last_update_time, session.user_id, session.id))
+        return ListSessionsResponse(sessions=sessions)
+
+    async def delete_session(self, *, app_name: str, user_id: str, session_id: str) -> None:
+        """Remove a session's state and events. The chat session stays, with everything that others keep in it.
+
+        If this fails, call it again: the session may be gone, and some of its events still in the transcript.
+        """
+        chat_session_id = self.chat_session_id(app_name=app_name, user_id=user_id, session_id=session_id)
+        view = await self._view(chat_session_id, user_id)
+        if view is None:
+            return
+        revision = view.revision
+        if MEMBER in view.context:
+            # The session first: from then on, no event is added that a later session of this name would take for its.
+            removed = await self._sessions.update_context(
+                chat_session_id, tenant_id=self._tenant_id, context={MEMBER: None}, returning="receipt"
+            )
+            revision = removed.revision
+        async with aclosing(pages_from_latest(self._sessions, chat_session_id, self._tenant_id)) as pages:
+            async for page in pages:
+                names = [
+                    message.id
+                    for message in page.messages
+                    if message.revision <= revision and _OBJECTS.content(message) is not None
+                ]
+                if names:
+                    await self._sessions.update_context(
+                        chat_session_id, tenant_id=self._tenant_id, remove_messages=names, returning="receipt"
+                    )
+
+    async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
+        """Read the state that all sessions of a user in an app share, by keys without prefix."""
+        return dict(await self._user_state(app_name, user_id))
+
+    async def append_event(self, session: Session, event: Event) -> Event:
+        """Add an event to a session, once, and apply its change of state.
+
+        The state of the user and of the app is changed after the event is stored, each in a change of its own. If this
+        fails, append the same event again: what was done is not done twice.
+
+        Args:
+            session: The session as ADK has read it; it gets the event, too.
+            event: The event. Nothing is stored if it is partial.
+
+        Raises:
+            StaleSessionError: The chat session was changed since ADK read it. Read it again.
+            SessionNotFoundError: There is no such session.
+        """
+        if event.partial:
+            return event
+        self._apply_temp_state(session, event)
+        event = self._trim_temp_delta_state(event)
+        change = StateChange.of(event.actions.state_delta)
+        chat_session_id = self.chat_session_id(
+            app_name=session.app_name, user_id=session.user_id, session_id=session.id
+        )
+        # Branches of one run share the session's object: each is to go on from the revision of the one before it.
+        async with self._locks.setdefault(chat_session_id, asyncio.Lock()):
+            receipt = await self._append(chat_session_id, session, event, change.session)
+            session._storage_update_marker = str(max(receipt.revision, _revision(session) or 0))
+        await self._change_shared(
+            session.app_name, session.user_id, change, key=f"{MEMBER}/{chat_session_id}/{event.id}"
+        )
+        if not (receipt.duplicate and any(known.id == event.id for known in session.events)):
+            session.last_update_time = event.timestamp
+            self._commit_event_to_session(session, event)
+        return event
+
+    async def _append(
+        self, chat_session_id: str, session: Session, event: Event, state: Mapping[str, JsonValue]
+    ) -> UpdateReceipt:
+        base = _revision(session)
+        if base is None:
+            base = await self._revision_of_unmarked(session)
+        message = _OBJECTS.message(_entry(event))
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                return await self._sessions.update_context(
+                    chat_session_id,
+                    tenant_id=self._tenant_id,
+                    messages=[message],
+                    context=patch(state) if state else None,
+                    base_revision=base,
+                    idempotency_key=f"{MEMBER}/{event.id}",
+                    author=_author(event),
+                    returning="receipt",
+                )
+            except RevisionConflict as conflict:
+                view = await self._view(chat_session_id)
+                if view is None or AdkSession.of(view.context) is None:
+                    raise SessionNotFoundError(f"there is no session {session.id} of this app and user") from conflict
+                if self._refuse_stale or attempts == MAX_ATTEMPTS:
+                    raise _stale() from conflict
+                base = view.revision
+
+    async def _revision_of_unmarked(self, session: Session) -> int:
+        """The current revision, if a session that ADK has not read here, such as one from JSON, has its last event."""
+        stored = await self.get_session(
+            app_name=session.app_name,
+            user_id=session.user_id,
+            session_id=session.id,
+            config=GetSessionConfig(num_recent_events=1),
+        )
+        revision = _revision(stored) if stored else None
+        if stored is None or revision is None:
+            raise SessionNotFoundError(f"there is no session {session.id} of this app and user")
+        if self._refuse_stale and [each.id for each in stored.events] != [each.id for each in session.events[-1:]]:
+            raise _stale()
+        return revision
+
+    async def _create(
+        self, app_name: str, user_id: str, session_id: str, state: Mapping[str, JsonValue]
+    ) -> ChatSessionArtifact:
+        stored = AdkSession(app_name=app_name, session_id=session_id, after_revision=0, state=encode(state))
+        initialized = await self._sessions.initialize(
+            tenant_id=self._tenant_id,
+            user_id=user_id,
+            session_name=_session_name(app_name, session_id),
+            context={MEMBER: stored.model_dump()},
+        )
+        if initialized.created:
+            return initialized
+        # There is a chat session of this name: ADK's, or somebody else's, or one whose session of ADK was deleted.
+        current: ChatSessionArtifact = initialized
+        attempts = 0
+        while True:
+            attempts += 1
+            if AdkSession.of(current.context) is not None:
+                raise AlreadyExistsError(f"the app {app_name} has a session {session_id} of this user")
+            revision = current.revision + 1
+            try:
+                return await self._sessions.update_context(
+                    current.chat_session_id,
+                    tenant_id=self._tenant_id,
+                    context={MEMBER: stored.model_copy(update={"after_revision": revision}).model_dump()},
+                    base_revision=current.revision,
+                    # A key that is derived from the base would make two creations the same change.
+                    idempotency_key=f"{MEMBER}/create/{uuid4()}",
+                )
+            except RevisionConflict:
+                if attempts == MAX_ATTEMPTS:
+                    raise
+            current = await self._sessions.get(current.chat_session_id, tenant_id=self._tenant_id)
+
+    async def _events(
+        self, view: ChatSessionView, stored: AdkSession, config: GetSessionConfig
+    ) -> tuple[list[Event], float]:
+        """The events that were asked for, and the time of the latest one, asked for or not."""
+        wanted, after = config.num_recent_events, config.after_timestamp
+        newest_first: list[Event] = []
+        changed_at: float | None = None
+        async with aclosing(self._events_from_latest(view, stored, wanted)) as events:
+            async for event in events:
+                if changed_at is None:
+                    changed_at = event.timestamp
+                if wanted == 0 or (after is not None and event.timestamp < after):
+                    break
+                newest_first.append(event)
+                if len(newest_first) == wanted:
+                    break
+        return newest_first[::-1], _seconds(view.created_at) if changed_at is None else changed_at
+
+    async def _events_from_latest(
+        self, view: ChatSessionView, stored: AdkSession, wanted: int | None
+    ) -> AsyncGenerator[Event, None]:
+        first = None if wanted is None else max(wanted, 1)
+        async with aclosing(pages_from_latest(self._sessions, view.chat_session_id, self._tenant_id, first)) as pages:
+            async for page in pages:
+                for message in reversed(page.messages):
+                    if message.revision <= stored.after_revision:
+                        return
+                    # What is newer than the context that was read would not fit to it.
+                    if message.revision <= view.revision and (content := _OBJECTS.content(message)) is not None:
+                        # Not from JSON's text, which pydantic does not read if it has lone surrogates.
+                        yield Event.model_validate(content)
+
+    async def _listed(self, user_id: str | None) -> AsyncGenerator[str, None]:
+        after: str | None = None
+        while True:
+            page = await self._sessions.list(tenant_id=self._tenant_id, user_id=user_id, limit=100, after=after)
+            for listed in page.sessions:
+                yield listed.chat_session_id
+            if page.next is None:
+                return
+            after = page.next
+
+    def _own(self, view: ChatSessionView) -> AdkSession | None:
+        """ADK's session of a chat session, if it can be read by the names that it says."""
+        stored = AdkSession.of(view.context)
+        if stored is None:
+            return None
+        named = self.chat_session_id(app_name=stored.app_name, user_id=view.user_id, session_id=stored.session_id)
+        return stored if named == view.chat_session_id else None
+
+    async def _view(self, chat_session_id: str, user_id: str | None = None) -> ChatSessionView | None:
+        try:
+            return await self._sessions.get(chat_session_id, tenant_id=self._tenant_id, user_id=user_id)
+        except SessionNotFound:
+            return None
+
+    async def _shared(self, app_name: str, user_id: str) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+        user, app = await asyncio.gather(self._user_state(app_name, user_id), self._app_state(app_name))
+        return user, app
+
+    async def _user_state(self, app_name: str, user_id: str) -> dict[str, JsonValue]:
+        return await self._state(_user_owner(user_id), app_name)
+
+    async def _app_state(self, app_name: str) -> dict[str, JsonValue]:
+        return await self._state(_STATE_OWNER, app_name)
+
+    async def _state(self, owner: str, app_name: str) -> dict[str, JsonValue]:
+        view = await self._view(self._id(owner, _quoted(app_name)))
+        return state_of(view.context) if view else {}
+
+    async def _change_shared(self, app_name: str, user_id: str, change: StateChange, *, key: str) -> None:
+        await asyncio.gather(
+            self._change_state(_STATE_OWNER, app_name, change.app, key=key),
+            self._change_state(_user_owner(user_id), app_name, change.user, key=key),
+        )
+
+    async def _change_state(self, owner: str, app_name: str, values: Mapping[str, JsonValue], *, key: str) -> None:
+        if not values:
+            return
+        name = _quoted(app_name)
+        chat_session_id = self._id(owner, name)
+
+        async def change() -> None:
+            await self._sessions.update_context(
+                chat_session_id,
+                tenant_id=self._tenant_id,
+                context=patch(values),
+                idempotency_key=key,
+                returning="receipt",
+            )
+
+        try:
+            await change()
+        except SessionNotFound:
+            await self._sessions.initialize(tenant_id=self._tenant_id, user_id=owner, session_name=name)
+            await change()
+
+    def _id(self, user_id: str, session_name: str) -> str:
+        return keys.session_id(keys.named_session_key(self._tenant_id, user_id, session_name))
+
+
+def _session(
+    app_name: str,
+    user_id: str,
+    session_id: str,
+    stored: ChatSessionArtifact,
+    state: dict[str, Any],
+    changed_at: float,
+    events: list[Event],
+) -> Session:
+    session = Session(
+        app_name=app_name, user_id=user_id, id=session_id, state=state, events=events, last_update_time=changed_at
+    )
+    session._storage_update_marker = str(stored.revision)
+    return session
+
+
+def _revision(session: Session) -> int | None:
+    marker = session._storage_update_marker
+    return None if marker is None else int(marker)
+
+
+def _stale() -> StaleSessionError:
+    return StaleSessionError(
+        "the chat session was modified in storage since ADK read it; read the session again before you append to it"
+    )
+
+
+def _entry(event: Event) -> Entry:
+    content: Context = event.model_dump(mode="json", exclude_none=True)
+    by_model = event.content is not None and event.content.role == _MODEL_ROLE
+    return Entry(role="assistant" if by_model else None, content=content)
+
+
+def _author(event: Event) -> str | None:
+    return None if event.author in ("", *ENGINE_AUTHORS) else event.author[:_MAX_AUTHOR]
+
+
+def _session_name(app_name: str, session_id: str) -> str:
+    return f"{_quoted(app_name)}/{session_id.strip()}"
+
+
+def _quoted(app_name: str) -> str:
+    """An app's name without a slash, so that no two apps and sessions have one name."""
+    return quote(app_name, safe="")
+
+
+def _user_owner(user_id: str) -> str:
+    return f"{_STATE_OWNER}/{user_id}"
+
+
+def _seconds(at: Timestamp) -> float:
+    return at.timestamp()

@@ -1,0 +1,72 @@
+"""How the objects of a framework are in the messages of a transcript."""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import JsonValue
+
+from journeys.chat_session.answers import ChatMessage
+from journeys.chat_session.session import Context
+from journeys.chat_session.transcript import USER_ROLE
+from journeys.errors import InvalidParameter
+from journeys.i_json import check_i_json
+
+# Half of what a deployment allows by default, because a message or context has levels of its own around the object.
+_NESTING: Final = 16
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object of a framework as a message.
+
+    Attributes:
+        role: The message's role, for other readers of the transcript. The role `user` is left out: whoever calls with
+            a `user_id` writes and replaces messages of that role, and would put words into the agents' mouths.
+        content: The object as JSON; unlike a message, it may have numbers and texts that PostgreSQL cannot store.
+    """
+
+    role: str | None
+    content: Context
+
+
+@dataclass(frozen=True)
+class MessageObjects:
+    """Writes a framework's objects into messages, and finds them there.
+
+    Attributes:
+        member: The member of a message's body that has the framework's object.
+    """
+
+    member: str
+
+    def message(self, entry: Entry) -> Context:
+        """The message that has an object."""
+        message: Context = {"role": entry.role} if entry.role not in (None, USER_ROLE) else {}
+        if can_be_stored(entry.content):
+            return message | {self.member: entry.content}
+        # Tools read files that are no text, for example. The text of JSON has an escape for everything.
+        return message | {self._member_as_text: json.dumps(entry.content)}
+
+    def content(self, message: ChatMessage) -> Context | None:
+        """The object that a message has; None if it is a user's or somebody else's message."""
+        if message.role == USER_ROLE:
+            return None
+        content: JsonValue = message.body.get(self.member)
+        text = message.body.get(self._member_as_text)
+        if isinstance(text, str):
+            content = json.loads(text)
+        return content if isinstance(content, dict) else None
+
+    @property
+    def _member_as_text(self) -> str:
+        return f"{self.member}_json"
+
+
+def can_be_stored(value: JsonValue) -> bool:
+    """Whether JSON stays unchanged in PostgreSQL, and is not nested too deeply for a message or a context."""
+    try:
+        check_i_json(value, field="value", depth=_NESTING)
+    except InvalidParameter:
+        return False
+    return True
