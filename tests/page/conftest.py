@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
@@ -22,6 +22,7 @@ from tests.page.scripted_agent import ScriptedAgent, scripted_agents
 from tests.support.commands import command_process, read_line
 from tests.support.journeys import Journeys
 from tests.support.tcp_proxy import ProxiedStores
+from tests.support.worker_processes import worker_environment, worker_process
 
 AGENTS: Final = ("guide", "liaison_content", "liaison_insights")
 TEMPORAL_UI: Final = "http://temporal-ui.example"
@@ -44,24 +45,27 @@ def user_token(tenant_id: str, user_id: str, **claims: Any) -> str:
 
 
 @dataclass
-class PageGateway:
-    """The gateway that serves the page; it can be killed, and comes back under the same address."""
+class Restartable:
+    """A program of the world that can be killed, and comes back as it was."""
 
-    url: str
-    environment: Mapping[str, str]
+    run: Callable[[], AbstractAsyncContextManager[object]]
 
     def __post_init__(self) -> None:
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
-        process = await self._running.enter_async_context(
-            command_process(sys.executable, "-m", "tests.page.dev_gateway_process", **self.environment)
-        )
-        await read_line(process.stdout, "serving")
+        await self._running.enter_async_context(self.run())
 
     async def kill(self) -> None:
         """End it as a crash would (SIGKILL)."""
         await self._running.aclose()
+
+
+@dataclass
+class PageGateway(Restartable):
+    """The gateway that serves the page, always under the same address."""
+
+    url: str
 
     def client(self, token: str, **headers: str) -> httpx2.AsyncClient:
         headers |= {"authorization": f"Bearer {token}"}
@@ -74,6 +78,7 @@ class World:
 
     journeys: Journeys
     gateway: PageGateway
+    worker: Restartable
     stores: ProxiedStores
     service: httpx2.AsyncClient
     agent: ScriptedAgent
@@ -90,30 +95,37 @@ async def world(stack: EmbeddedStack, client: Client, worker_clients: Mapping[bo
     async with (
         ProxiedStores.of(stack.addresses) as stores,
         Journeys.on(stack.addresses, client, worker_clients[False]) as journeys,
-        journeys.worker(agents=frozenset(AGENTS), max_change_bytes=CHANGE_BYTES, **stores.settings),
+        AsyncExitStack() as running,
     ):
-        environment = {
+        both = {"JOURNEY_AGENTS": ",".join(AGENTS), "JOURNEY_MAX_CHANGE_BYTES": str(CHANGE_BYTES)}
+        environment = both | {
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
             "SUPABASE_DB_URL": stores.supabase.url,
             "SUPABASE_JWT_SECRET": _SECRET,
             "JOURNEY_HTTP_ADDRESS": f"127.0.0.1:{port}",
             "JOURNEY_TASK_QUEUE": journeys.task_queue,
-            "JOURNEY_AGENTS": ",".join(AGENTS),
-            "JOURNEY_MAX_CHANGE_BYTES": str(CHANGE_BYTES),
             "JOURNEY_TEMPORAL_UI_URL": TEMPORAL_UI,
             "JOURNEY_LOG_LEVEL": "ERROR",
         }
-        gateway = PageGateway(f"http://127.0.0.1:{port}", environment)
-        await gateway.start()
+        gateway = PageGateway(lambda: _gateway_process(environment), f"http://127.0.0.1:{port}")
+        of_worker = worker_environment(stack.addresses, journeys.task_queue, stores, **both)
+        worker = Restartable(lambda: worker_process(of_worker))
+        for program in (gateway, worker):
+            running.push_async_callback(program.kill)
+            await program.start()
         token = sign({"role": "service_role", "exp": int(time.time()) + 10**6})
-        try:
-            async with (
-                gateway.client(token, **{"x-tenant-id": journeys.tenant_id}) as service,
-                scripted_agents(client, journeys.task_queue, AGENTS, service) as agent,
-            ):
-                yield World(journeys, gateway, stores, service, agent)
-        finally:
-            await gateway.kill()
+        async with (
+            gateway.client(token, **{"x-tenant-id": journeys.tenant_id}) as service,
+            scripted_agents(client, journeys.task_queue, AGENTS, service) as agent,
+        ):
+            yield World(journeys, gateway, worker, stores, service, agent)
+
+
+@asynccontextmanager
+async def _gateway_process(environment: Mapping[str, str]) -> AsyncIterator[None]:
+    async with command_process(sys.executable, "-m", "tests.page.dev_gateway_process", **environment) as process:
+        await read_line(process.stdout, "serving")
+        yield
 
 
 @pytest.fixture(scope="session")

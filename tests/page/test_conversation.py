@@ -84,6 +84,22 @@ async def test_a_gateway_that_is_killed_in_mid_answer_leaves_one_answer(ada: Per
     await expect(ada.by("guide")).to_have_count(1)
 
 
+async def test_a_worker_that_is_killed_in_mid_answer_leaves_one_answer(ada: Person, world: World) -> None:
+    world.agent.script(waits=True)
+    await ada.say("Go on")
+    await expect(ada.by("guide")).to_contain_text(PARTIAL)
+    await world.worker.kill()
+    world.agent.go_on.set()
+    await ada.say("And then?")
+    await expect(ada.by("user").last).to_contain_text("Not sent yet")
+    await world.worker.start()
+    await expect(ada.by("guide").nth(0)).to_contain_text("I know 1 of your messages.")
+    await expect(ada.by("guide").nth(1)).to_contain_text("I know 2 of your messages.")
+    await ada.page.reload()
+    await expect(ada.by("guide")).to_have_count(2)
+    await expect(ada.by("user")).to_have_count(2)
+
+
 async def test_a_hand_over_and_back_keeps_the_conversation(ada: Person) -> None:
     await ada.say("I need a newsletter")
     await expect(ada.by("guide")).to_have_count(1)
