@@ -25,6 +25,7 @@ def demo(*, json: Json = False) -> None:
             from embedded.ports import LOOPBACK  # noqa: PLC0415
             from starter.demo import run_demo  # noqa: PLC0415
             from starter.dev_gateway import PREFERRED_PORT  # noqa: PLC0415
+            from starter.http.routes.docs import PAGE  # noqa: PLC0415
 
         with tempfile.TemporaryDirectory(prefix="journey-demo-") as folder:
             report = await run_demo(Path(folder), progress=tell, kept=kept)
@@ -49,9 +50,10 @@ def demo(*, json: Json = False) -> None:
         )
         out.print("The trace was at", style="cyan", end=" ")
         out.print(report.trace_url, highlight=False, soft_wrap=True)
-        address = f"http://{LOOPBACK}:{PREFERRED_PORT}/"
+        address = f"http://{LOOPBACK}:{PREFERRED_PORT}"
         out.print(
-            f"To chat with the agents yourself, run `make dev` and open {address}", highlight=False, soft_wrap=True
+            f"To chat with the agents yourself, run `make dev` and open {address}/", highlight=False, soft_wrap=True
         )
+        out.print(f"To call the API yourself, its page is then {address}{PAGE}", highlight=False, soft_wrap=True)
 
     run_command(main)

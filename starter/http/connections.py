@@ -21,6 +21,10 @@ _HEAD_SECONDS: Final = 15.0
 # How long the rest of a request is read, and thrown away, after its answer: a connection that is closed with unread
 # bytes is reset, and the sender may then not see the answer.
 _LINGER_SECONDS: Final = 2.0
+# A reader that takes nothing of its answer for so long is dropped.
+_STALLED_SECONDS: Final = 20.0
+# How many connections without a place may wait for their sender to read why.
+_MAX_TURNED_AWAY: Final = 16
 
 _HEAD_TOO_LARGE: Final = problem_details(
     "TOO_LARGE", f"the request's line and headers have more than {MAX_HEAD_BYTES} bytes", status=431
@@ -36,11 +40,13 @@ class Places:
         self._limit = limit
         self._all: set[GuardedProtocol] = set()
         self._idle: OrderedDict[GuardedProtocol, None] = OrderedDict()
+        self._turned_away: OrderedDict[GuardedProtocol, None] = OrderedDict()
 
     def take(self, connection: "GuardedProtocol") -> bool:
         """Give a new connection a place; False if every connection is busy."""
         if len(self._all) >= self._limit:
             if not self._idle:
+                self._turn_away(connection)
                 return False
             longest_idle, _ = self._idle.popitem(last=False)
             self._all.discard(longest_idle)
@@ -62,6 +68,13 @@ class Places:
         """The connection is gone."""
         self._all.discard(connection)
         self._idle.pop(connection, None)
+        self._turned_away.pop(connection, None)
+
+    def _turn_away(self, connection: "GuardedProtocol") -> None:
+        if len(self._turned_away) >= _MAX_TURNED_AWAY:
+            longest_waiting, _ = self._turned_away.popitem(last=False)
+            longest_waiting.transport.abort()
+        self._turned_away[connection] = None
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -83,6 +96,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._reads_head = True
         self._is_refused = False
         self._deadline: TimerHandle | None = None
+        self._unread_bytes = 0
+        self._unread_deadline: TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a place, and wait for a first request."""
@@ -96,6 +111,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Give the place back."""
         self._places.leave(self)
         self._clear_deadline()
+        self._stop_watching_reader()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -107,6 +123,25 @@ class GuardedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._reads_head and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_HEAD_TOO_LARGE)
+        elif self._deadline is None and self._is_idle:
+            # These bytes begin no request, as empty lines do, but have stopped uvicorn's own clock.
+            self._set_deadline(_HEAD_SECONDS)
+
+    def eof_received(self) -> None:
+        """The sender has no more requests. The loop closes the connection once the rest of the answer is sent."""
+        super().eof_received()
+        self._watch_reader()
+
+    def pause_writing(self) -> None:
+        """The reader takes its answer slowly, or not at all."""
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """The reader has taken most of its answer."""
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._stop_watching_reader()
 
     def on_message_begin(self) -> None:
         """A request begins. Its handler may end the connection at once, if its reader has stalled."""
@@ -144,11 +179,16 @@ class GuardedProtocol(HttpToolsProtocol):
         """The answer is complete. Do not read the rest of its request for ever."""
         super().on_response_complete()
         if self.transport.is_closing():
+            self._watch_reader()
             return
         if self.cycle.response_complete:
             self._places.idle(self)
         if self.cycle.more_body:
             self._set_deadline(_LINGER_SECONDS)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No further request has come."""
+        self._close()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -183,3 +223,26 @@ class GuardedProtocol(HttpToolsProtocol):
         transport: Transport = self.transport
         if not transport.is_closing():
             transport.close()
+            self._watch_reader()
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._reads_head and (self.cycle is None or self.cycle.response_complete)
+
+    def _watch_reader(self) -> None:
+        """Give the reader time to take something of what waits for it. uvicorn and its loop would wait for ever."""
+        self._stop_watching_reader()
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        if self._unread_bytes:
+            self._unread_deadline = self.loop.call_later(_STALLED_SECONDS, self._drop_stalled_reader)
+
+    def _drop_stalled_reader(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unread_bytes:
+            self._watch_reader()
+        else:
+            self.transport.abort()
+
+    def _stop_watching_reader(self) -> None:
+        if self._unread_deadline is not None:
+            self._unread_deadline.cancel()
+            self._unread_deadline = None

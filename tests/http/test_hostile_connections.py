@@ -6,11 +6,10 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx2
 import pytest
 
 from tests.http.conftest import Api
-from tests.support.commands import JOURNEY, run_journey
+from tests.support.commands import run_journey
 from tests.support.http_gateways import PATH, PATIENCE, SECRET, GatewayProcess, gateway_process
 from tests.support.journeys import Journeys
 from tests.support.polling import eventually
@@ -85,38 +84,6 @@ async def test_requests_that_come_all_at_once_are_answered_in_order(api: Api) ->
         writer.write(b"".join(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode() for path in paths))
         answers = [await read_answer(reader) for _ in paths]
     assert answers == [(404, "NOT_FOUND"), (401, "UNAUTHENTICATED"), (404, "NOT_FOUND")]
-
-
-async def test_idle_connections_up_to_the_limit_keep_nobody_out(api: Api, world: Journeys) -> None:
-    few_files = ("/bin/sh", "-c", f"ulimit -n 200; exec {JOURNEY} gateway")
-    async with gateway_process(world, command=few_files) as gateway:
-        idle = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(150)]
-        try:
-            async with gateway.client(api.user_token()) as user:
-                assert (await user.get(PATH)).status_code == 200
-        finally:
-            for _, writer in idle:
-                writer.transport.abort()
-
-
-async def test_busy_connections_are_not_closed_for_new_ones(api: Api, world: Journeys) -> None:
-    session = await api.create()
-    few_files = ("/bin/sh", "-c", f"ulimit -n 130; exec {JOURNEY} gateway")
-    async with gateway_process(world, command=few_files) as gateway, gateway.client(api.user_token()) as user:
-        limits = httpx2.Limits(max_connections=None)
-        async with httpx2.AsyncClient(
-            base_url=gateway.url, headers=user.headers, limits=limits, timeout=PATIENCE, trust_env=False
-        ) as many:
-            streams = [many.stream("GET", f"{PATH}/{session}/events") for _ in range(30)]
-            answers = [await stream.__aenter__() for stream in streams]
-            try:
-                assert {answer.status_code for answer in answers} == {200}
-                refused = await user.get(PATH)
-                assert (refused.status_code, refused.json()["code"]) == (429, "TOO_MANY_REQUESTS")
-            finally:
-                for stream in streams:
-                    await stream.__aexit__(None, None, None)
-            await eventually(lambda: user.get(PATH), lambda answer: answer.status_code == 200)
 
 
 async def test_the_log_has_each_request_and_nothing_of_what_was_said(api: Api) -> None:

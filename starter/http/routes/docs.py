@@ -14,6 +14,9 @@ from starlette.responses import FileResponse, Response
 from starter.http.bodies import JSON
 from starter.http.openapi.document import openapi_document
 
+PAGE: Final = "/docs"
+"""The path of the page."""
+
 # Of the interface, as in its paths.
 _VERSION: Final = "1"
 
@@ -43,13 +46,13 @@ def docs_routes(*, has_dev_tokens: bool) -> APIRouter:
         del request
         return Response(document, media_type=JSON)
 
-    @router.get("/docs")
+    @router.get(PAGE)
     async def get_page(request: Request) -> Response:
         del request
         return page
 
     for name, media_type in _ASSETS.items():
-        router.add_api_route(f"/docs/{name}", _serve(_folder() / name, media_type))
+        router.add_api_route(f"{PAGE}/{name}", _serve(_folder() / name, media_type))
     return router
 
 

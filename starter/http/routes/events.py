@@ -46,8 +46,10 @@ async def _resume(gateway: Gateway, caller: Caller, chat_session_id: str, last_e
     if not _REVISION.fullmatch(last_event_id):
         return None
     place = int(last_event_id)
-    found = await gateway.changes.find(caller, chat_session_id)
-    if found.lifecycle_state == "DELETED":
+    found = await from_store(
+        gateway.poller.in_turn(lambda: gateway.stream_views.look_up(chat_session_id, caller.tenant_id, caller.user_id))
+    )
+    if found is None or found.lifecycle_state == "DELETED":
         raise SessionNotFound
     if not 0 <= found.revision - place <= MAX_MISSED_REVISIONS:
         return None
