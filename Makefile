@@ -10,6 +10,7 @@ help: ## list the targets
 
 # The dependency groups of pyproject.toml need pip 25.1.
 .venv/.installed: pyproject.toml constraints.txt starter/journey
+	@echo "installing into .venv; about a minute"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable .
@@ -30,7 +31,7 @@ setup: .venv/.installed ## create .venv with everything, the `journey` command i
 demo: setup ## run the whole journey on an embedded stack, and check it
 	$(BIN)/journey demo
 
-dev: setup ## run the embedded stack, one worker and the example agents until Ctrl-C
+dev: setup ## run the embedded stack, one worker and the example agents until Ctrl-C; its data stays in .journey
 	$(BIN)/journey dev
 
 fast: setup ## run the unit tests, which need no server

@@ -23,6 +23,8 @@ _PARSER_DEPTH: Final = 200
 _MAY_UNDERFLOW: Final = re.compile(r"[eE]-\d{3}|\.0{100}")
 _SMALLEST: Final = 5e-324
 _SPACE: Final = b" \t\r\n"
+# What pydantic's messages begin with. Ours begin with the field's name.
+_SUBJECT: Final = re.compile("(Value error, )?((Input|List|String) (?=should ))?")
 # In the words of JSON, not of Python.
 _REASONS: Final = {"dict_type": "should be a JSON object", "list_type": "should be a JSON array"}
 
@@ -123,6 +125,11 @@ def parse(model: type[RequestType], raw: object, *, depth: int = _PARSER_DEPTH) 
         raise _invalid_parameter(model, error) from None
 
 
+def reason_of(message: str) -> str:
+    """What a message of pydantic's says, to be put after a field's name."""
+    return _SUBJECT.sub("", message, count=1)
+
+
 def parse_only(model: type[RequestType], arguments: Sequence[object]) -> RequestType:
     """Read the message of a call that must have exactly one argument.
 
@@ -156,6 +163,7 @@ def _invalid_parameter(model: type[BaseModel], error: ValidationError) -> Invali
     field = top if top in model.model_fields else ""
     # The location may hold names that the sender chose, so it is made printable.
     where = ".".join(ascii(str(part))[1:-1][:40] for part in first["loc"][:4]) or "the request"
-    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("List ")
-    reason = _REASONS.get(first["type"], reason.removesuffix(", not 0").removesuffix(" after validation"))
+    reason = _REASONS.get(
+        first["type"], reason_of(first["msg"]).removesuffix(", not 0").removesuffix(" after validation")
+    )
     return InvalidParameter(f"{where}: {reason}", field=field)

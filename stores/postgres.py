@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from temporalio.exceptions import ApplicationError
 
 from journeys.errors import DatabaseUnavailable, InvalidParameter
-from journeys.messages import Record
+from journeys.messages import Record, reason_of
 from stores.urls import Host, StoreUrl, parse_store_url
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -326,7 +326,7 @@ def parse_row(store: str, model: type[RecordType], row: Mapping[str, object]) ->
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         column = str(first["loc"][0]) if first["loc"] else "?"
-        reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        reason = reason_of(first["msg"])
         raise InvalidParameter(
             f"a row in {store} cannot be used: the column {column} {reason}; somebody has to correct the row"
         ) from None

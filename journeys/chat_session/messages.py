@@ -29,7 +29,7 @@ from journeys.chat_session.session import Agent, ChatSessionArtifact, Context, L
 from journeys.errors import InvalidParameter
 from journeys.identifiers import Author, IdempotencyKey, Identifier, Matching, Timestamp, Uuid
 from journeys.merge_patch import merge_patch
-from journeys.messages import Request
+from journeys.messages import Request, reason_of
 
 ENGINE_AUTHORS: Final = ("manual", "journey")
 """Authors that only the engine itself writes into the ledger."""
@@ -84,7 +84,7 @@ def _check_message(message: Context) -> Context:
         MessageEnvelope.model_validate(message)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise ValueError(f"{first['loc'][0]}: {first['msg']}") from None
+        raise ValueError(f"{first['loc'][0]}: {reason_of(first['msg'])}") from None
     return message
 
 

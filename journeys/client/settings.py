@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from journeys.chat_session.limits import DEFAULT_LIMITS, ChangeBytes
 from journeys.chat_session.names import DEFAULT_TASK_QUEUE
 from journeys.errors import InvalidParameter
+from journeys.messages import reason_of
 
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)
 
@@ -44,5 +45,4 @@ def read_settings(settings: type[SettingsType]) -> SettingsType:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         name = "".join(str(part) for part in first["loc"][:1])
         variable = name if name.isupper() else f"{settings.model_config.get('env_prefix', '')}{name}".upper()
-        reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise InvalidParameter(f"{variable}: {reason}") from None
+        raise InvalidParameter(f"{variable}: {reason_of(first['msg'])}") from None

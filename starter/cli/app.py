@@ -5,7 +5,9 @@ from io import TextIOWrapper
 from typing import Final
 
 import typer
+from typer.core import TyperGroup
 
+from journeys.messages import reason_of
 from starter.cli import session
 from starter.cli.bench import bench
 from starter.cli.command import examples
@@ -17,8 +19,20 @@ from starter.cli.schema import schema
 from starter.cli.worker import worker
 from worker.process_lifecycle import run_and_exit
 
+
+class _Group(TyperGroup):
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run a command; what is wrong with an argument is told in our words, not in pydantic's."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = reason_of(error.message)
+            raise
+
+
 app: Final = typer.Typer(
     name="journey",
+    cls=_Group,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     help="Use the chat sessions of the Coexistence Solution, and run their engine.",

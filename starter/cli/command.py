@@ -24,6 +24,9 @@ out: Final = Console()
 
 _err: Final = Console(stderr=True)
 
+WRONG_USAGE: Final = 2
+"""The exit status of a command whose arguments do not fit."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 
 
@@ -77,7 +80,7 @@ def run_command(main: Callable[[], Coroutine[None, None, None]]) -> None:
     up and exits with the status that a shell expects.
     """
     _keep_standard_output_clean()
-    with exit_on_errors(_show_error), warnings.catch_warnings(action="ignore"):
+    with exit_on_errors(show_error), warnings.catch_warnings(action="ignore"):
         received = asyncio.run(run_until_signalled(main()))
     if received:
         raise typer.Exit(128 + received)
@@ -85,7 +88,7 @@ def run_command(main: Callable[[], Coroutine[None, None, None]]) -> None:
 
 def run_service(main: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run a command until Ctrl-C or SIGTERM. It then cleans up and exits with status 0."""
-    with exit_on_errors(_show_error):
+    with exit_on_errors(show_error):
         run_program(main)
 
 
@@ -106,5 +109,6 @@ def _keep_standard_output_clean() -> None:
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=logging_config)), error_if_already_set=False)
 
 
-def _show_error(error: str) -> None:
+def show_error(error: str) -> None:
+    """Show an error on standard error, as one line."""
     _err.print(error, style="red", highlight=False, markup=False, soft_wrap=True)

@@ -48,8 +48,6 @@ def demo(*, json: Json = False) -> None:
                 }
             )
         )
-        out.print("The trace was at", style="cyan", end=" ")
-        out.print(report.trace_url, highlight=False, soft_wrap=True)
         address = f"http://{LOOPBACK}:{PREFERRED_PORT}"
         out.print(
             f"To chat with the agents yourself, run `make dev` and open {address}/", highlight=False, soft_wrap=True

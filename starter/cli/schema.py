@@ -11,7 +11,12 @@ from starter.cli.command import Json, facts, out, print_json
 
 def schema(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A schema's name, like update_chat_context.request.")
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="A schema's name, like update_chat_context.request.",
+            autocompletion=lambda: list(chat_session_schemas()),
+        ),
     ] = None,
     *,
     json: Json = False,

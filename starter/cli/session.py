@@ -12,7 +12,7 @@ from journeys.client.context_change import ContextChange
 from journeys.errors import InvalidParameter
 from journeys.identifiers import timestamp
 from journeys.messages import read
-from starter.cli.command import Json, examples, out, print_json, run_command
+from starter.cli.command import WRONG_USAGE, Json, examples, out, print_json, run_command, show_error
 from starter.cli.tables import ledger_table, session_table, sessions_table, transcript_table
 
 app = typer.Typer(
@@ -26,21 +26,21 @@ app = typer.Typer(
 JsonObject = dict[str, JsonValue]
 
 
-def _json_object(text: str) -> JsonObject:
+def _json_object(text: str, example: str = '{"topic": "rent"}') -> JsonObject:
     try:
         value = read(text)
         text.encode()  # what is not UTF-8 reaches Python as surrogates
     except UnicodeEncodeError:
         raise typer.BadParameter("is not UTF-8") from None
     except InvalidParameter as error:
-        raise typer.BadParameter(f'{error.message}. Quote it for the shell: \'{{"topic": "rent"}}\'') from None
+        raise typer.BadParameter(f"{error.message}. Quote it for the shell: '{example}'") from None
     if not isinstance(value, dict):
-        raise typer.BadParameter('is not a JSON object like {"topic": "rent"}')
+        raise typer.BadParameter(f"is not a JSON object like {example}")
     return value
 
 
 def _lists(text: str) -> dict[str, list[JsonValue]]:
-    additions = _json_object(text)
+    additions = _json_object(text, '{"messages": [{"id": "m1"}]}')
     lists = {key: items for key, items in additions.items() if isinstance(items, list)}
     if len(lists) < len(additions):
         raise typer.BadParameter('must hold a list for each key, for example {"messages": [{"id": "m1"}]}')
@@ -166,7 +166,7 @@ def get(
 @app.command(
     epilog=examples(
         f"ID={_ID}",
-        "journey session update $ID --tenant acme --user ada --agent liaison_finance",
+        "journey session update $ID --tenant acme --user ada --agent liaison_insights",
         """journey session update $ID --tenant acme --context '{"topic": null}'""",
         """journey session update $ID --tenant acme --author guide \\""",
         """    --message '{"role": "assistant", "text": "Hello!"}'""",
@@ -287,6 +287,8 @@ def edit(
     json: Json = False,
 ) -> None:
     """Change what a session is called, or whose it is."""
+    if title is None and new_user is None:
+        raise typer.BadParameter("nothing to change: --title, --new-user")
 
     async def main(sessions: ChatSessions) -> None:
         edited = await sessions.update_session(
@@ -455,6 +457,8 @@ def _change(
     idempotency_key: str | None,
     author: str | None,
 ) -> ContextChange:
+    if context is None and not (append or messages or remove_messages or agent or turn):
+        raise typer.BadParameter("nothing to change: --context, --append, --message, --remove-message, --agent, --turn")
     return ContextChange(
         tenant_id=tenant,
         user_id=user,
@@ -474,13 +478,18 @@ def _change(
 def _parse_messages(texts: list[str] | None) -> list[JsonObject] | None:
     """Typer parses no repeated option into objects."""
     try:
-        return [_json_object(text) for text in texts] if texts else None
+        return [_json_object(text, '{"text": "Hello!"}') for text in texts] if texts else None
     except typer.BadParameter as error:
         raise typer.BadParameter(error.message, param_hint="'--message'") from None
 
 
 def _run(main: Callable[[ChatSessions], Awaitable[None]]) -> None:
     async def command() -> None:
-        await main(await ChatSessions.connect())
+        sessions = await ChatSessions.connect()
+        try:
+            await main(sessions)
+        except InvalidParameter as error:
+            show_error(str(error))
+            raise typer.Exit(WRONG_USAGE) from None
 
     run_command(command)

@@ -14,6 +14,9 @@ from starter.http.problems import Problem
 PRIVATE: Final = {"cache-control": "private, no-cache"}
 """For what a browser may keep, if it asks each time whether it is still current."""
 
+READ: Final = ["GET", "HEAD"]
+"""The methods of what is read without a token. The server sends no body to HEAD."""
+
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from journeys.errors import InvalidParameter
 from journeys.identifiers import Identifier
+from journeys.messages import reason_of
 from starter.http.problems import Problem
 from starter.http.tokens import TokenVerifier, UserToken
 
@@ -95,6 +96,6 @@ def _read_identifier(request: Request, header: str, field: str) -> str | None:
         return _IDENTIFIER.validate_python(given[0].encode("latin-1").decode())
     except ValidationError as error:
         reason = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
-        raise InvalidParameter(f"{field}: {reason.removeprefix('Value error, ')}", field=field) from None
+        raise InvalidParameter(f"{field}: {reason_of(reason)}", field=field) from None
     except ValueError:
         raise InvalidParameter(f"{field}: {header} must be one text in UTF-8", field=field) from None

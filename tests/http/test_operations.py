@@ -229,6 +229,14 @@ async def test_a_receipt_is_answered_if_it_is_preferred(api: Api) -> None:
         assert answer.headers["preference-applied"] == "return=minimal"
 
 
+@pytest.mark.parametrize("path", ["/", "/page/main.js", "/healthz", "/readyz"])
+async def test_head_is_answered_as_get_is_without_the_body(api: Api, path: str) -> None:
+    async with api.gateway.client(None) as anybody:
+        got, head = await anybody.get(path), await anybody.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(got.content))
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_health_and_readiness_need_no_token(api: Api, path: str) -> None:
     async with api.gateway.client(None) as anybody:

@@ -249,13 +249,15 @@ def test_every_command_teaches_with_examples() -> None:
 
 async def test_a_shell_completes_commands_and_options(environment: dict[str, str]) -> None:
     asked = {"_JOURNEY_COMPLETE": "complete_bash"}
-    commands, options, script = await asyncio.gather(
+    commands, options, schemas, script = await asyncio.gather(
         run_command(JOURNEY, **asked, COMP_WORDS="journey session i", COMP_CWORD="2"),
         run_command(JOURNEY, **asked, COMP_WORDS="journey session update --id", COMP_CWORD="3"),
+        run_command(JOURNEY, **asked, COMP_WORDS="journey schema update_chat_s", COMP_CWORD="2"),
         run_command("bash", "-c", f"{JOURNEY} --show-completion bash"),
     )
     assert commands.stdout.split() == ["initialize"]
     assert options.stdout.split() == ["--idempotency-key"]
+    assert schemas.stdout.split() == ["update_chat_session.answer", "update_chat_session.request"]
     assert "complete -o default -F _journey_completion journey" in script.stdout
 
 
@@ -298,8 +300,12 @@ async def test_wrong_usage_says_what_to_do_with_exit_status_2() -> None:
         "session initialize --tenant t --user u --context NaN": "is not JSON",
         f'session update {UNKNOWN} --tenant t --append {{"m":1}}': "must hold a list for each key",
         f"session update {UNKNOWN} --tenant t --base-revision x": "--base-revision",
-        f"session update {UNKNOWN} --tenant t --strategy x": "'merge', 'replace'",
-        "dev --temporal-port 0": "--temporal-port",
+        f"session update {UNKNOWN} --tenant t --strategy x": "'--strategy': 'x' is not one of 'merge', 'replace'",
+        f"session update {UNKNOWN} --tenant t --message {{a": """'{"text": "Hello!"}'""",
+        f"session update {UNKNOWN} --tenant t": "nothing to change: --context, --append, --message",
+        f"session signal {UNKNOWN} --tenant t --base-revision 1": "nothing to change",
+        f"session edit {UNKNOWN} --tenant t": "nothing to change: --title, --new-user",
+        "dev --temporal-port 0": "'--temporal-port': should be greater",
     }
     told = await asyncio.gather(*(run_journey(*arguments.split(), TEMPORAL_ADDRESS=NOWHERE) for arguments in hints))
     for hint, done in zip(hints.values(), told, strict=True):
@@ -319,6 +325,8 @@ async def test_a_refusal_is_one_line_with_its_code_on_standard_error(journeys: J
         ("signal", UNKNOWN, *tenant, *context, "--json"): "SESSION_NOT_FOUND",
         ("history", UNKNOWN, *tenant, "--json"): "SESSION_NOT_FOUND",
         ("get", "no-uuid", *tenant, "--json"): "INVALID_PARAMETER: chat_session_id",
+        ("list", *tenant, "--limit", "0"): "INVALID_PARAMETER: limit: should be",
+        ("list", "--tenant", ""): "INVALID_PARAMETER: tenant_id: should have at least 1 character",
         ("update", mine, *tenant, "--agent", "boss"): "INVALID_PARAMETER: active_agent",
         ("update", mine, *tenant, *context, "--strategy", "replace"): "INVALID_PARAMETER: base_revision",
         ("update", mine, *tenant, *context, "--base-revision", "9"): "REVISION_CONFLICT",
@@ -326,7 +334,7 @@ async def test_a_refusal_is_one_line_with_its_code_on_standard_error(journeys: J
             *("update", mine, *tenant, "--context", json.dumps({"a": "x" * 70_000})),
             *("--append", json.dumps({"b": ["x" * 70_000]})),
         ): "CONTEXT_TOO_LARGE",
-        ("update", mine, *tenant, "--author", "journey"): "INVALID_PARAMETER: author",
+        ("update", mine, *tenant, *context, "--author", "journey"): "INVALID_PARAMETER: author",
         ("update", mine, *tenant, "--context", '{"a": 1e22}'): "INVALID_PARAMETER: context",
         **{
             (
@@ -342,7 +350,8 @@ async def test_a_refusal_is_one_line_with_its_code_on_standard_error(journeys: J
         },
     }
     for arguments, done in zip(wrong, await asyncio.gather(*(session(*each) for each in wrong)), strict=True):
-        assert (done.returncode, done.stdout) == (1, ""), arguments
+        status = 2 if wrong[arguments].startswith("INVALID_PARAMETER") else 1
+        assert (done.returncode, done.stdout) == (status, ""), arguments
         assert done.stderr.startswith(wrong[arguments]), arguments
         assert done.stderr.count("\n") == 1, done.stderr
 

@@ -71,12 +71,13 @@ async def test_it_proves_the_journey_on_a_stack_of_its_own_and_leaves_nothing(tm
     )
 
     assert [promise for promise in report["checks"] if f"✓ {promise}\n" not in shown.stdout] == []
-    for words in ("revision  6", "Supabase       revision 6", "State Surface  revision 6", "The trace was at http://"):
+    for words in ("revision  6", "Supabase       revision 6", "State Surface  revision 6"):
         assert words in shown.stdout
     assert shown.stdout.splitlines()[-2:] == [
         "To chat with the agents yourself, run `make dev` and open http://127.0.0.1:8000/",
         "To call the API yourself, its page is then http://127.0.0.1:8000/docs",
     ]
+    assert "/workflows/" not in shown.stdout, "nobody answers there any more"
     assert "\x1b" not in shown.stdout
     await until_nothing_is_left(tmp_path)
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from starter.http.answers import json_response
+from starter.http.answers import READ, json_response
 from starter.http.gateway import Gateway
 from starter.http.page.config import page_config
 from starter.http.page.files import PageFile, page_files
@@ -32,7 +32,8 @@ def page_routes(gateway: Gateway) -> APIRouter:
         return json_response(config)
 
     for file in page_files():
-        router.add_api_route("/" if file.name == _INDEX else f"/page/{file.name}", _serve(file, policy))
+        path = "/" if file.name == _INDEX else f"/page/{file.name}"
+        router.add_api_route(path, _serve(file, policy), methods=READ)
     return router
 
 

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from journeys.messages import Record, parse
-from starter.http.answers import json_response, require_acceptable
+from starter.http.answers import READ, json_response, require_acceptable
 from starter.http.bodies import read_fields
 from starter.http.dev_tokens import DevTokenRequest, DevTokens, require_loopback
 from starter.http.gateway import Gateway
@@ -21,12 +21,12 @@ def service_routes(gateway: Gateway) -> APIRouter:
     """The operations on the gateway itself."""
     router = APIRouter()
 
-    @router.get("/healthz")
+    @router.api_route("/healthz", methods=READ)
     async def healthz(request: Request) -> Response:
         del request
         return json_response(Health())
 
-    @router.get("/readyz")
+    @router.api_route("/readyz", methods=READ)
     async def readyz(request: Request) -> Response:
         del request
         await gateway.readiness.check()
