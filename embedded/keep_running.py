@@ -32,6 +32,6 @@ async def keep_running(
         ended = await wait_for_end()
         is_steady = time.monotonic() - began > _STEADY_SECONDS
         seconds = _FIRST_PAUSE_SECONDS if is_steady or not seconds else min(2 * seconds, _LONGEST_PAUSE_SECONDS)
-        progress(f"{ended}; it is started again in {seconds:g} s")
+        progress(f"{ended}; starting again in {seconds:g} s")
         await pause(seconds)
         await start()

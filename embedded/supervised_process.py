@@ -139,9 +139,9 @@ class SupervisedProcess:
         assert self._supervisor is not None
         status = await asyncio.to_thread(self._supervisor.wait)
         number = -status if status < 0 else status - 128
-        ended = f"was ended by signal {number}" if number > 0 else f"ended with exit status {status}"
+        ended = f"ended by signal {number}" if number > 0 else f"ended with exit status {status}"
         last = (self._written() or [""])[-1]
-        return f"{self.name} {ended}" + (f": {last}" if _CONTRACT_ERROR.match(last) else "")
+        return f"{self.name}: {ended}" + (f": {last}" if _CONTRACT_ERROR.match(last) else "")
 
     async def stop(self) -> None:
         """Ask the server to end, kill it if it takes longer than `grace_seconds`, and give up the directory."""

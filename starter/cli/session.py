@@ -288,7 +288,7 @@ def edit(
 ) -> None:
     """Change what a session is called, or whose it is."""
     if title is None and new_user is None:
-        raise typer.BadParameter("nothing to change: --title, --new-user")
+        raise typer.BadParameter("nothing to change; give --title or --new-user")
 
     async def main(sessions: ChatSessions) -> None:
         edited = await sessions.update_session(
@@ -458,7 +458,9 @@ def _change(
     author: str | None,
 ) -> ContextChange:
     if context is None and not (append or messages or remove_messages or agent or turn):
-        raise typer.BadParameter("nothing to change: --context, --append, --message, --remove-message, --agent, --turn")
+        raise typer.BadParameter(
+            "nothing to change; give --context, --append, --message, --remove-message, --agent or --turn"
+        )
     return ContextChange(
         tenant_id=tenant,
         user_id=user,

@@ -148,7 +148,7 @@ async def test_what_is_killed_is_started_again_and_said_in_one_line_each(tmp_pat
             while len(told) < len(names):
                 line = (await process.stderr.readline()).decode()
                 told |= {line.strip()} if "signal" in line else set()
-        assert told == {f"{name} was ended by signal 9; it is started again in 1 s" for name in names.values()}
+        assert told == {f"{name}: ended by signal 9; starting again in 1 s" for name in names.values()}
 
         sessions = ChatSessions(client, task_queue=addresses["task_queue"], deadline=timedelta(seconds=60))
         identity = str(made["chat_session_id"])

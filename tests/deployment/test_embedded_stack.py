@@ -384,8 +384,8 @@ async def test_a_server_that_ignores_its_signal_is_killed_after_the_grace(tmp_pa
 @pytest.mark.parametrize(
     ("written", "told"),
     [
-        ("INFO httpx2: HTTP Request failed with an error", "it ended with exit status 3"),
-        ("INVALID_PARAMETER: no such model", "it ended with exit status 3: INVALID_PARAMETER: no such model"),
+        ("INFO httpx2: HTTP Request failed with an error", "it: ended with exit status 3"),
+        ("INVALID_PARAMETER: no such model", "it: ended with exit status 3: INVALID_PARAMETER: no such model"),
     ],
 )
 async def test_a_line_of_the_log_is_the_cause_of_an_end_only_if_it_is_an_error_of_ours(

@@ -302,9 +302,9 @@ async def test_wrong_usage_says_what_to_do_with_exit_status_2() -> None:
         f"session update {UNKNOWN} --tenant t --base-revision x": "--base-revision",
         f"session update {UNKNOWN} --tenant t --strategy x": "'--strategy': 'x' is not one of 'merge', 'replace'",
         f"session update {UNKNOWN} --tenant t --message {{a": """'{"text": "Hello!"}'""",
-        f"session update {UNKNOWN} --tenant t": "nothing to change: --context, --append, --message",
+        f"session update {UNKNOWN} --tenant t": "nothing to change; give --context, --append, --message",
         f"session signal {UNKNOWN} --tenant t --base-revision 1": "nothing to change",
-        f"session edit {UNKNOWN} --tenant t": "nothing to change: --title, --new-user",
+        f"session edit {UNKNOWN} --tenant t": "nothing to change; give --title or --new-user",
         "dev --temporal-port 0": "'--temporal-port': should be greater",
     }
     told = await asyncio.gather(*(run_journey(*arguments.split(), TEMPORAL_ADDRESS=NOWHERE) for arguments in hints))
