@@ -64,6 +64,10 @@ class EmbeddedPostgres:
         async with self._process.claim_directory(mode=0o711):
             await self._start()
 
+    async def wait_for_end(self) -> str:
+        """Wait until the server has ended by itself; its end, in a few words."""
+        return await self._process.wait_for_end()
+
     async def stop(self) -> None:
         """End the server if it runs, by a fast shutdown: open transactions are rolled back."""
         await self._process.stop()

@@ -39,8 +39,8 @@ class EmbeddedStack:
 
     Attributes:
         addresses: The stack's addresses. They stay the same if a server is killed and started again.
-        postgres: The PostgreSQL server, for tests that kill it.
-        temporal: The Temporal server, for tests that kill it.
+        postgres: The PostgreSQL server.
+        temporal: The Temporal server.
     """
 
     addresses: StackAddresses
@@ -94,7 +94,7 @@ async def embedded_stack(
         await postgres.create_database(_STATE_SURFACE_DATABASE)
 
     try:
-        await _run_concurrently(start_postgres(), temporal.start())
+        await run_concurrently(start_postgres(), temporal.start())
         yield EmbeddedStack(
             StackAddresses(
                 temporal_address=temporal.address,
@@ -107,10 +107,10 @@ async def embedded_stack(
             temporal,
         )
     finally:
-        await _run_concurrently(postgres.stop(), temporal.stop())
+        await run_concurrently(postgres.stop(), temporal.stop())
 
 
-async def _run_concurrently(*steps: Coroutine[None, None, None]) -> None:
+async def run_concurrently(*steps: Coroutine[None, None, None]) -> None:
     """Run the steps at the same time; raises the first error itself instead of an exception group."""
     try:
         async with asyncio.TaskGroup() as group:

@@ -21,6 +21,7 @@ _POLL_SECONDS = 0.01
 _READY_SECONDS = 60.0
 _LOG_TAIL_BYTES = 65_536  # a panic of Temporal writes more than 4 KiB after its cause
 _COMPLAINT = re.compile("error|fatal|panic", re.IGNORECASE)
+_CONTRACT_ERROR = re.compile("[A-Z]+(_[A-Z]+)+: ")
 
 
 class SupervisedProcess:
@@ -129,6 +130,19 @@ class SupervisedProcess:
         if self._supervisor is not None and await asyncio.to_thread(self._supervisor.wait) != 0:
             raise self._error(f"{self.name} failed")
 
+    async def wait_for_end(self) -> str:
+        """Wait until the command has ended by itself; its end, in a few words.
+
+        A line of its log is told only if it is an error of this project: what another program last wrote need not be
+        the cause.
+        """
+        assert self._supervisor is not None
+        status = await asyncio.to_thread(self._supervisor.wait)
+        number = -status if status < 0 else status - 128
+        ended = f"was ended by signal {number}" if number > 0 else f"ended with exit status {status}"
+        last = (self._written() or [""])[-1]
+        return f"{self.name} {ended}" + (f": {last}" if _CONTRACT_ERROR.match(last) else "")
+
     async def stop(self) -> None:
         """Ask the server to end, kill it if it takes longer than `grace_seconds`, and give up the directory."""
         await self._end(supervisor.STOP)
@@ -222,16 +236,20 @@ class SupervisedProcess:
 
     def _error(self, summary: str) -> EmbeddedStackError:
         """The error with this summary and the most telling line of the log."""
-        with self.log.open("rb") as log:
-            log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
-            lines = log.read().decode(errors="replace").split("\n")
-        written = [line.strip() for line in lines if line.strip()]
+        written = self._written()
         if any("address already in use" in line.lower() for line in written):
             return PortTakenError(f"{summary}: another program took one of its ports; start again")
         # The last line may be a hint, or a message about the shutdown.
         complaints = [line for line in written if _COMPLAINT.search(line)]
         last = (complaints or written or ["it wrote no output"])[-1]
         return EmbeddedStackError(f"{summary}: {last} (see {self.log})")
+
+    def _written(self) -> list[str]:
+        """The last lines that the command has written."""
+        with self.log.open("rb") as log:
+            log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+            lines = log.read().decode(errors="replace").split("\n")
+        return [line.strip() for line in lines if line.strip()]
 
 
 def _try_lock(fd: int) -> bool:

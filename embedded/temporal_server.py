@@ -107,6 +107,10 @@ class EmbeddedTemporal:
         async with self._process.claim_directory(mode=0o700):
             await self._start()
 
+    async def wait_for_end(self) -> str:
+        """Wait until the server has ended by itself; its end, in a few words."""
+        return await self._process.wait_for_end()
+
     async def stop(self) -> None:
         """End the server in order if it runs."""
         await self._process.stop()

@@ -4,7 +4,7 @@
 
     sessions = await ChatSessions.connect()
     session = await sessions.initialize(tenant_id="acme", user_id="ada")
-    await sessions.update_context(session.chat_session_id, tenant_id="acme", active_agent="liaison_finance")
+    await sessions.update_context(session.chat_session_id, tenant_id="acme", active_agent="liaison_insights")
 
 A call that fails raises a `JourneyError`; `journeys.errors` has the tree of errors.
 

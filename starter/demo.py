@@ -61,7 +61,8 @@ async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Calla
     Raises:
         PromiseBroken: A promise was not kept.
     """
-    async with dev_stack(folder, progress=progress) as (addresses, worker), worker:
+    async with dev_stack(folder, progress=progress) as stack, stack.worker:
+        addresses = stack.addresses
         client = await Client.connect(addresses.temporal_address, namespace=addresses.temporal_namespace)
         sessions = ChatSessions(client, task_queue=addresses.task_queue)
         checks: list[str] = []

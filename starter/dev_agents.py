@@ -4,13 +4,14 @@ import asyncio
 import importlib.util
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from signal import SIGTERM
 from typing import Final
 
 from embedded.errors import EmbeddedStackError
+from embedded.keep_running import keep_running
 from embedded.supervised_process import SupervisedProcess
 from starter.dev_gateway import DevGateway
 
@@ -39,7 +40,7 @@ async def example_agents() -> frozenset[str]:
 @asynccontextmanager
 async def dev_agents(
     agents: frozenset[str], data_dir: Path, gateway: DevGateway, *, progress: Callable[[str], None]
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Callable[[], Coroutine[None, None, None]] | None]:
     """Run the example agents until the context ends; they end even if this process is killed.
 
     Args:
@@ -48,15 +49,22 @@ async def dev_agents(
         gateway: The stack's gateway, which shows what they write.
         progress: Called with a line about each step.
 
+    Yields:
+        What starts them again whenever they end, until it is cancelled; None if there are none.
+
     Raises:
         EmbeddedStackError: They do not start.
     """
     if not agents:
-        yield
+        yield None
         return
     process = SupervisedProcess(
         "the example agents", data_dir / "agents", stop_signal=SIGTERM, grace_seconds=_GRACE_SECONDS
     )
+
+    async def start() -> None:
+        await process.start(_PROGRAM, environment=_environment(gateway))
+
     progress(f"starting the example agents {', '.join(sorted(agents))}")
     async with process.claim_directory(mode=0o700):
         log_start = process.log.stat().st_size if process.log.exists() else 0
@@ -66,13 +74,11 @@ async def dev_agents(
                 log.seek(log_start)
                 return b"polling for" in log.read()
 
-        await process.start(_PROGRAM, environment=_environment(gateway))
+        await start()
         await process.wait_until_ready(polls)
-    watching = asyncio.create_task(_tell_if_it_ends(process, progress))
     try:
-        yield
+        yield lambda: keep_running(process.wait_for_end, start, progress=progress)
     finally:
-        watching.cancel()
         await process.stop()
 
 
@@ -87,12 +93,3 @@ def _environment(gateway: DevGateway) -> dict[str, str]:
         "JOURNEY_GATEWAY_URL": addresses.http_url or "",
         "JOURNEY_GATEWAY_TOKEN": gateway.service_token.get_secret_value(),
     }
-
-
-async def _tell_if_it_ends(process: SupervisedProcess, progress: Callable[[str], None]) -> None:
-    try:
-        await process.wait_for_exit()
-    except EmbeddedStackError as error:
-        progress(str(error))
-    else:
-        progress(f"{process.name} ended")

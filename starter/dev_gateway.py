@@ -21,6 +21,16 @@ PREFERRED_PORT: Final = 8000
 """Where the page is, unless the port is taken."""
 
 
+def choose_port(required: int | None) -> int:
+    """Choose the gateway's port: by default 8000, or another one if it is taken.
+
+    Raises:
+        EmbeddedStackError: The required port cannot be used.
+    """
+    (chosen,) = choose_ports([PortRequest("the HTTP gateway", required=required, preferred=PREFERRED_PORT)])
+    return chosen
+
+
 @dataclass(frozen=True, slots=True)
 class DevGateway:
     """The running gateway.
@@ -42,17 +52,16 @@ async def dev_gateway(
 
     Args:
         stack: The stack, whose worker runs.
-        port: The gateway's port; by default 8000, or another one if it is taken.
+        port: The gateway's port; see `choose_port`.
         agents: Agents that take turns, besides those that the environment names.
 
     Raises:
         EmbeddedStackError: The port cannot be used.
     """
-    (chosen,) = choose_ports([PortRequest("the HTTP gateway", required=port, preferred=PREFERRED_PORT)])
     # A secret of one's own lets one's own tokens in. A random one lets in the tokens that this very command issues.
     secret = os.environ.get("SUPABASE_JWT_SECRET") or secrets.token_urlsafe(48)
     settings = GatewaySettings(
-        http_address=f"{LOOPBACK}:{chosen}",
+        http_address=f"{LOOPBACK}:{choose_port(port)}",
         supabase_db_url=SecretStr(stack.supabase_db_url),
         jwt_secret=SecretStr(secret),
         temporal_ui_url=AnyHttpUrl(stack.temporal_ui_url),

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Set
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from embedded import embedded_stack
+from embedded import EmbeddedStack, embedded_stack
 from journeys.messages import Record
 from stores.migrate import migrate
 from worker.journey_worker import journey_worker
@@ -32,6 +33,20 @@ class DevAddresses(Record):
     http_url: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DevStack:
+    """The stack.
+
+    Attributes:
+        servers: The running servers.
+        worker: The worker, which the caller runs.
+    """
+
+    addresses: DevAddresses
+    servers: EmbeddedStack
+    worker: Worker
+
+
 @asynccontextmanager
 async def dev_stack(
     data_dir: Path,
@@ -40,7 +55,7 @@ async def dev_stack(
     ui_port: int | None = None,
     agents: Set[str] = frozenset(),
     progress: Callable[[str], None],
-) -> AsyncIterator[tuple[DevAddresses, Worker]]:
+) -> AsyncIterator[DevStack]:
     """Start both servers, bring the schemas up to date, and make a worker. The caller runs the worker.
 
     Args:
@@ -68,7 +83,7 @@ async def dev_stack(
             plugins=[JourneyPlugin(sandbox=True)],
         )
         async with journey_worker(client, settings) as worker:
-            yield (
+            yield DevStack(
                 DevAddresses(
                     temporal_address=addresses.temporal_address,
                     temporal_namespace=addresses.temporal_namespace,
@@ -77,5 +92,6 @@ async def dev_stack(
                     supabase_db_url=addresses.supabase_db_url,
                     state_surface_url=addresses.state_surface_url,
                 ),
+                stack,
                 worker,
             )

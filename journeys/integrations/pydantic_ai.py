@@ -15,12 +15,15 @@ from typing import Final, Protocol
 
 from journeys.chat_session.session import Context
 from journeys.client.chat_sessions import ChatSessions
+from journeys.errors import InvalidParameter
 from journeys.integrations import missing_extra
 from journeys.integrations.message_objects import Entry
 from journeys.integrations.transcripts import Transcript
 
 try:
     from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+    from pydantic_ai.result import StreamedRunResult, StreamedRunResultSync
+    from pydantic_ai.run import AgentRun
 except ImportError as error:
     raise missing_extra(__name__, "pydantic-ai") from error
 
@@ -97,9 +100,14 @@ class TranscriptHistory:
             run: The result of `run`, `run_sync`, `run_stream` or `iter`, after the run has ended.
 
         Raises:
+            InvalidParameter: The run has not ended, so nothing was added.
             IdempotencyConflict: Other messages were appended under this `run_id`. If you run an agent again under a
                 `run_id` of your own, this says that an earlier attempt has stored its messages.
         """
+        if not _has_ended(run):
+            raise InvalidParameter(
+                "the run has not ended: read its stream or its steps to the end, and append it then", field="run"
+            )
         documents: list[Context] = json.loads(ModelMessagesTypeAdapter.dump_json(run.new_messages()))
         entries = [
             Entry(role="assistant" if document["kind"] == "response" else None, content=document)
@@ -110,3 +118,10 @@ class TranscriptHistory:
     async def clear(self) -> None:
         """Remove the messages that are there now. The chat session stays, with everything that others keep in it."""
         await self._transcript.clear()
+
+
+def _has_ended(run: EndedRun) -> bool:
+    """Whether the run makes no more messages: the answer is known once its stream is read, or its last step done."""
+    if isinstance(run, StreamedRunResult | StreamedRunResultSync):
+        return run.is_complete
+    return not isinstance(run, AgentRun) or run.result is not None

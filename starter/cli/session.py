@@ -166,7 +166,7 @@ def get(
 @app.command(
     epilog=examples(
         f"ID={_ID}",
-        "journey session update $ID --tenant acme --user ada --agent liaison_finance",
+        "journey session update $ID --tenant acme --user ada --agent liaison_insights",
         """journey session update $ID --tenant acme --context '{"topic": null}'""",
         """journey session update $ID --tenant acme --author guide \\""",
         """    --message '{"role": "assistant", "text": "Hello!"}'""",

@@ -2,12 +2,13 @@
 
 import asyncio
 import http.client
+import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,15 @@ from journeys.chat_session.agent_turns import agent_turn_id
 from journeys.chat_session.keys import session_id, session_key
 from journeys.chat_session.names import workflow_id
 from starter.dev_agents import example_agents
-from tests.support.commands import JOURNEY, command_process, only_object, read_line, run_journey, wait_for_exit
+from tests.support.commands import (
+    JOURNEY,
+    command_process,
+    only_object,
+    read_line,
+    run_command,
+    run_journey,
+    wait_for_exit,
+)
 from tests.support.databases import execute, fetch_value
 from tests.support.processes_of_a_directory import processes_in, until_nothing_runs_in
 
@@ -122,6 +131,38 @@ async def test_the_example_agents_answer_there(shared: tuple[Path, Addresses]) -
     assert [message.author for message in page.messages] == [None, "guide"]
 
 
+async def test_what_is_killed_is_started_again_and_said_in_one_line_each(tmp_path: Path) -> None:
+    async with command_process(JOURNEY, "dev", "--data-dir", str(tmp_path)) as process:
+        printed = [await read_line(process.stdout)]
+        while "session initialize" not in printed[-1]:
+            printed.append(await read_line(process.stdout))
+        addresses = dict(line.split(maxsplit=1) for line in "".join(printed[:7]).splitlines())
+        made = only_object((await run_command("bash", "-c", f"{printed[-1].strip()} --json")).stdout)
+        client = await Client.connect(addresses["temporal_address"], namespace=addresses["temporal_namespace"])
+        names = {"agents": "the example agents", "postgres": "PostgreSQL", "temporal": "Temporal"}
+        for directory in names:
+            os.kill(int((tmp_path / directory / "server.lock").read_text().split()[0]), signal.SIGKILL)
+        async with asyncio.timeout(60):
+            assert process.stderr is not None
+            told: set[str] = set()
+            while len(told) < len(names):
+                line = (await process.stderr.readline()).decode()
+                told |= {line.strip()} if "signal" in line else set()
+        assert told == {f"{name} was ended by signal 9; it is started again in 1 s" for name in names.values()}
+
+        sessions = ChatSessions(client, task_queue=addresses["task_queue"], deadline=timedelta(seconds=60))
+        identity = str(made["chat_session_id"])
+        asked = await sessions.update_context(identity, tenant_id="acme", messages=[{"text": "Hello"}], turn=True)
+        turn = client.get_workflow_handle(agent_turn_id(identity, asked.turn_revision))
+        await asyncio.wait_for(turn.result(), 60)
+        page = await sessions.messages(identity, tenant_id="acme")
+        assert [message.author for message in page.messages] == [None, "guide"]
+        process.send_signal(signal.SIGINT)
+        status, _, complained = await wait_for_exit(process)
+    assert (status, complained.splitlines()[-1]) == (0, f"stopped; the data is in {tmp_path}")
+    await until_nothing_runs_in(tmp_path)
+
+
 async def test_agents_that_cannot_start_are_named(tmp_path: Path) -> None:
     done = await run_journey("dev", "--json", "--data-dir", str(tmp_path), JOURNEY_AGENT_MODEL="no such model")
     assert (done.returncode, done.stdout) == (1, "")
@@ -158,18 +199,26 @@ async def test_a_start_that_cannot_be_says_why(shared: tuple[Path, Addresses], t
     occupied = str(ports_of(addresses)[0])
     file = tmp_path / "file"
     file.touch()
-    twice, port, nowhere = await asyncio.gather(
+    gateway = str(urlsplit(addresses["http_url"]).port)
+    twice, port, nowhere, page = await asyncio.gather(
         run_journey("dev", "--json", "--data-dir", str(data_dir)),
         run_journey("dev", "--json", "--data-dir", str(tmp_path / "data"), "--temporal-port", occupied),
         run_journey("dev", "--json", "--data-dir", str(file / "data")),
+        run_journey("dev", "--json", "--data-dir", str(tmp_path / "other"), "--http-port", gateway),
     )
-    for done, reason in ((twice, "is in use by process"), (port, occupied), (nowhere, str(file))):
+    for done, reason in (
+        (twice, "is in use by process"),
+        (port, occupied),
+        (nowhere, str(file)),
+        (page, f"port {gateway}"),
+    ):
         assert (done.returncode, done.stdout) == (1, "")
         last = done.stderr.splitlines()[-1]
         assert last.startswith("ENGINE_UNAVAILABLE: ")
         assert reason in last
         assert "Traceback" not in done.stderr
     assert not processes_in(tmp_path)
+    assert not (tmp_path / "other").exists(), "a port that is taken is noticed before anything is made"
     await (await connect_sessions(addresses)).initialize(tenant_id="t", user_id="still there")
 
 

@@ -381,6 +381,23 @@ async def test_a_server_that_ignores_its_signal_is_killed_after_the_grace(tmp_pa
     assert not processes_in(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("INFO httpx2: HTTP Request failed with an error", "it ended with exit status 3"),
+        ("INVALID_PARAMETER: no such model", "it ended with exit status 3: INVALID_PARAMETER: no such model"),
+    ],
+)
+async def test_a_line_of_the_log_is_the_cause_of_an_end_only_if_it_is_an_error_of_ours(
+    tmp_path: Path, written: str, told: str
+) -> None:
+    process = SupervisedProcess("it", tmp_path, stop_signal=signal.SIGTERM, grace_seconds=5)
+    async with process.claim_directory(mode=0o700):
+        await process.start([sys.executable, "-c", f"print({written!r}); exit(3)"], environment=os.environ)
+        assert await process.wait_for_end() == told
+    await process.stop()
+
+
 @needs_proc
 async def test_a_signal_to_the_terminal_s_group_reaches_no_server(tmp_path: Path) -> None:
     postgres = EmbeddedPostgres(tmp_path)

@@ -21,7 +21,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from journeys import ContextTooLarge, EngineUnavailable, IdempotencyConflict
+from journeys import ContextTooLarge, EngineUnavailable, IdempotencyConflict, InvalidParameter
 from journeys.integrations.openai_agents import TranscriptSession
 from journeys.integrations.pydantic_ai import EndedRun, TranscriptHistory
 from tests.integrations.counted_calls import (
@@ -159,6 +159,25 @@ async def test_a_streamed_run_and_one_that_is_iterated_are_appended_like_others(
     await history.append(iterated)
     await history.append(iterated.result)
     assert texts(await history.load()) == ["Hi", "Hello", "Ciao", "Bye"]
+
+
+async def test_a_run_that_has_not_ended_is_refused_and_can_be_appended_at_its_end(history: TranscriptHistory) -> None:
+    agent = Scripted("Hello", "Bye", "Never mind").agent()
+    async with agent.run_stream("Hi") as streamed:
+        with pytest.raises(InvalidParameter, match="the run has not ended"):
+            await history.append(streamed)
+        await streamed.get_output()
+        await history.append(streamed)
+    async with agent.iter("Ciao") as iterated:
+        async for _ in iterated:
+            if iterated.result is None:
+                with pytest.raises(InvalidParameter, match="the run has not ended"):
+                    await history.append(iterated)
+    await history.append(iterated)
+    async with agent.run_stream("Wait") as cancelled:
+        await cancelled.cancel()
+    await history.append(cancelled)
+    assert texts(await history.load())[:5] == ["Hi", "Hello", "Ciao", "Bye", "Wait"]
 
 
 async def test_two_agents_share_a_conversation_and_lose_nothing(served: Journeys) -> None:

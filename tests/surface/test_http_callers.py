@@ -78,8 +78,8 @@ async def test_the_typescript_program_does_the_same(url: str, client_tests: list
         "0 guide undefined",
         "1 guide { text: 'What is open?' }",
         "2 guide { text: 'I mean in May.' }",
-        "3 liaison_finance { text: 'I mean in May.' }",
-        "4 liaison_finance { text: 'I mean in May.' }",
+        "3 liaison_insights { text: 'I mean in May.' }",
+        "4 liaison_insights { text: 'I mean in May.' }",
     ]
     followed = [line for line in said if line.startswith(("session", "change", "end"))]
     begin = int(followed[0].split()[1])

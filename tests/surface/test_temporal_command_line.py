@@ -43,4 +43,4 @@ async def test_the_documented_commands_create_change_read_and_resume_a_session(j
     row = await acme.row(chat_session_id)
     assert row is not None
     assert row["context"] == {"topic": "invoices", "paid": True}
-    assert (row["active_agent"], row["message_count"], row["revision"]) == ("liaison_finance", 1, 4)
+    assert (row["active_agent"], row["message_count"], row["revision"]) == ("liaison_insights", 1, 4)

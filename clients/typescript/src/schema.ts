@@ -919,7 +919,7 @@ export interface operations {
                      *           "tenant_id": "acme",
                      *           "user_id": "ada",
                      *           "title": "Invoices of May",
-                     *           "active_agent": "liaison_finance",
+                     *           "active_agent": "liaison_insights",
                      *           "lifecycle_state": "ACTIVE",
                      *           "revision": 2,
                      *           "context_hash": "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862",
@@ -1255,7 +1255,7 @@ export interface operations {
                      *       "tenant_id": "acme",
                      *       "user_id": "ada",
                      *       "title": "Invoices of May",
-                     *       "active_agent": "liaison_finance",
+                     *       "active_agent": "liaison_insights",
                      *       "lifecycle_state": "ACTIVE",
                      *       "revision": 2,
                      *       "context_hash": "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862",
@@ -1395,7 +1395,7 @@ export interface operations {
                      *       "tenant_id": "acme",
                      *       "user_id": "ada",
                      *       "title": "Invoices of May",
-                     *       "active_agent": "liaison_finance",
+                     *       "active_agent": "liaison_insights",
                      *       "lifecycle_state": "ACTIVE",
                      *       "revision": 2,
                      *       "context_hash": "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862",
@@ -1687,7 +1687,7 @@ export interface operations {
                      *       "tenant_id": "acme",
                      *       "user_id": "ada",
                      *       "title": "Invoices of May",
-                     *       "active_agent": "liaison_finance",
+                     *       "active_agent": "liaison_insights",
                      *       "lifecycle_state": "ACTIVE",
                      *       "revision": 2,
                      *       "context_hash": "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862",
@@ -1891,7 +1891,7 @@ export interface operations {
                  *       "context": {
                  *         "topic": "invoices"
                  *       },
-                 *       "active_agent": "liaison_finance"
+                 *       "active_agent": "liaison_insights"
                  *     }
                  */
                 "application/json": components["schemas"]["ChatContextChange"];
@@ -1925,7 +1925,7 @@ export interface operations {
                      *       "tenant_id": "acme",
                      *       "user_id": "ada",
                      *       "title": "Invoices of May",
-                     *       "active_agent": "liaison_finance",
+                     *       "active_agent": "liaison_insights",
                      *       "lifecycle_state": "ACTIVE",
                      *       "revision": 2,
                      *       "context_hash": "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862",
@@ -2301,7 +2301,7 @@ export interface operations {
                      *       "tenant_id": "acme",
                      *       "user_id": "ada",
                      *       "title": "Invoices of May",
-                     *       "active_agent": "liaison_finance",
+                     *       "active_agent": "liaison_insights",
                      *       "lifecycle_state": "ACTIVE",
                      *       "revision": 2,
                      *       "context_hash": "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862",
@@ -2340,7 +2340,7 @@ export interface operations {
                      *       "tenant_id": "acme",
                      *       "user_id": "ada",
                      *       "title": "Invoices of May",
-                     *       "active_agent": "liaison_finance",
+                     *       "active_agent": "liaison_insights",
                      *       "lifecycle_state": "ACTIVE",
                      *       "revision": 2,
                      *       "context_hash": "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862",

@@ -70,7 +70,7 @@ async function tour(client: Client, sessions: ChatSessions, tenant: string, vect
 
   // A signal or an update resumes it.
   await sessions.signal(id, { context: { paid: true }, idempotency_key: 'paid' });
-  const resumed = await sessions.update(id, { active_agent: 'liaison_finance' });
+  const resumed = await sessions.update(id, { active_agent: 'liaison_insights' });
   // The new run does not know the update ID of the run before. The ledger knows the idempotency key.
   const known = await sessions.update(id, hello, updateId);
   print('resumed', { revision: resumed.applied_revision, known: known.applied_revision, duplicate: known.duplicate });

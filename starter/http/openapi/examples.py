@@ -21,7 +21,7 @@ RECEIPT: Final[Json] = {
     "tenant_id": TENANT,
     "user_id": USER,
     "title": "Invoices of May",
-    "active_agent": "liaison_finance",
+    "active_agent": "liaison_insights",
     "lifecycle_state": "ACTIVE",
     "revision": 2,
     "context_hash": HASH,

@@ -201,7 +201,7 @@ OPERATIONS: Final = (
         _CHANGE,
         _CHANGE_HEADERS,
         bodies={
-            JSON: Body("ChatContextChange", {"context": {"topic": "invoices"}, "active_agent": "liaison_finance"}),
+            JSON: Body("ChatContextChange", {"context": {"topic": "invoices"}, "active_agent": "liaison_insights"}),
             MERGE_PATCH: Body(None, {"topic": "invoices", "draft": None}),
         },
     ),
