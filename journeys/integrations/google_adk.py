@@ -14,7 +14,7 @@ async for event in runner.run_async(user_id="ada", session_id="thread-7", new_me
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import quote
 from uuid import uuid4
 from weakref import WeakValueDictionary
@@ -27,21 +27,20 @@ from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.messages import ENGINE_AUTHORS
 from journeys.chat_session.session import ChatSessionArtifact, Context
 from journeys.client.chat_sessions import ChatSessions
-from journeys.errors import RevisionConflict
+from journeys.errors import InvalidParameter, RevisionConflict
 from journeys.identifiers import Timestamp
 from journeys.integrations import missing_extra
 from journeys.integrations.google_adk_state import (
     MEMBER,
     AdkSession,
     StateChange,
-    decode,
     encode,
     merge,
     patch,
     state_of,
 )
-from journeys.integrations.message_objects import Entry, MessageObjects
-from journeys.integrations.transcripts import MAX_ATTEMPTS, pages_from_latest
+from journeys.integrations.message_objects import Entry, MessageObjects, text_for_people
+from journeys.integrations.transcripts import MAX_ATTEMPTS, check_session_name, pages_from_latest
 
 try:
     from google.adk.errors import StaleSessionError
@@ -61,6 +60,26 @@ _CONCURRENT_READS: Final = 10
 _OBJECTS: Final = MessageObjects(MEMBER)
 
 
+class _Reading(NamedTuple):
+    """Which session ADK has read, of those that had its name one after the other, and at which revision."""
+
+    after_revision: int
+    revision: int
+
+    @classmethod
+    def of(cls, chat_session: ChatSessionArtifact | ChatSessionView, stored: AdkSession) -> Self:
+        return cls(stored.after_revision, chat_session.revision)
+
+    @classmethod
+    def in_session(cls, session: Session) -> Self | None:
+        marker = session._storage_update_marker
+        return None if marker is None else cls(*map(int, marker.split("/")))
+
+    @property
+    def marker(self) -> str:
+        return f"{self.after_revision}/{self.revision}"
+
+
 class TranscriptSessionService(BaseSessionService):
     """ADK's sessions on chat sessions.
 
@@ -71,15 +90,15 @@ class TranscriptSessionService(BaseSessionService):
     than about 120 KiB is refused with `ContextTooLarge`, and so is state with more than 256 KiB.
     """
 
-    def __init__(self, *, sessions: ChatSessions, tenant_id: str, refuse_stale: bool = True) -> None:
+    def __init__(self, *, sessions: ChatSessions, tenant_id: str, refuse_stale: bool = False) -> None:
         """Serve the sessions of a tenant.
 
         Args:
             sessions: The client; its deadline holds for each of its calls.
             tenant_id: The tenant that the sessions belong to.
             refuse_stale: Refuse an event with `StaleSessionError` if anyone has changed the chat session since ADK read
-                it. Otherwise the event is added after what it has not seen, and of two values of one key the later
-                stays.
+                it, which ends a run in its middle. Otherwise the event is added after what it has not seen, and of two
+                values of one key the later stays.
         """
         self._sessions = sessions
         self._tenant_id = tenant_id
@@ -87,8 +106,15 @@ class TranscriptSessionService(BaseSessionService):
         self._locks = WeakValueDictionary[str, asyncio.Lock]()
 
     def chat_session_id(self, *, app_name: str, user_id: str, session_id: str) -> str:
-        """The ID of the chat session, for `ChatSessions`. Its `session_name` is `<app_name>/<session_id>`."""
-        return self._id(user_id, _session_name(app_name, session_id))
+        """The ID of the chat session, for `ChatSessions`. Its `session_name` is `<app_name>/<session_id>`.
+
+        Raises:
+            InvalidParameter: The name is too long, or the user's ID is one that this class keeps shared state under.
+        """
+        _check_user(user_id)
+        name = _session_name(app_name, session_id)
+        check_session_name(name, field="session_id")
+        return self._id(user_id, name)
 
     async def create_session(
         self, *, app_name: str, user_id: str, state: dict[str, Any] | None = None, session_id: str | None = None
@@ -108,11 +134,11 @@ class TranscriptSessionService(BaseSessionService):
         """
         session_id = (session_id or "").strip() or str(uuid4())
         change = StateChange.of(state or {})
-        created = await self._create(app_name, user_id, session_id, change.session)
+        created, reading = await self._create(app_name, user_id, session_id, change.session)
         await self._change_shared(app_name, user_id, change, key=f"{MEMBER}/{uuid4()}")
         shared = await self._shared(app_name, user_id)
         return _session(
-            app_name, user_id, session_id, created, merge(change.session, *shared), _seconds(created.created_at), []
+            app_name, user_id, session_id, reading, merge(change.session, *shared), _seconds(created.updated_at), []
         )
 
     async def get_session(
@@ -136,8 +162,8 @@ class TranscriptSessionService(BaseSessionService):
         shared, (events, changed_at) = await asyncio.gather(
             self._shared(app_name, user_id), self._events(view, stored, config or GetSessionConfig())
         )
-        state = merge(decode(stored.state), *shared)
-        return _session(app_name, user_id, session_id, view, state, changed_at, events)
+        state = merge(stored.own_state, *shared)
+        return _session(app_name, user_id, session_id, _Reading.of(view, stored), state, changed_at, events)
 
     async def list_sessions(self, *, app_name: str, user_id: str | None = None) -> ListSessionsResponse:
         """Read the sessions of an app without their events, the latest change last.
@@ -148,6 +174,8 @@ class TranscriptSessionService(BaseSessionService):
             app_name: The app.
             user_id: The user; by default all users.
         """
+        if user_id is not None:
+            _check_user(user_id)
         limit = asyncio.Semaphore(_CONCURRENT_READS)
 
         async def read(chat_session_id: str) -> ChatSessionView | None:
@@ -172,8 +200,8 @@ class TranscriptSessionService(BaseSessionService):
                 app_name,
                 view.user_id,
                 stored.session_id,
-                view,
-                merge(decode(stored.state), user_states[view.user_id], app),
+                _Reading.of(view, stored),
+                merge(stored.own_state, user_states[view.user_id], app),
                 _seconds(view.updated_at),
                 [],
             )
@@ -212,6 +240,7 @@ class TranscriptSessionService(BaseSessionService):
 
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
         """Read the state that all sessions of a user in an app share, by keys without prefix."""
+        _check_user(user_id)
         return dict(await self._user_state(app_name, user_id))
 
     async def append_event(self, session: Session, event: Event) -> Event:
@@ -225,7 +254,8 @@ class TranscriptSessionService(BaseSessionService):
             event: The event. Nothing is stored if it is partial.
 
         Raises:
-            StaleSessionError: The chat session was changed since ADK read it. Read it again.
+            StaleSessionError: ADK's session was deleted and created again since ADK read it, or others changed the
+                chat session: with `refuse_stale` once, else at each of many attempts. Read it again.
             SessionNotFoundError: There is no such session.
         """
         if event.partial:
@@ -238,10 +268,14 @@ class TranscriptSessionService(BaseSessionService):
         )
         # Branches of one run share the session's object: each is to go on from the revision of the one before it.
         async with self._locks.setdefault(chat_session_id, asyncio.Lock()):
-            receipt = await self._append(chat_session_id, session, event, change.session)
-            session._storage_update_marker = str(max(receipt.revision, _revision(session) or 0))
+            reading = _Reading.in_session(session) or await self._reading_of_unmarked(session)
+            receipt = await self._append(chat_session_id, reading, event, change.session)
+            session._storage_update_marker = reading._replace(revision=max(receipt.revision, reading.revision)).marker
         await self._change_shared(
-            session.app_name, session.user_id, change, key=f"{MEMBER}/{chat_session_id}/{event.id}"
+            session.app_name,
+            session.user_id,
+            change,
+            key=f"{MEMBER}/{chat_session_id}/{reading.after_revision}/{event.id}",
         )
         if not (receipt.duplicate and any(known.id == event.id for known in session.events)):
             session.last_update_time = event.timestamp
@@ -249,52 +283,63 @@ class TranscriptSessionService(BaseSessionService):
         return event
 
     async def _append(
-        self, chat_session_id: str, session: Session, event: Event, state: Mapping[str, JsonValue]
+        self, chat_session_id: str, reading: _Reading, event: Event, state: Mapping[str, JsonValue]
     ) -> UpdateReceipt:
-        base = _revision(session)
-        if base is None:
-            base = await self._revision_of_unmarked(session)
+        base = reading.revision
         message = _OBJECTS.message(_entry(event))
         attempts = 0
         while True:
             attempts += 1
             try:
-                return await self._sessions.update_context(
+                receipt = await self._sessions.update_context(
                     chat_session_id,
                     tenant_id=self._tenant_id,
                     messages=[message],
                     context=patch(state) if state else None,
                     base_revision=base,
-                    idempotency_key=f"{MEMBER}/{event.id}",
+                    # Of this session only: an event that was deleted with an earlier one of this name is a new event.
+                    idempotency_key=f"{MEMBER}/{reading.after_revision}/{event.id}",
                     author=_author(event),
                     returning="receipt",
                 )
             except RevisionConflict as conflict:
-                view = await self._view(chat_session_id)
-                if view is None or AdkSession.of(view.context) is None:
-                    raise SessionNotFoundError(f"there is no session {session.id} of this app and user") from conflict
+                base = await self._current_revision(chat_session_id, reading)
                 if self._refuse_stale or attempts == MAX_ATTEMPTS:
                     raise _stale() from conflict
-                base = view.revision
+            else:
+                if receipt.duplicate:  # of an event that may have been deleted since, with its session
+                    await self._current_revision(chat_session_id, reading)
+                return receipt
 
-    async def _revision_of_unmarked(self, session: Session) -> int:
-        """The current revision, if a session that ADK has not read here, such as one from JSON, has its last event."""
+    async def _current_revision(self, chat_session_id: str, reading: _Reading) -> int:
+        """The chat session's revision, if it still has the session that ADK has read."""
+        view = await self._view(chat_session_id)
+        stored = AdkSession.of(view.context) if view else None
+        if view is None or stored is None:
+            raise _not_found()
+        if stored.after_revision != reading.after_revision:
+            raise _stale()
+        return view.revision
+
+    async def _reading_of_unmarked(self, session: Session) -> _Reading:
+        """The current reading of a session that ADK has not read here, such as one from JSON."""
         stored = await self.get_session(
             app_name=session.app_name,
             user_id=session.user_id,
             session_id=session.id,
             config=GetSessionConfig(num_recent_events=1),
         )
-        revision = _revision(stored) if stored else None
-        if stored is None or revision is None:
-            raise SessionNotFoundError(f"there is no session {session.id} of this app and user")
+        reading = _Reading.in_session(stored) if stored else None
+        if stored is None or reading is None:
+            raise _not_found()
         if self._refuse_stale and [each.id for each in stored.events] != [each.id for each in session.events[-1:]]:
             raise _stale()
-        return revision
+        return reading
 
     async def _create(
         self, app_name: str, user_id: str, session_id: str, state: Mapping[str, JsonValue]
-    ) -> ChatSessionArtifact:
+    ) -> tuple[ChatSessionArtifact, _Reading]:
+        self.chat_session_id(app_name=app_name, user_id=user_id, session_id=session_id)  # checks the names
         stored = AdkSession(app_name=app_name, session_id=session_id, after_revision=0, state=encode(state))
         initialized = await self._sessions.initialize(
             tenant_id=self._tenant_id,
@@ -303,7 +348,7 @@ class TranscriptSessionService(BaseSessionService):
             context={MEMBER: stored.model_dump()},
         )
         if initialized.created:
-            return initialized
+            return initialized, _Reading.of(initialized, stored)
         # There is a chat session of this name: ADK's, or somebody else's, or one whose session of ADK was deleted.
         current: ChatSessionArtifact = initialized
         attempts = 0
@@ -311,12 +356,12 @@ class TranscriptSessionService(BaseSessionService):
             attempts += 1
             if AdkSession.of(current.context) is not None:
                 raise AlreadyExistsError(f"the app {app_name} has a session {session_id} of this user")
-            revision = current.revision + 1
+            stored = stored.model_copy(update={"after_revision": current.revision + 1})
             try:
-                return await self._sessions.update_context(
+                created = await self._sessions.update_context(
                     current.chat_session_id,
                     tenant_id=self._tenant_id,
-                    context={MEMBER: stored.model_copy(update={"after_revision": revision}).model_dump()},
+                    context={MEMBER: stored.model_dump()},
                     base_revision=current.revision,
                     # A key that is derived from the base would make two creations the same change.
                     idempotency_key=f"{MEMBER}/create/{uuid4()}",
@@ -324,12 +369,17 @@ class TranscriptSessionService(BaseSessionService):
             except RevisionConflict:
                 if attempts == MAX_ATTEMPTS:
                     raise
+            else:
+                return created, _Reading.of(created, stored)
             current = await self._sessions.get(current.chat_session_id, tenant_id=self._tenant_id)
 
     async def _events(
         self, view: ChatSessionView, stored: AdkSession, config: GetSessionConfig
     ) -> tuple[list[Event], float]:
-        """The events that were asked for, and the time of the latest one, asked for or not."""
+        """The events that were asked for, and the time of the latest one, asked for or not.
+
+        Without events, the time is that of the chat session: it may be much older than ADK's session.
+        """
         wanted, after = config.num_recent_events, config.after_timestamp
         newest_first: list[Event] = []
         changed_at: float | None = None
@@ -342,7 +392,7 @@ class TranscriptSessionService(BaseSessionService):
                 newest_first.append(event)
                 if len(newest_first) == wanted:
                     break
-        return newest_first[::-1], _seconds(view.created_at) if changed_at is None else changed_at
+        return newest_first[::-1], _seconds(view.updated_at) if changed_at is None else changed_at
 
     async def _events_from_latest(
         self, view: ChatSessionView, stored: AdkSession, wanted: int | None
@@ -373,7 +423,7 @@ class TranscriptSessionService(BaseSessionService):
         stored = AdkSession.of(view.context)
         if stored is None:
             return None
-        named = self.chat_session_id(app_name=stored.app_name, user_id=view.user_id, session_id=stored.session_id)
+        named = self._id(view.user_id, _session_name(stored.app_name, stored.session_id))
         return stored if named == view.chat_session_id else None
 
     async def _view(self, chat_session_id: str, user_id: str | None = None) -> ChatSessionView | None:
@@ -431,7 +481,7 @@ def _session(
     app_name: str,
     user_id: str,
     session_id: str,
-    stored: ChatSessionArtifact,
+    reading: _Reading,
     state: dict[str, Any],
     changed_at: float,
     events: list[Event],
@@ -439,13 +489,12 @@ def _session(
     session = Session(
         app_name=app_name, user_id=user_id, id=session_id, state=state, events=events, last_update_time=changed_at
     )
-    session._storage_update_marker = str(stored.revision)
+    session._storage_update_marker = reading.marker
     return session
 
 
-def _revision(session: Session) -> int | None:
-    marker = session._storage_update_marker
-    return None if marker is None else int(marker)
+def _not_found() -> SessionNotFoundError:
+    return SessionNotFoundError("this app and user have no such session")
 
 
 def _stale() -> StaleSessionError:
@@ -457,7 +506,16 @@ def _stale() -> StaleSessionError:
 def _entry(event: Event) -> Entry:
     content: Context = event.model_dump(mode="json", exclude_none=True)
     by_model = event.content is not None and event.content.role == _MODEL_ROLE
-    return Entry(role="assistant" if by_model else None, content=content)
+    return Entry(role="assistant" if by_model else None, content=content, text=_text(event))
+
+
+def _text(event: Event) -> str | None:
+    parts = event.content.parts or () if event.content else ()
+    return text_for_people(
+        [part.text for part in parts if part.text and not part.thought],
+        [f"function_call {call.name}" for call in event.get_function_calls()]
+        + [f"function_response {response.name}" for response in event.get_function_responses()],
+    )
 
 
 def _author(event: Event) -> str | None:
@@ -471,6 +529,11 @@ def _session_name(app_name: str, session_id: str) -> str:
 def _quoted(app_name: str) -> str:
     """An app's name without a slash, so that no two apps and sessions have one name."""
     return quote(app_name, safe="")
+
+
+def _check_user(user_id: str) -> None:
+    if user_id == _STATE_OWNER or user_id.startswith(_user_owner("")):
+        raise InvalidParameter(f"user_id: {_STATE_OWNER} and {_user_owner('...')} have shared state", field="user_id")
 
 
 def _user_owner(user_id: str) -> str:

@@ -25,6 +25,7 @@ MEMBER: Final = "google_adk"
 APP_PREFIX: Final = "app:"
 USER_PREFIX: Final = "user:"
 TEMP_PREFIX: Final = "temp:"
+_PREFIXES: Final = (APP_PREFIX, USER_PREFIX, TEMP_PREFIX)
 
 
 class AdkSession(Record):
@@ -48,6 +49,11 @@ class AdkSession(Record):
             return cls.model_validate(context.get(MEMBER))
         except ValidationError:
             return None
+
+    @property
+    def own_state(self) -> dict[str, JsonValue]:
+        """The state of this session only. A key with a prefix was not written here, and would pass for shared state."""
+        return {key: value for key, value in decode(self.state).items() if not key.startswith(_PREFIXES)}
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """How the objects of a framework are in the messages of a transcript."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic import JsonValue
 
 from journeys.chat_session.answers import ChatMessage
+from journeys.chat_session.limits import DEFAULT_LIMITS
 from journeys.chat_session.session import Context
 from journeys.chat_session.transcript import USER_ROLE
 from journeys.errors import InvalidParameter
@@ -14,6 +16,8 @@ from journeys.i_json import check_i_json
 
 # Half of what a deployment allows by default, because a message or context has levels of its own around the object.
 _NESTING: Final = 16
+# An object and its text are left room for the rest of the request; see `MessageObjects.message`.
+_MAX_BYTES_WITH_TEXT: Final = DEFAULT_LIMITS.change_bytes * 3 // 4
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,12 @@ class Entry:
         role: The message's role, for other readers of the transcript. The role `user` is left out: whoever calls with
             a `user_id` writes and replaces messages of that role, and would put words into the agents' mouths.
         content: The object as JSON; unlike a message, it may have numbers and texts that PostgreSQL cannot store.
+        text: What a chat page shows of it; see `text_for_people`.
     """
 
     role: str | None
     content: Context
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,11 @@ class MessageObjects:
     member: str
 
     def message(self, entry: Entry) -> Context:
-        """The message that has an object."""
+        """The message that has an object, and its text if both are small enough; nothing here reads that text again."""
         message: Context = {"role": entry.role} if entry.role not in (None, USER_ROLE) else {}
+        size = len(json.dumps(entry.content)) + len(json.dumps(entry.text))
+        if entry.text is not None and can_be_stored(entry.text) and size <= _MAX_BYTES_WITH_TEXT:
+            message["text"] = entry.text
         if can_be_stored(entry.content):
             return message | {self.member: entry.content}
         # Tools read files that are no text, for example. The text of JSON has an escape for everything.
@@ -61,6 +70,16 @@ class MessageObjects:
     @property
     def _member_as_text(self) -> str:
         return f"{self.member}_json"
+
+
+def text_for_people(texts: Sequence[str], others: Sequence[str]) -> str | None:
+    """What a chat page shows of an object instead of its JSON.
+
+    Args:
+        texts: What was said, part by part.
+        others: What else there is, such as `function_call read_file`; shown in brackets if nothing was said.
+    """
+    return "\n".join(texts) or " ".join(f"[{each}]" for each in others) or None
 
 
 def can_be_stored(value: JsonValue) -> bool:

@@ -17,8 +17,8 @@ from uuid import uuid4
 from journeys.chat_session.session import Context
 from journeys.client.chat_sessions import ChatSessions
 from journeys.integrations import missing_extra
-from journeys.integrations.message_objects import Entry
-from journeys.integrations.transcripts import Transcript
+from journeys.integrations.message_objects import Entry, text_for_people
+from journeys.integrations.transcripts import Transcript, check_session_name
 
 try:
     from agents.items import TResponseInputItem
@@ -64,6 +64,7 @@ class TranscriptSession:
             author: Who adds the items, if several agents share the session; kept with the messages.
             session_settings: The framework's settings of the session.
         """
+        check_session_name(session_id, field="session_id")
         self.session_id = session_id
         self.session_settings = session_settings
         self._transcript = Transcript(
@@ -111,13 +112,26 @@ class TranscriptSession:
 
         If others add or remove items meanwhile, it is tried again, so each item is returned to one caller only.
         """
+        self._failed = None  # What was added may be removed here, so adding it again is no repetition.
         return cast(TResponseInputItem | None, await self._transcript.remove_last())
 
     async def clear_session(self) -> None:
         """Remove the items that are there now. The chat session stays, with everything that others keep in it."""
+        self._failed = None
         await self._transcript.clear()
 
 
 def _entry(item: Context) -> Entry:
     role = item.get("role")
-    return Entry(role=role if isinstance(role, str) else None, content=item)
+    return Entry(role=role if isinstance(role, str) else None, content=item, text=_text(item))
+
+
+def _text(item: Context) -> str | None:
+    content = item.get("content")
+    if "role" not in item or content is None:
+        return text_for_people([], [" ".join(str(item[key]) for key in ("type", "name") if key in item)])
+    if isinstance(content, str):
+        return content
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    texts = [text for part in parts if isinstance(text := part.get("text") or part.get("refusal"), str)]
+    return text_for_people(texts, [str(part["type"]) for part in parts if "type" in part])

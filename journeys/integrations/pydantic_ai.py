@@ -11,17 +11,18 @@ await history.append(result)
 """
 
 import json
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 from journeys.chat_session.session import Context
 from journeys.client.chat_sessions import ChatSessions
 from journeys.errors import InvalidParameter
 from journeys.integrations import missing_extra
-from journeys.integrations.message_objects import Entry
+from journeys.integrations.message_objects import Entry, text_for_people
 from journeys.integrations.transcripts import Transcript
 
 try:
-    from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+    from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, TextContent, TextPart, UserPromptPart
     from pydantic_ai.result import StreamedRunResult, StreamedRunResultSync
     from pydantic_ai.run import AgentRun
 except ImportError as error:
@@ -94,7 +95,8 @@ class TranscriptHistory:
     async def append(self, run: EndedRun) -> None:
         """Add the messages of a run at the end, once, however often it is called for this run.
 
-        Up to 100 messages, and about 96 KiB, are one change; more are several.
+        Up to 100 messages, and about 96 KiB, are one change; more are several. If the messages were cleared since, they
+        stay cleared.
 
         Args:
             run: The result of `run`, `run_sync`, `run_stream` or `iter`, after the run has ended.
@@ -108,16 +110,35 @@ class TranscriptHistory:
             raise InvalidParameter(
                 "the run has not ended: read its stream or its steps to the end, and append it then", field="run"
             )
-        documents: list[Context] = json.loads(ModelMessagesTypeAdapter.dump_json(run.new_messages()))
+        messages = run.new_messages()
+        documents: list[Context] = json.loads(ModelMessagesTypeAdapter.dump_json(messages))
         entries = [
-            Entry(role="assistant" if document["kind"] == "response" else None, content=document)
-            for document in documents
+            Entry(role="assistant" if message.kind == "response" else None, content=document, text=_text(message))
+            for message, document in zip(messages, documents, strict=True)
         ]
         await self._transcript.add(entries, key=f"{_MEMBER}/{run.run_id}")
 
     async def clear(self) -> None:
         """Remove the messages that are there now. The chat session stays, with everything that others keep in it."""
         await self._transcript.clear()
+
+
+def _text(message: ModelMessage) -> str | None:
+    others = (" ".join((part.part_kind, getattr(part, "tool_name", None) or "")).strip() for part in message.parts)
+    return text_for_people(list(_texts(message)), list(others))
+
+
+def _texts(message: ModelMessage) -> Iterator[str]:
+    for part in message.parts:
+        if isinstance(part, TextPart):
+            yield part.content
+        elif isinstance(part, UserPromptPart):
+            contents = [part.content] if isinstance(part.content, str) else part.content
+            yield from (
+                each if isinstance(each, str) else each.content
+                for each in contents
+                if isinstance(each, str | TextContent)
+            )
 
 
 def _has_ended(run: EndedRun) -> bool:

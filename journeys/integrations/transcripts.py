@@ -6,12 +6,15 @@ from contextlib import aclosing
 from typing import Final
 from uuid import uuid4
 
+from pydantic import TypeAdapter, ValidationError
+
 from journeys.chat_session.answers import ChatMessages
 from journeys.chat_session.limits import MAX_CHANGE_MESSAGES
+from journeys.chat_session.messages import SessionName
 from journeys.chat_session.session import Context
 from journeys.client.chat_sessions import ChatSessions
 from journeys.client.settings import ClientSettings, read_settings
-from journeys.errors import RevisionConflict
+from journeys.errors import InvalidParameter, RevisionConflict
 from journeys.integrations.message_objects import Entry, MessageObjects
 
 # One change can remove as many messages as a page has.
@@ -19,6 +22,7 @@ _PAGE: Final = MAX_CHANGE_MESSAGES
 MAX_ATTEMPTS: Final = 50
 """Attempts at a change that needs the current revision. Each conflict is a change that somebody else has made, so only
 a very busy session needs more than a few."""
+_SESSION_NAME: Final = TypeAdapter[str](SessionName)
 
 
 class Transcript:
@@ -154,6 +158,20 @@ class Transcript:
                     for message in page.messages
                     if (content := self._objects.content(message)) is not None
                 ]
+
+
+def check_session_name(name: str, *, field: str) -> None:
+    """Check the name of a chat session that is derived from another parameter.
+
+    Raises:
+        InvalidParameter: It cannot be a name; `field` is that parameter.
+    """
+    try:
+        _SESSION_NAME.validate_python(name)
+    except ValidationError:
+        raise InvalidParameter(
+            f"{field}: {name!a:.200} is no name of 1-128 printable ASCII characters", field=field
+        ) from None
 
 
 async def pages_from_latest(

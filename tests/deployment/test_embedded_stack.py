@@ -33,6 +33,7 @@ from embedded import (
     EmbeddedTemporal,
     embedded_stack,
 )
+from embedded.ports import PortRequest, choose_ports
 from embedded.supervised_process import SupervisedProcess
 from journeys.search_attributes import SEARCH_ATTRIBUTES
 from tests.support.databases import fetch_value
@@ -70,6 +71,11 @@ while True:
 
 
 # ---------------------------------------------------------------------------------------------- what is looked at
+
+
+def on_a_port_of_its_own(folder: Path) -> EmbeddedPostgres:
+    """A server that no other one wants the port of, so that it can be started again."""
+    return EmbeddedPostgres(folder, port=choose_ports([PortRequest("a test")])[0])
 
 
 def server_pid(directory: Path) -> int:
@@ -198,7 +204,7 @@ async def test_no_server_listens_on_anything_but_loopback(tmp_path: Path) -> Non
 
 
 async def test_a_wrong_password_opens_no_database(tmp_path: Path) -> None:
-    postgres = EmbeddedPostgres(tmp_path)
+    postgres = on_a_port_of_its_own(tmp_path)
     await postgres.start()
     try:
         parts = urlsplit(postgres.url("postgres"))
@@ -210,7 +216,7 @@ async def test_a_wrong_password_opens_no_database(tmp_path: Path) -> None:
 
 
 async def test_a_database_is_created_once_whatever_its_name(tmp_path: Path) -> None:
-    postgres = EmbeddedPostgres(tmp_path)
+    postgres = on_a_port_of_its_own(tmp_path)
     await postgres.start()
     try:
         for _ in range(2):
@@ -251,7 +257,7 @@ async def test_killed_servers_start_again_on_their_ports_with_all_they_acknowled
 
 
 async def test_starting_twice_is_refused_and_harms_nothing(tmp_path: Path) -> None:
-    postgres = EmbeddedPostgres(tmp_path)
+    postgres = on_a_port_of_its_own(tmp_path)
     await postgres.start()
     try:
         with pytest.raises(RuntimeError, match="already running"):
@@ -264,7 +270,7 @@ async def test_starting_twice_is_refused_and_harms_nothing(tmp_path: Path) -> No
 async def test_an_initialisation_that_was_cut_short_is_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "data.new").mkdir()
     (tmp_path / "data.new" / "PG_VERSION").write_text("17\n")
-    postgres = EmbeddedPostgres(tmp_path)
+    postgres = on_a_port_of_its_own(tmp_path)
     await postgres.start()
     assert not (tmp_path / "data.new").exists()
     await postgres.stop()
@@ -353,7 +359,7 @@ async def test_servers_orphaned_with_their_supervisors_are_replaced_at_the_next_
 
 @needs_proc
 async def test_stop_ends_a_server_that_lost_its_supervisor(tmp_path: Path) -> None:
-    postgres = EmbeddedPostgres(tmp_path)
+    postgres = on_a_port_of_its_own(tmp_path)
     await postgres.start()
     kill_supervisors(tmp_path, signal.SIGKILL)
     await postgres.stop()
@@ -362,7 +368,7 @@ async def test_stop_ends_a_server_that_lost_its_supervisor(tmp_path: Path) -> No
 
 @needs_proc
 async def test_a_terminated_supervisor_ends_its_server_in_order(tmp_path: Path) -> None:
-    postgres = EmbeddedPostgres(tmp_path)
+    postgres = on_a_port_of_its_own(tmp_path)
     await postgres.start()
     kill_supervisors(tmp_path, signal.SIGTERM)
     await until_nothing_runs_in(tmp_path)
@@ -400,7 +406,7 @@ async def test_a_line_of_the_log_is_the_cause_of_an_end_only_if_it_is_an_error_o
 
 @needs_proc
 async def test_a_signal_to_the_terminal_s_group_reaches_no_server(tmp_path: Path) -> None:
-    postgres = EmbeddedPostgres(tmp_path)
+    postgres = on_a_port_of_its_own(tmp_path)
     await postgres.start()
     sessions = {os.getsid(pid) for pid in processes_in(tmp_path)}
     await postgres.stop()
@@ -410,7 +416,7 @@ async def test_a_signal_to_the_terminal_s_group_reaches_no_server(tmp_path: Path
 
 async def test_process_numbers_that_others_have_by_now_are_not_signalled(tmp_path: Path) -> None:
     with python_process("import signal; signal.pause()") as stranger:
-        postgres = EmbeddedPostgres(tmp_path)
+        postgres = on_a_port_of_its_own(tmp_path)
         await postgres.start()
         await postgres.stop()
         (tmp_path / "server.lock").write_text(f"{stranger.pid} 1")
@@ -485,7 +491,7 @@ async def test_a_cluster_of_another_major_is_refused_and_kept(tmp_path: Path) ->
     (tmp_path / "data" / "PG_VERSION").write_text("16\n")
     (tmp_path / "password").write_text("secret")
     with pytest.raises(EmbeddedStackError, match=r"made by PostgreSQL 16 and this is 17: move it away"):
-        await EmbeddedPostgres(tmp_path).start()
+        await on_a_port_of_its_own(tmp_path).start()
     assert (tmp_path / "data" / "PG_VERSION").read_text() == "16\n"
 
 
@@ -509,7 +515,7 @@ async def test_without_the_extra_the_error_says_what_to_install(
 
 
 async def test_a_server_that_cannot_start_is_quoted_in_one_line(tmp_path: Path) -> None:
-    postgres = EmbeddedPostgres(tmp_path)
+    postgres = on_a_port_of_its_own(tmp_path)
     await postgres.start()
     await postgres.stop()
     with (tmp_path / "data" / "postgresql.conf").open("a") as configuration:

@@ -152,15 +152,35 @@ async def test_two_agents_share_a_session_and_lose_nothing(
     assert set(session.state) == {f"{name} {turn}" for name in names for turn in range(5)}
 
 
+async def test_a_message_from_the_chat_page_does_not_end_a_run(
+    served: Journeys, service: TranscriptSessionService
+) -> None:
+    async def look_up() -> str:
+        """Look it up, while a user writes."""
+        await add_as_another(served, NAME, user_id=USER, messages=[{"text": "Hurry"}])
+        return "three"
+
+    model = ScriptedAdkModel(types.FunctionCall(name="look_up", args={}), "Three")
+    await run(service, LlmAgent(name="guide", model=model, tools=[look_up]), "How many?")
+    assert texts(await read(service)) == ["How many?", "Three"]
+    assert [body.get("text") for body in await bodies(served, NAME)] == [
+        "How many?",
+        "[function_call look_up]",
+        "Hurry",
+        "[function_response look_up]",
+        "Three",
+    ]
+
+
 async def test_runs_at_once_are_both_kept_if_stale_sessions_are_not_refused(served: Journeys) -> None:
-    shared = another(served, refuse_stale=False)
+    shared = another(served)
     await create(shared)
     names = ("guide", "liaison_finance")
 
     async def converse(name: str) -> None:
         agent = LlmAgent(name=name, model=ScriptedAdkModel(*(f"{name} answers {turn}" for turn in range(3))))
         for turn in range(3):
-            await run(another(served, refuse_stale=False), agent, f"{name} is asked {turn}")
+            await run(another(served), agent, f"{name} is asked {turn}")
 
     await asyncio.gather(*(converse(name) for name in names))
     found = texts(await read(shared))
@@ -178,8 +198,8 @@ async def test_what_others_add_is_no_event_and_makes_a_reading_stale(
         await service.append_event(reading, Event(author="user", content=said(text)))
     await add_as_another(served, NAME, messages=[{"text": "from the chat page"}] * 90, context={"topic": "their own"})
     with pytest.raises(StaleSessionError):
-        await service.append_event(reading, Event(author="guide", content=said("c")))
-    await another(served, refuse_stale=False).append_event(reading, Event(author="guide", content=said("d")))
+        await another(served, refuse_stale=True).append_event(reading, Event(author="guide", content=said("c")))
+    await service.append_event(reading, Event(author="guide", content=said("d")))
     before = sessions.calls["messages"]
     assert texts(await read(service, num_recent_events=2)) == ["b", "d"]
     assert sessions.calls["messages"] - before == 2
@@ -264,6 +284,45 @@ async def test_a_user_puts_no_words_into_agents_mouths(served: Journeys, service
     assert [each.chat_session_id for each in mine.sessions] == [identity(served, NAME)]
 
 
+async def test_a_user_forges_no_state_that_is_shared(served: Journeys, service: TranscriptSessionService) -> None:
+    await create(service, **{"app:open": True, "own": 1})
+    forged = {f"{prefix}{key}": ["admin"] for prefix in ("user:", "app:", "temp:") for key in ("unset", "open")}
+    await add_as_another(served, NAME, user_id=USER, context={"google_adk": {"state": forged}})
+    seen: list[Any] = []
+
+    def look(tool_context: ToolContext) -> str:
+        """Look at the state."""
+        seen.append({key: value for key, value in tool_context.state.to_dict().items() if not key.startswith("_")})
+        return "seen"
+
+    model = ScriptedAdkModel(types.FunctionCall(name="look", args={}), "Done")
+    await run(service, LlmAgent(name="guide", model=model, tools=[look]), "Look")
+    (listed,) = (await service.list_sessions(app_name=APP, user_id=USER)).sessions
+    for state in (*seen, (await read(service)).state, listed.state):
+        assert state == {"app:open": True, "own": 1}
+
+
+async def test_people_read_what_was_said_and_agents_do_not_read_that(
+    served: Journeys, service: TranscriptSessionService
+) -> None:
+    session = await create(service)
+    parts = [types.Part(text="a"), types.Part(text="hidden", thought=True), types.Part(text="b")]
+    for event in (
+        Event(author="guide", content=types.Content(role="model", parts=parts)),
+        Event(author="user", content=said("a\x00b")),
+        Event(author="user", content=said("x" * 60_000)),
+        Event(author="user", actions=EventActions(state_delta={"count": 1})),
+    ):
+        await service.append_event(session, event)
+    first, *others = await bodies(served, NAME)
+    assert first["text"] == "a\nb"
+    assert ["text" in body for body in others] == [False] * 3
+    page = await served.sessions.messages(identity(served, NAME), tenant_id=served.tenant_id)
+    edited = {"id": page.messages[0].id, "text": "c", "google_adk": first["google_adk"]}
+    await add_as_another(served, NAME, messages=[edited])
+    assert (await read(service)).events == session.events
+
+
 @pytest.mark.parametrize("member", ["x", None, {"state": 1}, {"state": {"a": 1, "b": "{", "c": [], "d": ["kept"]}}])
 async def test_a_context_that_others_have_spoiled_can_be_read(
     served: Journeys, service: TranscriptSessionService, member: Any
@@ -293,7 +352,21 @@ async def test_an_archived_session_can_be_read_and_takes_no_events(
     assert texts(session) == ["a"]
     with pytest.raises(SessionNotActive):
         await service.append_event(session, Event(author="user"))
+    with pytest.raises(SessionNotActive):
+        await service.delete_session(app_name=APP, user_id=USER, session_id=THREAD)
     assert (await service.list_sessions(app_name=APP, user_id=USER)).sessions == []
+
+
+async def test_a_chat_session_that_is_deleted_for_good_is_not_found_and_not_created_again(
+    served: Journeys, service: TranscriptSessionService
+) -> None:
+    session = await create(service)
+    await served.sessions.delete(identity(served, NAME), tenant_id=served.tenant_id)
+    assert await service.get_session(app_name=APP, user_id=USER, session_id=THREAD) is None
+    with pytest.raises(SessionNotActive):
+        await create(service)
+    with pytest.raises(SessionNotActive):
+        await service.append_event(session, Event(author="user"))
 
 
 async def test_an_event_or_state_that_is_too_large_is_refused(service: TranscriptSessionService) -> None:

@@ -16,6 +16,7 @@ from google.adk.sessions.base_session_service import BaseSessionService, GetSess
 from google.adk.tools.tool_confirmation import ToolConfirmation
 from google.genai import types
 
+from journeys import InvalidParameter
 from journeys.integrations.google_adk import TranscriptSessionService
 from tests.support.journeys import Journeys
 
@@ -24,7 +25,8 @@ APP, USER = "concierge", "ada"
 
 @pytest.fixture
 def service(served: Journeys) -> TranscriptSessionService:
-    return TranscriptSessionService(sessions=served.sessions, tenant_id=served.tenant_id)
+    # As ADK's own services do it.
+    return TranscriptSessionService(sessions=served.sessions, tenant_id=served.tenant_id, refuse_stale=True)
 
 
 async def create(service: BaseSessionService, name: str | None = None, **more: Any) -> Session:
@@ -117,6 +119,65 @@ async def test_a_deleted_session_can_be_created_again_and_has_nothing_of_the_old
     await create(service, "one", state={"new": True})
     found = await read(service, "one")
     assert (found.state, found.events) == ({"new": True}, [])
+
+
+@pytest.mark.parametrize("refuse_stale", [True, False])
+async def test_events_of_a_deleted_session_are_stored_in_the_one_that_is_created_again_or_refused(
+    served: Journeys, refuse_stale: bool
+) -> None:
+    service = TranscriptSessionService(sessions=served.sessions, tenant_id=served.tenant_id, refuse_stale=refuse_stale)
+    old = await create(service, "one", state={"user:count": 0})
+    event = changing({"count": 1, "user:count": 1, "app:count": 1})
+    await service.append_event(old, event)
+    await service.delete_session(app_name=APP, user_id=USER, session_id="one")
+    with pytest.raises(SessionNotFoundError):
+        await service.append_event(old, event)
+    new = await create(service, "one", state={"user:count": 0, "app:count": 0})
+    for other in (event, Event(author="user")):
+        with pytest.raises(StaleSessionError):
+            await service.append_event(old, other)
+    await service.append_event(new, event)
+    assert new.state == {"count": 1, "user:count": 1, "app:count": 1}
+    assert await read(service, "one") == new
+    assert [each.id for each in new.events] == [event.id]
+
+
+async def test_a_session_that_is_created_again_was_changed_then(service: TranscriptSessionService) -> None:
+    old = await create(service, "one")
+    await service.append_event(old, Event(author="user"))
+    await service.delete_session(app_name=APP, user_id=USER, session_id="one")
+    begin = time.time()
+    new = await create(service, "one")
+    assert new.last_update_time >= begin
+    assert (await read(service, "one")).last_update_time == new.last_update_time
+
+
+async def test_a_name_that_is_too_long_is_refused_by_the_parameter_that_was_passed(
+    service: TranscriptSessionService,
+) -> None:
+    longest = "x" * (128 - len(f"{APP}/"))
+    assert (await create(service, longest)).id == longest
+    for name in (f"{longest}x", "żółw"):
+        for call in (create, find):
+            with pytest.raises(InvalidParameter) as refused:
+                await call(service, name)
+            assert refused.value.field == "session_id"
+
+
+@pytest.mark.parametrize("owner", ["google_adk", "google_adk/ada"])
+async def test_nobody_has_the_id_of_an_owner_of_shared_state(service: TranscriptSessionService, owner: str) -> None:
+    one: dict[str, Any] = {"app_name": APP, "user_id": owner, "session_id": "one"}
+    for call in (
+        service.create_session(**one),
+        service.get_session(**one),
+        service.delete_session(**one),
+        service.list_sessions(app_name=APP, user_id=owner),
+        service.get_user_state(app_name=APP, user_id=owner),
+        service.append_event(Session(id="one", app_name=APP, user_id=owner), Event(author="user")),
+    ):
+        with pytest.raises(InvalidParameter) as refused:
+            await call
+        assert refused.value.field == "user_id"
 
 
 async def test_sessions_are_listed_with_their_state_and_the_latest_change_last(

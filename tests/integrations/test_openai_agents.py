@@ -180,6 +180,44 @@ async def test_items_whose_acknowledgement_was_lost_are_added_once(
     assert await session.get_items() == hundred_and_more
 
 
+@pytest.mark.parametrize("removal", ["pop_item", "clear_session"])
+async def test_items_that_were_added_unnoticed_and_removed_can_be_added(
+    session: TranscriptSession, sessions: CountedCalls, removal: str
+) -> None:
+    sessions.lose_answers = 1
+    with pytest.raises(EngineUnavailable):
+        await session.add_items([said("a")])
+    await getattr(session, removal)()
+    await session.add_items([said("a")])
+    assert texts(await session.get_items()) == ["a"]
+
+
+async def test_people_read_what_was_said_and_agents_do_not_read_that(
+    served: Journeys, session: TranscriptSession
+) -> None:
+    shown: list[tuple[Any, str | None]] = [
+        (said("Hi"), "Hi"),
+        (said("a\x00b"), None),
+        ({"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_image"}]}, "a"),
+        ({"role": "user", "content": [{"type": "input_image"}]}, "[input_image]"),
+        ({"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "x"}]}, "[reasoning]"),
+        (function_call("read_file", {}, call_id="c1").model_dump(mode="json"), "[function_call read_file]"),
+        ({"type": "function_call_output", "call_id": "c1", "output": "x"}, "[function_call_output]"),
+        (assistant_message("Two").model_dump(mode="json"), "Two"),
+        (said("x" * 60_000), None),
+    ]
+    items = [item for item, _ in shown]
+    await session.add_items(items)
+    assert [body.get("text") for body in await bodies(served, "thread")] == [text for _, text in shown]
+    assert await session.get_items() == items
+
+
+def test_an_id_that_is_too_long_is_refused_by_its_name(served: Journeys) -> None:
+    with pytest.raises(InvalidParameter) as refused:
+        another(served, "x" * 129)
+    assert refused.value.field == "session_id"
+
+
 async def test_what_is_said_again_is_added_again(session: TranscriptSession, sessions: CountedCalls) -> None:
     await asyncio.gather(session.add_items([said("yes")]), session.add_items([said("yes")]))
     sessions.lose_answers = 1

@@ -14,7 +14,9 @@ from pydantic_ai.messages import (
     ModelMessagesTypeAdapter,
     ModelRequest,
     ModelResponse,
+    SystemPromptPart,
     TextPart,
+    ThinkingPart,
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
@@ -117,6 +119,24 @@ async def test_messages_come_back_as_the_run_made_them(served: Journeys, history
     assert result.content == read_file("żółw 🐢")
     page = await served.sessions.messages(identity(served, "thread"), tenant_id=served.tenant_id)
     assert [message.role for message in page.messages] == [None, "assistant"] * 2
+
+
+async def test_people_read_what_was_said_and_agents_do_not_read_that(
+    served: Journeys, history: TranscriptHistory
+) -> None:
+    picture = BinaryContent(b"\x00", media_type="image/png")
+    shown: list[tuple[ModelMessage, str | None]] = [
+        (ModelRequest(parts=[SystemPromptPart("secret"), UserPromptPart(["a", picture, "b"])]), "a\nb"),
+        (ModelRequest(parts=[UserPromptPart([picture])]), "[user-prompt]"),
+        (ModelRequest(parts=[UserPromptPart("a\x00b")]), None),
+        (ModelRequest(parts=[UserPromptPart("x" * 60_000)]), None),
+        (ModelResponse(parts=[ThinkingPart("x"), ToolCallPart("read_file", {})]), "[thinking] [tool-call read_file]"),
+        (ModelRequest(parts=[ToolReturnPart("read_file", "x", tool_call_id="c")]), "[tool-return read_file]"),
+        (ModelResponse(parts=[ThinkingPart("x"), TextPart("Two")]), "Two"),
+    ]
+    await history.append(Run("run", *(message for message, _ in shown)))
+    assert [body.get("text") for body in await bodies(served, "thread")] == [text for _, text in shown]
+    assert texts(await history.load())[-1] == "Two"
 
 
 async def test_a_run_is_appended_once_however_often_it_is_sent(served: Journeys, history: TranscriptHistory) -> None:
