@@ -110,7 +110,7 @@ class Writer:
 
         # An agent who was given the floor by another one has to answer. Otherwise two agents could send the user to
         # each other for ever.
-        tools = [
+        tools: list[Callable[..., str]] = [
             *([hand_over, propose_hand_over] if conversation.ends_with_user else []),
             *([remember] if conversation.has_room else []),
         ]
