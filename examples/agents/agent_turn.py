@@ -45,11 +45,14 @@ class AgentTurnWorkflow:
         """
         try:
             answer = await self._write(turn)
-            return await self._store(turn, answer) if answer else None
+            stored = await self._store(turn, answer) if answer else None
         except (ActivityError, asyncio.CancelledError) as error:
             # Under the same key as the answer: if that stands after all, this is refused.
             await self._store(turn, _explain(error))
             raise
+        if answer and answer.status:
+            raise asyncio.CancelledError  # the message has what was written until then
+        return stored
 
     async def _write(self, turn: AgentTurn) -> Answer | None:
         workflow.set_current_details("Reads the session and its transcript.")
@@ -72,6 +75,7 @@ class AgentTurnWorkflow:
             schedule_to_close_timeout=_time_left(),
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
             retry_policy=_MODEL_RETRIES,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=f"the model writes {turn.active_agent}'s answer",
         )
 

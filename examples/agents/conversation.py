@@ -20,8 +20,13 @@ MAX_CONTEXT_CHARACTERS: Final = 8_000
 MAX_ANSWER_CHARACTERS: Final = 15_000
 """Encoded, an answer fits into one change, and its text so far into one request to the gateway."""
 
+MAX_NOTES: Final = 5
+MAX_KEY_CHARACTERS: Final = 60
+MAX_NOTE_CHARACTERS: Final = 300
+"""What one turn may write into the shared context. It fits into the answer's change."""
+
 Status = Literal["failed", "stopped"]
-"""Why a turn's message is no answer."""
+"""Why a turn's message is no answer, or only the beginning of one."""
 
 
 class Said(Record):
@@ -48,6 +53,11 @@ class Conversation(Record):
         """Whether the last word is a user's, and not that of an agent who has handed over."""
         return bool(self.messages) and self.messages[-1].role == "user"
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the agent is shown all of the shared context, and may add to it."""
+        return len(self.shared_context) < MAX_CONTEXT_CHARACTERS
+
 
 class Answer(Record):
     """What a turn adds to the transcript, once.
@@ -56,13 +66,16 @@ class Answer(Record):
         model: The model that wrote it.
         proposed_agent: The agent that it proposes to hand over to.
         hand_over: The agent that leads from now on, and is asked to act.
-        status: Set if it is no answer, but says why there is none.
+        context: What the agent writes into the shared context, in the same change; None removes a key.
+        status: Set if it says only why there is no answer, or if it was stopped; then a `model` has written its
+            beginning.
     """
 
     text: str
     model: str | None = None
     proposed_agent: str | None = None
     hand_over: str | None = None
+    context: dict[str, str | None] | None = None
     status: Status | None = None
 
 
@@ -71,7 +84,7 @@ def show_conversation(messages: tuple[ChatMessage, ...], context: Context) -> Co
     shown: list[Said] = []
     left = MAX_CONVERSATION_CHARACTERS
     for message in reversed(messages[-MAX_MESSAGES:]):
-        if message.role == "assistant" and "status" in message.body:
+        if message.role == "assistant" and "status" in message.body and "model" not in message.body:
             continue  # it says only that a turn failed or was stopped
         text = message.body.get("text")
         said = cut(text if isinstance(text, str) else to_json(message.body).decode(), MAX_MESSAGE_CHARACTERS)
@@ -84,9 +97,9 @@ def show_conversation(messages: tuple[ChatMessage, ...], context: Context) -> Co
     )
 
 
-def clean(text: str) -> str:
-    """A model's text as an answer: within its limit, and without characters that the journeys refuse."""
-    return cut(text.replace("\0", "").encode(errors="replace").decode().strip(), MAX_ANSWER_CHARACTERS)
+def clean(text: str, limit: int = MAX_ANSWER_CHARACTERS) -> str:
+    """A model's text: within the limit, by default an answer's, and without characters that the journeys refuse."""
+    return cut(text.replace("\0", "").encode(errors="replace").decode().strip(), limit)
 
 
 def cut(text: str, limit: int) -> str:

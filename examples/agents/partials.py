@@ -21,19 +21,19 @@ class PartialAnswer:
     """The text of one answer so far. To show it is a courtesy: it never delays the turn, and never fails it."""
 
     def __init__(self) -> None:
-        self._text = ""
+        self.text = ""
         self._changed = asyncio.Event()
 
     def show(self, text: str) -> None:
         """Replace the text that is shown."""
-        self._text = text
+        self.text = text
         self._changed.set()
 
     async def next_text(self) -> str:
         """The latest text, once it has changed."""
         await self._changed.wait()
         self._changed.clear()
-        return self._text
+        return self.text
 
 
 class Partials:

@@ -18,6 +18,7 @@ SCRIPTED: Final = "scripted"
 _CONFESSION: Final = "(This answer is scripted: no model is configured, see JOURNEY_AGENT_MODEL.)"
 _AGREES: Final = re.compile(r"\b(yes|yeah|yep|sure|ok|okay|please|go ahead|ja|oui)\b", re.IGNORECASE)
 _BACK: Final = re.compile(r"\b(guide|back)\b", re.IGNORECASE)
+_WORDS_OF_A_WISH: Final = 3
 _SECONDS_PER_WORD: Final = 0.03
 """About as fast as one can read, so that the answer is seen to grow."""
 
@@ -27,10 +28,10 @@ def scripted_model(name: str, roster: Roster) -> FunctionModel:
 
     async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
         script = _Script(name, roster, messages)
-        call = script.tool_call() if info.function_tools and not script.tool_was_called else None
-        if call:
-            tool, agent = call
-            yield {0: DeltaToolCall(tool, to_json({"agent": agent}).decode())}
+        offered = {tool.name for tool in info.function_tools}
+        calls = [call for call in script.tool_calls() if call[0] in offered and not script.tool_was_called]
+        if calls:
+            yield {place: DeltaToolCall(tool, to_json(said).decode()) for place, (tool, said) in enumerate(calls)}
             return
         for word in re.findall(r"\S+\s*", f"{script.text()} {_CONFESSION}"):
             await asyncio.sleep(_SECONDS_PER_WORD)
@@ -45,23 +46,41 @@ class _Script:
     def __init__(self, name: str, roster: Roster, messages: list[ModelMessage]) -> None:
         self._name = name
         self._roster = roster
-        self._asked = [text for text in _asked(messages) if text != HAS_FLOOR]
+        asked = list(_asked(messages))
+        self._is_asked = asked[-1] != HAS_FLOOR
+        self._asked = [text for text in asked if text != HAS_FLOOR]
         self._last = self._asked[-1] if self._asked else ""
+        self._newest = self._last.rpartition("\n\n")[2]
         self._proposed = self._agent_named_in(_last_answer(messages)) if name == "guide" else None
         self.tool_was_called = any(isinstance(part, ToolReturnPart) for part in messages[-1].parts)
 
-    def tool_call(self) -> tuple[str, str] | None:
-        """A tool to call first, and the agent to call it with."""
+    def tool_calls(self) -> list[tuple[str, dict[str, str]]]:
+        """The tools to call first, each with its arguments."""
+        hand_over = self._hand_over()
+        calls = [(hand_over[0], {"agent": hand_over[1]})] if hand_over else []
+        if self._is_asked and not (hand_over and hand_over[0] == "hand_over"):
+            calls += [("remember", {"key": key, "value": value}) for key, value in self._notes()]
+        return calls
+
+    def _notes(self) -> Iterator[tuple[str, str]]:
+        """What all agents should know: what it is about, and what the user wants."""
+        if topic := self._topic_of(self._last):
+            yield "topic", topic[1]
+        if len(self._newest.split()) >= _WORDS_OF_A_WISH:
+            yield "wish", _short(self._newest)
+
+    def _hand_over(self) -> tuple[str, str] | None:
+        """The tool for it, and the agent to call it with."""
         if self._name != "guide":
             return ("hand_over", "guide") if _BACK.search(self._last) else None
         if self._proposed and _AGREES.search(self._last):
             return "hand_over", self._proposed
-        wanted = self._agent_for(self._last)
-        return ("propose_hand_over", wanted) if wanted else None
+        topic = self._topic_of(self._last)
+        return ("propose_hand_over", topic[0]) if topic else None
 
     def text(self) -> str:
         """What to say."""
-        match self.tool_call() if self.tool_was_called else None:
+        match self._hand_over() if self.tool_was_called else None:
             case ("hand_over", agent):
                 return f"I hand over to {self._roster[agent].title}."
             case ("propose_hand_over", agent):
@@ -71,7 +90,7 @@ class _Script:
 
     def _introduction(self) -> str:
         others = ", ".join(f"{other.title} {other.purpose}" for name, other in self._roster.items() if name != "guide")
-        said = f"You wrote: “{_short(self._last)}”. " if self._last else ""
+        said = f"You wrote: “{_short(self._newest)}”. " if self._newest else ""
         return f"{said}I am the guide. Tell me what you need, and I know who can help: {others}."
 
     def _summary(self) -> str:
@@ -80,11 +99,13 @@ class _Script:
         said = f" I know what was said before. You wrote: {known}." if known else ""
         return f"I am {me.title}, the one who {me.purpose}.{said} What should come first?"
 
-    def _agent_for(self, text: str) -> str | None:
+    def _topic_of(self, text: str) -> tuple[str, str] | None:
+        """The agent that the text is for, and the word that says so."""
         words = set(re.findall(r"\w+", text.lower()))
         for name, profile in self._roster.items():
-            if any(topic in words or f"{topic}s" in words for topic in profile.topics):
-                return name
+            for topic in profile.topics:
+                if topic in words or f"{topic}s" in words:
+                    return name, topic
         return None
 
     def _agent_named_in(self, text: str) -> str | None:

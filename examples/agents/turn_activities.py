@@ -60,7 +60,7 @@ class TurnActivities:
 
     @activity.defn
     async def write_answer(self, turn: AgentTurn, conversation: Conversation) -> Answer | None:
-        """Have the model write the answer; None if nobody waits for it any more."""
+        """Have the model write the answer, as far as nobody stops it; None if nobody waits for it any more."""
         writer = self._writers[turn.active_agent]
         async with _heartbeats(), self._shown(turn) as partial:
             writing = asyncio.create_task(writer.write(conversation, partial.show))
@@ -71,6 +71,11 @@ class TurnActivities:
                     return await writing
                 await unwanted
                 return None
+            except asyncio.CancelledError:
+                details = activity.cancellation_details()
+                if not (details and details.cancel_requested and partial.text):
+                    raise  # nothing is written yet, or the worker ends and another one writes anew
+                return Answer(text=partial.text, model=writer.model.model_name, status="stopped")
             except ModelRefuses as error:
                 raise ApplicationError(str(error), type=ModelRefuses.__name__, non_retryable=True) from error
             finally:
@@ -137,7 +142,9 @@ class TurnActivities:
 
 
 def _change(turn: AgentTurn, answer: Answer, base_revision: int | None) -> ContextChange:
-    message: dict[str, JsonValue] = {"role": "assistant"} | answer.model_dump(exclude={"hand_over"}, exclude_none=True)
+    message: dict[str, JsonValue] = {"role": "assistant"} | answer.model_dump(
+        exclude={"hand_over", "context"}, exclude_none=True
+    )
     change = ContextChange(
         tenant_id=turn.tenant_id,
         messages=[message],
@@ -145,6 +152,8 @@ def _change(turn: AgentTurn, answer: Answer, base_revision: int | None) -> Conte
         idempotency_key=agent_turn_id(turn.chat_session_id, turn.revision),
         base_revision=base_revision,
     )
+    if answer.context:
+        change["context"] = answer.context
     if answer.hand_over:
         change["active_agent"], change["turn"] = answer.hand_over, True
     return change

@@ -1,7 +1,7 @@
 """Asks the model for an answer, with pydantic-ai."""
 
 from collections.abc import AsyncIterable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic_ai import Agent, ModelRetry, RunContext
@@ -22,14 +22,22 @@ from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import UsageLimits
 
-from examples.agents.conversation import Answer, Conversation, Said, clean
+from examples.agents.conversation import (
+    MAX_KEY_CHARACTERS,
+    MAX_NOTE_CHARACTERS,
+    MAX_NOTES,
+    Answer,
+    Conversation,
+    Said,
+    clean,
+)
 from examples.agents.roster import Roster
 
 HAS_FLOOR: Final = "(You have the floor, and nobody has written since an agent spoke. Continue the conversation.)"
 """The prompt after a hand-over, or in an empty session."""
 
 _SETTINGS: Final = ModelSettings(max_tokens=8_000)
-_LIMITS: Final = UsageLimits(request_limit=5)
+_LIMITS: Final = UsageLimits(request_limit=MAX_NOTES + 5)
 """A model that calls a tool is asked again."""
 
 
@@ -38,11 +46,12 @@ class ModelRefuses(Exception):  # noqa: N818
 
 
 @dataclass(slots=True)
-class _Floor:
-    """Whom the agent has named with its tools."""
+class _Done:
+    """What the agent has done with its tools."""
 
     proposed_agent: str | None = None
     hand_over: str | None = None
+    context: dict[str, str | None] = field(default_factory=dict)
 
 
 class Writer:
@@ -64,7 +73,7 @@ class Writer:
             ModelRefuses: The model will refuse the same request again.
             AgentRunError: The model failed; it may succeed later.
         """
-        floor = _Floor()
+        done = _Done()
 
         def hand_over(agent: str) -> str:
             """Let another agent lead from now on. Only if the user has agreed to it, or asks for it.
@@ -72,7 +81,7 @@ class Writer:
             Args:
                 agent: The agent's name.
             """
-            floor.hand_over = self._other(agent)
+            done.hand_over = self._other(agent)
             return "It answers after you. Say in one sentence that you hand over; leave the answer to it."
 
         def propose_hand_over(agent: str) -> str:
@@ -81,12 +90,30 @@ class Writer:
             Args:
                 agent: The agent's name.
             """
-            floor.proposed_agent = self._other(agent)
+            done.proposed_agent = self._other(agent)
             return "The user is shown the proposal. Ask for agreement in your answer."
+
+        def remember(key: str, value: str) -> str:
+            """Write down what all agents and the user should see from now on: what it is about, what was agreed.
+
+            Args:
+                key: A short name, such as `topic` or `due`; a name that is there already gets the new value.
+                value: A few words; empty to remove the name.
+            """
+            key = clean(key, MAX_KEY_CHARACTERS)
+            if not key:
+                raise ModelRetry("the key is empty")
+            if len(done.context.keys() | {key}) > MAX_NOTES:
+                return "That is too much for one answer. Keep to what you have written down."
+            done.context[key] = clean(value, MAX_NOTE_CHARACTERS) or None
+            return "It is written down, unless you are stopped before you have answered."
 
         # An agent who was given the floor by another one has to answer. Otherwise two agents could send the user to
         # each other for ever.
-        tools = [hand_over, propose_hand_over] if conversation.ends_with_user else []
+        tools: list[Callable[..., str]] = [
+            *([hand_over, propose_hand_over] if conversation.ends_with_user else []),
+            *([remember] if conversation.has_room else []),
+        ]
         agent = Agent(self.model, name=self.name, instructions=self._instructions(conversation), tools=tools)
         prompt, history = self._prompt(conversation)
         try:
@@ -102,8 +129,9 @@ class Writer:
         return Answer(
             text=clean(result.output) or "…",
             model=self.model.model_name,
-            proposed_agent=None if floor.hand_over else floor.proposed_agent,
-            hand_over=floor.hand_over,
+            proposed_agent=None if done.hand_over else done.proposed_agent,
+            hand_over=done.hand_over,
+            context=done.context or None,
         )
 
     def _other(self, agent: str) -> str:

@@ -1,23 +1,26 @@
 """Models that do what a test needs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 
-from pydantic_ai.messages import ModelMessage, ModelRequest, UserPromptPart
-from pydantic_ai.models.function import AgentInfo, DeltaToolCalls, FunctionModel
+from pydantic_ai.messages import ModelMessage, ModelRequest, ToolReturnPart, UserPromptPart
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 
 class PausingModel(FunctionModel):
-    """Repeats what it is asked, in two halves; it waits between them until it is let go."""
+    """Repeats what it is asked, in two halves; it waits between them until it is let go. Or it says nothing before."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_silent: bool = False) -> None:
+        self._is_silent = is_silent
         self.began = asyncio.Event()
         self.may_end = asyncio.Event()
         self.was_cancelled = asyncio.Event()
         super().__init__(stream_function=self._stream, model_name="pausing")
 
     async def _stream(self, messages: list[ModelMessage], _info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
-        yield f"You asked: {prompt_of(messages)}"
+        if not self._is_silent:
+            yield f"You asked: {prompt_of(messages)}"
         self.began.set()
         try:
             await self.may_end.wait()
@@ -39,6 +42,21 @@ class FailingModel(FunctionModel):
         self.attempts += 1
         yield "half an answer"
         raise self._error
+
+
+class RememberingModel(FunctionModel):
+    """Writes these keys and values into the shared context, one call of the tool each, and answers."""
+
+    def __init__(self, notes: Sequence[tuple[str, str]]) -> None:
+        self._notes = notes
+        super().__init__(stream_function=self._stream, model_name="remembering")
+
+    async def _stream(self, messages: list[ModelMessage], _info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
+        if any(isinstance(part, ToolReturnPart) for part in messages[-1].parts):
+            yield "It is written down."
+            return
+        for place, (key, value) in enumerate(self._notes):
+            yield {place: DeltaToolCall("remember", json.dumps({"key": key, "value": value}), tool_call_id=str(place))}
 
 
 def prompt_of(messages: list[ModelMessage]) -> str:

@@ -13,11 +13,17 @@ from temporalio.worker import Replayer
 
 from examples.agents import turn_activities, worker
 from examples.agents.agent_turn import AgentTurnWorkflow
+from examples.agents.conversation import (
+    MAX_CONTEXT_CHARACTERS,
+    MAX_KEY_CHARACTERS,
+    MAX_NOTE_CHARACTERS,
+    MAX_NOTES,
+)
 from journeys import ChatSessions
 from journeys.chat_session.agent_turns import agent_turn_id
 from journeys.errors import EngineUnavailable
 from tests.agents.conftest import AGENTS, Agents, Chat
-from tests.agents.models import FailingModel, PausingModel
+from tests.agents.models import FailingModel, PausingModel, RememberingModel
 from tests.support.journeys import Journeys
 from tests.support.polling import eventually
 
@@ -134,7 +140,7 @@ async def test_an_answer_whose_acknowledgement_is_lost_stands_once(
     assert [each.author for each in await chat.answers()] == ["liaison_journey", "guide"]
 
 
-async def test_a_turn_that_is_stopped_ends_at_once_with_a_note_and_no_half_answer(
+async def test_a_turn_that_is_stopped_ends_at_once_and_keeps_what_was_written(
     journeys: Journeys, agents: Agents
 ) -> None:
     model = PausingModel()
@@ -147,10 +153,80 @@ async def test_a_turn_that_is_stopped_ends_at_once_with_a_note_and_no_half_answe
         await asyncio.wait_for(model.was_cancelled.wait(), 5)
         described = await chat.turn(asked).describe()
         await replay(chat, asked)
-    (note,) = await chat.answers()
+    (answer,) = await chat.answers()
     assert described.status is WorkflowExecutionStatus.CANCELED
-    assert (note.id, note.author) == (chat.message_id(asked), "guide")
-    assert note.body == {"text": "Stopped.", "status": "stopped"}
+    assert (answer.id, answer.author) == (chat.message_id(asked), "guide")
+    assert answer.body == {"text": "You asked: A long story, please.", "model": "pausing", "status": "stopped"}
+
+
+async def test_a_turn_that_is_stopped_before_it_has_written_leaves_a_note(journeys: Journeys, agents: Agents) -> None:
+    model = PausingModel(is_silent=True)
+    async with journeys.worker(agents=AGENTS), agents(model):
+        chat = await Chat.begin(journeys)
+        asked = await chat.say("A long story, please.")
+        await model.began.wait()
+        await chat.turn(asked).cancel()
+        assert isinstance(await end_of(chat, asked), CancelledError)
+        await replay(chat, asked)
+    (note,) = await chat.answers()
+    assert (note.id, note.body) == (chat.message_id(asked), {"text": "Stopped.", "status": "stopped"})
+
+
+async def test_the_guide_answers_the_newest_message_after_a_stop(journeys: Journeys, agents: Agents) -> None:
+    async with journeys.worker(agents=AGENTS):
+        chat = await Chat.begin(journeys)
+        for is_silent in (True, False):
+            model = PausingModel(is_silent=is_silent)
+            async with agents(model):
+                asked = await chat.say("A long story, please. " * 20)
+                await model.began.wait()
+                await chat.turn(asked).cancel()
+                await end_of(chat, asked)
+            async with agents():
+                await result_of(chat, await chat.say("Rather a short one."))
+            *_, answer = await chat.answers()
+            assert "You wrote: “Rather a short one.”" in answer.body["text"]
+
+
+async def test_what_it_is_about_and_what_is_wanted_is_shared_with_the_answer(
+    journeys: Journeys, agents: Agents
+) -> None:
+    async with journeys.worker(agents=AGENTS), agents():
+        chat = await Chat.begin(journeys)
+        before = await journeys.get(chat.session)
+        asked = await chat.say("Our newsletters are too long.")
+        await result_of(chat, asked)
+        session = await journeys.get(chat.session)
+        await result_of(chat, await chat.say("Yes, please."))
+        await result_of(chat, await chat.turn_revision())
+        later = await journeys.get(chat.session)
+    assert before["context"] == {}
+    assert session["context"] == {"topic": "newsletter", "wish": "Our newsletters are too long."}
+    assert session["revision"] == asked + 1, "in one change with the answer"
+    assert later["context"] == session["context"]
+
+
+async def test_what_a_model_shares_has_limits_and_is_removed_if_it_is_empty(journeys: Journeys, agents: Agents) -> None:
+    notes = [("topic", ""), ("due\0", "x" * 10_000), *((f"key {number}" * 50, "?") for number in range(10))]
+    async with journeys.worker(agents=AGENTS), agents(RememberingModel(notes)):
+        chat = await Chat.begin(journeys, context={"topic": "news", "kept": True})
+        await result_of(chat, await chat.say("Hello"))
+        context = (await journeys.get(chat.session))["context"]
+    assert "topic" not in context
+    assert context["kept"] is True
+    assert len(context["due"]) == MAX_NOTE_CHARACTERS
+    assert len(context) == MAX_NOTES
+    assert all(len(key) <= MAX_KEY_CHARACTERS for key in context)
+
+
+async def test_a_shared_context_that_an_agent_cannot_see_as_a_whole_is_left_alone(
+    journeys: Journeys, agents: Agents
+) -> None:
+    large = {"much": "x" * MAX_CONTEXT_CHARACTERS}
+    async with journeys.worker(agents=AGENTS), agents():
+        chat = await Chat.begin(journeys, context=large)
+        await result_of(chat, await chat.say("Our newsletters are too long."))
+        assert (await journeys.get(chat.session))["context"] == large
 
 
 async def test_a_turn_that_its_worker_leaves_in_the_middle_is_taken_up_by_the_next_one(

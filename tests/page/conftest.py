@@ -25,6 +25,8 @@ from tests.support.tcp_proxy import ProxiedStores
 from tests.support.worker_processes import worker_environment, worker_process
 
 AGENTS: Final = ("guide", "liaison_content", "liaison_insights")
+# It takes turns by the settings, but no worker polls for it.
+AWAY: Final = "liaison_solution"
 TEMPORAL_UI: Final = "http://temporal-ui.example"
 # Twice the default, so that a message of 200 KB fits into one change.
 CHANGE_BYTES: Final = 262144
@@ -97,7 +99,7 @@ async def world(stack: EmbeddedStack, client: Client, worker_clients: Mapping[bo
         Journeys.on(stack.addresses, client, worker_clients[False]) as journeys,
         AsyncExitStack() as running,
     ):
-        both = {"JOURNEY_AGENTS": ",".join(AGENTS), "JOURNEY_MAX_CHANGE_BYTES": str(CHANGE_BYTES)}
+        both = {"JOURNEY_AGENTS": ",".join((*AGENTS, AWAY)), "JOURNEY_MAX_CHANGE_BYTES": str(CHANGE_BYTES)}
         environment = both | {
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
             "SUPABASE_DB_URL": stores.supabase.url,

@@ -10,6 +10,11 @@ PATIENCE_MILLISECONDS: Final = 20_000
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
+async def pass_time(page: Page, seconds: int) -> None:
+    """Let time pass for the page, whose clock has been installed."""
+    await page.clock.fast_forward(seconds * 1000)
+
+
 @dataclass(frozen=True)
 class Person:
     """A person at a window of the page."""

@@ -73,7 +73,7 @@ class ScriptedAgent:
 
     @activity.defn
     async def say_stopped(self, turn: Json) -> None:
-        await self._answer(turn, "Stopped.", status="stopped")
+        await self._answer(turn, PARTIAL, model="a script", status="stopped")
 
     async def _messages(self, path: str) -> Sequence[Json]:
         messages: Sequence[Json] = (await self.service.get(f"{path}/messages")).raise_for_status().json()["messages"]

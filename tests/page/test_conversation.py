@@ -3,8 +3,8 @@
 from playwright.async_api import expect
 
 from tests.page.configured import configure
-from tests.page.conftest import Opener, World
-from tests.page.person import Person
+from tests.page.conftest import AWAY, Opener, World
+from tests.page.person import Person, pass_time
 from tests.page.scripted_agent import PARTIAL
 
 
@@ -49,13 +49,82 @@ async def test_two_quick_messages_stay_in_their_order_and_get_one_answer(ada: Pe
     await expect(ada.by("user").nth(1)).to_contain_text("Two")
 
 
-async def test_a_turn_can_be_stopped(ada: Person, world: World) -> None:
+async def test_a_turn_can_be_stopped_and_what_was_written_stays(ada: Person, world: World) -> None:
     world.agent.script(waits=True)
     await ada.say("Think long")
     await expect(ada.by("guide")).to_contain_text(PARTIAL)
     await ada.page.get_by_role("button", name="Stop").click()
-    await expect(ada.by("guide")).to_contain_text("Stopped.")
+    await expect(ada.by("guide")).to_contain_text("Written by the model “a script”, until it was stopped")
+    await expect(ada.by("guide")).to_contain_text(PARTIAL)
     await expect(ada.page.get_by_role("button", name="Stop")).to_be_hidden()
+    await expect(ada.conversation.get_by_text("You have stopped Guide.")).to_be_hidden()
+
+
+async def test_an_agent_of_whom_nothing_comes_is_said_to_be_silent_until_something_does(
+    ada: Person, world: World
+) -> None:
+    await ada.page.clock.install()
+    await ada.page.reload()
+    await ada.is_connected()
+    await ada.agent.select_option(AWAY)
+    await ada.say("Anybody there?")
+    about_to_answer = ada.conversation.get_by_text("Solution liaison is about to answer…")
+    silent = ada.conversation.get_by_text("Solution liaison has not answered yet. It may be busy, or away.")
+    await expect(about_to_answer).to_be_visible()
+    await pass_time(ada.page, 16)
+    await expect(silent).to_be_visible()
+    await expect(ada.page.get_by_role("button", name="Stop")).to_be_visible()
+
+    path = f"/v1/chat-sessions/{ada.session}"
+    partial = {"message_id": "m", "text": "Half a"}
+    (await world.service.post(f"{path}/partials", json=partial)).raise_for_status()
+    await expect(ada.by(AWAY)).to_contain_text("Half a")
+    await expect(silent).to_be_hidden()
+    await pass_time(ada.page, 16)
+    await expect(ada.conversation.get_by_text("Solution liaison has not finished its answer yet.")).to_be_visible()
+    cursor = "article => getComputedStyle(article.querySelector('.text'), '::after').display"
+    assert await ada.by(AWAY).evaluate(cursor) == "none"
+
+    revision = (await world.service.get(path)).json()["turn_revision"]
+    answer = {"messages": [{"role": "assistant", "text": "Here I am"}], "author": AWAY}
+    key = {"idempotency-key": f"agent-turn/{ada.session}/{revision}"}
+    (await world.service.post(f"{path}/messages", json=answer, headers=key)).raise_for_status()
+    await expect(ada.by(AWAY)).to_contain_text("Here I am")
+    await expect(ada.conversation.get_by_text("has not")).to_be_hidden()
+
+
+async def test_an_agent_that_is_stopped_and_does_not_say_so_is_said_to_be_stopped(ada: Person, world: World) -> None:
+    await ada.agent.select_option(AWAY)
+    await ada.say("Anybody there?")
+    await expect(ada.conversation.get_by_text("Solution liaison is about to answer…")).to_be_visible()
+    await world.service.post(
+        f"/v1/chat-sessions/{ada.session}/partials", json={"message_id": "m", "text": "Half a sen"}
+    )
+    await expect(ada.by(AWAY)).to_contain_text("Half a sen")
+    await ada.page.get_by_role("button", name="Stop").click()
+    stopped = ada.conversation.get_by_text("You have stopped Solution liaison.")
+    await expect(stopped).to_be_visible()
+    await expect(ada.by(AWAY)).to_contain_text("Half a sen")
+    await expect(ada.by(AWAY)).not_to_have_attribute("aria-busy", "true")
+    await ada.page.reload()
+    await expect(stopped).to_be_visible()
+    await ada.agent.select_option("guide")
+    await ada.say("Then you")
+    await expect(ada.by("guide")).to_have_count(1)
+    await expect(stopped).to_be_hidden()
+
+
+async def test_an_agent_that_takes_no_turns_here_is_said_to_take_none(ada: Person, world: World) -> None:
+    hint = ada.page.get_by_text("Finance liaison takes no turns here")
+    path = f"/v1/chat-sessions/{ada.session}/context"
+    (await world.service.patch(path, json={"active_agent": "liaison_finance"})).raise_for_status()
+    await expect(hint).to_be_visible()
+    await expect(hint).to_contain_text("hand over to Guide or another agent")
+    await ada.say("Hello?")
+    await expect(ada.by("user")).to_have_count(1)
+    await expect(hint).to_be_visible()
+    await ada.agent.select_option("guide")
+    await expect(hint).to_be_hidden()
 
 
 async def test_a_turn_that_nobody_answers_in_time_says_so(ada: Person, world: World) -> None:
@@ -125,6 +194,22 @@ async def test_a_hand_over_that_an_agent_proposes_is_one_press_and_gives_the_flo
     await expect(ada.agent).to_have_value("liaison_insights")
     await expect(proposal).to_be_hidden()
     await expect(ada.message).to_be_focused()
+
+
+async def test_a_hand_over_that_is_refused_is_said_and_forgotten(ada: Person, world: World) -> None:
+    world.agent.script(proposes="liaison_insights")
+    await ada.say("Figures, please")
+    proposal = ada.by("guide").get_by_role("button", name="Hand over to Insights liaison")
+    await expect(proposal).to_be_visible()
+    problem = {"code": "SESSION_NOT_ACTIVE", "detail": "it is archived", "status": 409}
+    await ada.page.route("**/context", lambda route: route.fulfill(status=409, json=problem))
+    await proposal.click()
+    await expect(ada.page.get_by_role("alert")).to_contain_text(
+        "Not handed over to Insights liaison: this chat is archived."
+    )
+    await expect(ada.agent).to_have_value("guide")
+    await ada.page.get_by_role("button", name="Sign out").click()
+    await expect(ada.page.get_by_role("textbox", name="User")).to_be_visible()
 
 
 async def test_two_windows_stay_in_step(ada: Person, open_page: Opener) -> None:

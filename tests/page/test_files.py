@@ -8,7 +8,7 @@ import pytest
 from starter.http.page.config import page_config
 from starter.http.page.policy import content_security_policy
 from starter.http.settings import GatewaySettings
-from tests.page.conftest import TEMPORAL_UI, World
+from tests.page.conftest import AGENTS, AWAY, TEMPORAL_UI, World
 from tests.support.paths import REPOSITORY
 
 STATIC = REPOSITORY / "starter/http/page/static"
@@ -36,7 +36,7 @@ async def test_the_page_is_told_of_this_deployment_and_of_no_secret(world: World
     async with httpx2.AsyncClient(base_url=world.gateway.url, trust_env=False, verify=False) as anybody:
         told = (await anybody.get("/page/config.json")).json()
     assert told["sign_in"] == "development"
-    assert told["agents"] == ["guide", "liaison_content", "liaison_insights"]
+    assert told["agents"] == [*AGENTS, AWAY]
     assert told["temporal_ui_url"] == TEMPORAL_UI
     assert "secret" not in str(told)
 

@@ -78,9 +78,9 @@ async def test_everything_can_be_done_by_keyboard(open_page: Opener) -> None:
     await expect(ada.agent).to_have_value("liaison_content")
     await tab_to("Revision")
     await press("Home")
-    await expect(ada.page.get_by_text("You look at revision 0")).to_be_visible()
+    await expect(ada.page.get_by_text("You are looking at revision 0")).to_be_visible()
     await press("End")
-    await expect(ada.page.get_by_text("You look at revision")).to_be_hidden()
+    await expect(ada.page.get_by_text("You are looking at revision")).to_be_hidden()
 
     await tab_to("More for One line")
     await press("Enter")
@@ -119,6 +119,40 @@ async def test_in_a_narrow_window_everything_is_there_and_nothing_scrolls_sidewa
     await ada.page.get_by_role("button", name="Context").click()
     await expect(ada.revision).to_be_in_viewport()
     await is_not_wider_than_its_window(ada.page)
+
+
+async def test_a_window_that_grows_has_no_shade(ada: Person) -> None:
+    await ada.page.set_viewport_size({"width": 360, "height": 640})
+    await ada.page.get_by_role("button", name="Open the list").click()
+    await expect(ada.page.locator("#shade")).to_be_visible()
+    await ada.page.set_viewport_size({"width": 1280, "height": 640})
+    await expect(ada.page.locator("#shade")).to_be_hidden()
+    await ada.agent.click(trial=True)
+
+
+async def test_in_the_narrowest_window_one_can_stop_and_send(ada: Person, world: World) -> None:
+    await ada.page.set_viewport_size({"width": 320, "height": 480})
+    world.agent.script(waits=True)
+    await ada.agent.select_option("liaison_insights")
+    await ada.say("On a watch")
+    for name in ("Stop", "Send"):
+        await expect(ada.page.get_by_role("button", name=name, exact=True)).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("width", [780, 360])
+async def test_a_notice_keeps_its_button_beside_it(ada: Person, width: int) -> None:
+    await ada.page.set_viewport_size({"width": width, "height": 640})
+    await ada.say("Hello")
+    await expect(ada.by("guide")).to_have_count(1)
+    problem = {"code": "INVALID_PARAMETER", "detail": "a long explanation of what was not well " * 3, "status": 400}
+    await ada.page.route("**/context", lambda route: route.fulfill(status=400, json=problem))
+    await ada.agent.select_option("liaison_content")
+    notice = ada.page.get_by_role("alert")
+    text, button = notice.locator("span"), notice.get_by_role("button", name="Dismiss")
+    said, dismiss = await text.bounding_box(), await button.bounding_box()
+    assert said
+    assert dismiss
+    assert dismiss["x"] >= said["x"] + said["width"]
 
 
 async def test_nothing_moves_if_that_is_asked_for(open_page: Opener, world: World) -> None:

@@ -1,6 +1,6 @@
 """What a person has written is kept through a reload, an outage and a dead gateway, and goes out once."""
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.page.conftest import Opener, World
 from tests.page.person import Person
@@ -120,9 +120,70 @@ async def test_a_page_that_opens_in_an_outage_begins_when_it_ends(open_page: Ope
 async def test_a_message_that_is_refused_stays_and_says_why(ada: Person) -> None:
     await ada.message.fill("x" * 300_000)
     await ada.send.click()
-    await expect(ada.by("user")).to_contain_text("Not sent: ")
+    await expect(ada.by("user")).to_contain_text("Not sent: it is too long. Divide it into shorter messages.")
     await ada.say("A shorter one")
     await expect(ada.by("guide")).to_have_count(1)
     refused = ada.by("user").filter(has_text="Not sent")
+    await expect(refused.get_by_role("button", name="Try again")).to_have_count(0)
     await refused.get_by_role("button", name="Discard").click()
     await expect(ada.by("user")).to_have_count(1)
+
+
+async def test_a_message_that_is_refused_can_be_edited_before_what_is_written_already(
+    ada: Person, world: World
+) -> None:
+    await ada.say("x" * 300_000)
+    await ada.message.fill("Next thought")
+    await ada.by("user").get_by_role("button", name="Edit").click()
+    await expect(ada.by("user")).to_have_count(0)
+    await expect(ada.message).to_have_value(f"{'x' * 300_000}\n\nNext thought")
+    await expect(ada.message).to_be_focused()
+    await ada.say("Shorter now")
+    await expect(ada.by("guide")).to_have_count(1)
+    await sent_once(world, ada, "Shorter now")
+
+
+async def test_a_message_that_an_archived_chat_refuses_can_be_tried_again(ada: Person) -> None:
+    problem = {"code": "SESSION_NOT_ACTIVE", "detail": "it is archived", "status": 409}
+    await ada.page.route("**/context", lambda route: route.fulfill(status=409, json=problem))
+    await ada.say("Too late")
+    await expect(ada.by("user")).to_contain_text("Not sent: this chat is archived.")
+    await ada.page.unroute("**/context")
+    await ada.by("user").get_by_role("button", name="Try again").click()
+    await expect(ada.by("guide")).to_have_count(1)
+
+
+async def test_a_window_that_sends_leaves_the_half_written_message_of_another_one(
+    ada: Person, open_page: Opener
+) -> None:
+    other = await open_page(f"/?session={ada.session}", beside=ada)
+    await ada.message.fill("Half of mine")
+    await other.say("Whole of the other")
+    await expect(other.by("guide")).to_have_count(1)
+    await ada.page.reload()
+    await expect(ada.message).to_have_value("Half of mine")
+    await other.page.reload()
+    await expect(other.message).to_have_value("")
+
+
+async def test_a_half_written_message_outlives_its_window(ada: Person, open_page: Opener) -> None:
+    await ada.message.fill("Half a mess")
+    later = await open_page(f"/?session={ada.session}", beside=ada)
+    await ada.page.close()
+    await expect(later.message).to_have_value("Half a mess")
+
+
+async def test_a_gateway_that_is_back_is_said_to_be_back_with_its_first_answer(ada: Person, world: World) -> None:
+    await world.gateway.kill()
+    await expect(ada.status).to_contain_text("Not connected")
+    looks: list[Route] = []
+
+    async def fail_once(route: Route) -> None:
+        looks.append(route)
+        if len(looks) == 1:
+            await route.abort()  # later ones are not answered for now
+
+    async with ada.page.expect_event("requestfailed", lambda request: request.url.endswith("/readyz")):
+        await ada.page.route("**/readyz", fail_once)
+    await world.gateway.start()
+    await ada.is_connected()

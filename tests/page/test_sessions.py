@@ -2,8 +2,8 @@
 
 from playwright.async_api import Locator, expect
 
-from tests.page.conftest import Opener
-from tests.page.person import Person
+from tests.page.conftest import Opener, World
+from tests.page.person import Person, pass_time
 
 
 async def choose(ada: Person, name: str, action: str) -> None:
@@ -41,12 +41,15 @@ async def test_a_chat_can_be_renamed_in_every_window(ada: Person, open_page: Ope
         await expect(entries(window).first).to_contain_text("Plans of June")
 
 
-async def test_an_archived_chat_can_be_read_and_reopened(ada: Person) -> None:
+async def test_an_archived_chat_can_be_read_and_reopened(ada: Person, world: World) -> None:
+    world.agent.script(proposes="liaison_insights")
     await ada.say("Old things")
-    await expect(ada.by("guide")).to_have_count(1)
+    proposal = ada.by("guide").get_by_role("button", name="Hand over to Insights liaison")
+    await expect(proposal).to_be_visible()
     await choose(ada, "Old things", "Archive")
     await expect(ada.page.get_by_role("alert")).to_contain_text("This chat is archived")
     await expect(ada.message).not_to_be_editable()
+    await expect(proposal).to_be_hidden()
     await expect(entries(ada)).to_have_count(0)
     await ada.sessions.get_by_text("Archived").click()
     await choose(ada, "Old things", "Reopen")
@@ -67,7 +70,82 @@ async def test_a_chat_is_deleted_only_after_a_question_and_then_in_every_window(
     await ada.sessions.get_by_role("button", name="Delete").click()
     await question.get_by_role("button", name="Delete").click()
     await expect(other.page.get_by_role("alert")).to_contain_text("This chat was deleted.")
+    await expect(other.message).not_to_be_editable()
+    await expect(other.agent).to_be_disabled()
     await expect(ada.articles).to_have_count(0)
     await ada.is_connected()
     assert ada.session != gone
     await expect(ada.page.get_by_text("To be forgotten")).to_have_count(0)
+
+
+async def test_the_open_chat_moves_up_with_each_change_without_a_request(ada: Person, world: World) -> None:
+    first = ada.session
+    await ada.say("The first")
+    await expect(ada.by("guide")).to_have_count(1)
+    await ada.page.get_by_role("button", name="New chat").click()
+    await expect(ada.articles).to_have_count(0)
+    await ada.is_connected()
+    await ada.say("The second")
+    await expect(ada.by("guide")).to_have_count(1)
+    await expect(entries(ada).first).to_contain_text("The second")
+    await entries(ada).filter(has_text="The first").click()
+    await expect(ada.by("guide")).to_have_count(1)
+    await expect(entries(ada)).to_have_count(2)
+    await ada.page.route("**/v1/chat-sessions?limit=*", lambda route: route.abort())
+    before = await entries(ada).filter(has_text="The first").get_by_role("time").get_attribute("datetime")
+    (await world.service.patch(f"/v1/chat-sessions/{first}", json={"title": "The first, again"})).raise_for_status()
+    await expect(entries(ada).first).to_contain_text("The first, again")
+    after = await entries(ada).first.get_by_role("time").get_attribute("datetime")
+    assert str(after) > str(before)
+
+
+async def test_chats_from_elsewhere_are_listed_after_half_a_minute(ada: Person, world: World) -> None:
+    await ada.page.clock.install()
+    await ada.page.reload()
+    await ada.is_connected()
+    await expect(entries(ada)).to_have_count(1)
+    named = {"session_name": "from elsewhere", "title": "From elsewhere"}
+    made = await world.service.post("/v1/chat-sessions", json=named, headers={"x-user-id": ada.user_id})
+    made.raise_for_status()
+    await pass_time(ada.page, 31)
+    await expect(entries(ada)).to_have_count(2)
+
+
+async def test_many_chats_without_a_name_are_told_apart_and_leave_room_for_the_rest(ada: Person) -> None:
+    sessions = [
+        {
+            "chat_session_id": f"00000000-0000-5000-8000-{number:012}",
+            "title": None,
+            "created_at": f"2026-11-27T12:{number:02}:00Z",
+            "updated_at": f"2026-11-27T13:{59 - number:02}:00Z",
+            "lifecycle_state": "ACTIVE",
+        }
+        for number in range(30)
+    ]
+    listed = "**/v1/chat-sessions?limit=*"
+    await ada.page.route(listed, lambda route: route.fulfill(json={"sessions": sessions, "next": None}))
+    await ada.page.reload()
+    await expect(entries(ada)).to_have_count(30)
+    for name in ("New chat", "Sign out"):
+        await expect(ada.page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
+    seen = await entries(ada).evaluate_all(_SEEN_OF_NAMES)
+    assert len(set(seen)) == 30
+    menu = entries(ada).first.locator("xpath=..")
+    await menu.get_by_label("More for").click()
+    tops = [await menu.get_by_role("button", name=name).bounding_box() for name in ("Rename", "Archive", "Delete")]
+    assert len({box["y"] for box in tops if box}) == 1
+
+
+# As much of each name as fits.
+_SEEN_OF_NAMES = """links => links.map((link) => {
+    const name = link.querySelector('.session-name');
+    const range = document.createRange();
+    const text = name.firstChild;
+    const end = name.getBoundingClientRect().right - 16; // room for an ellipsis
+    for (let length = text.length; length > 0; length--) {
+        range.setStart(text, 0);
+        range.setEnd(text, length);
+        if (range.getBoundingClientRect().right <= end) return text.data.slice(0, length);
+    }
+    return '';
+})"""

@@ -21,17 +21,27 @@ async def test_another_users_session_is_not_found_by_its_address(ada: Person, op
     await bob.page.get_by_role("button", name="Sign in").click()
     await expect(bob.page.get_by_role("alert")).to_contain_text("There is no such chat, or it is not yours.")
     await expect(bob.page.get_by_text("Between us")).to_have_count(0)
+    await expect(bob.page.get_by_role("link", name="Trace")).to_be_hidden()
+    await expect(bob.page.get_by_text("Connected")).to_have_count(0)
     await bob.page.get_by_role("button", name="Open the latest chat").click()
     await bob.is_connected()
     assert bob.session != ada.session
 
 
 async def test_a_sign_in_is_kept_for_every_window_and_ends_in_every_window(ada: Person, open_page: Opener) -> None:
+    await ada.say("Between us")
+    await expect(ada.by("guide")).to_have_count(1)
+    await expect(ada.page).to_have_title("Between us · Coexistence chat")
+    await ada.message.fill("Half between us")
     other = await open_page(beside=ada)
+    await expect(other.by("guide")).to_have_count(1)
     await other.page.get_by_role("button", name="Sign out").click()
     for window in (ada, other):
         await expect(window.page.get_by_role("textbox", name="User")).to_be_visible()
-    assert await ada.page.evaluate("Object.keys(localStorage)") == []
+        assert await window.page.evaluate("[...Object.keys(localStorage), ...Object.keys(sessionStorage)]") == []
+        assert "etween us" not in await window.page.content()
+        await expect(window.page).to_have_title("Coexistence chat")
+        assert await window.page.locator("#message").input_value() == ""
 
 
 async def test_a_token_that_has_expired_is_renewed_in_development(ada: Person, world: World) -> None:

@@ -1,4 +1,5 @@
-// What the browser keeps for every window: the sign-in, half-written messages, messages that are not sent yet.
+// What the browser keeps for every window: the sign-in, half-written messages, messages that are not sent yet. And what it
+// keeps for one window, through reloads.
 
 const PREFIX = 'coexistence.';
 
@@ -37,6 +38,40 @@ export function forget(name) {
   inThisWindow.delete(name);
   try {
     localStorage.removeItem(PREFIX + name);
+  } catch {
+    // nothing is kept there
+  }
+}
+
+/**
+ * What only this window keeps.
+ *
+ * @param {string} name
+ * @returns {any}
+ */
+export function readHere(name) {
+  try {
+    return JSON.parse(sessionStorage.getItem(PREFIX + name) ?? 'null');
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ */
+export function writeHere(name, value) {
+  try {
+    sessionStorage.setItem(PREFIX + name, JSON.stringify(value));
+  } catch {
+    // what is kept for every window must do
+  }
+}
+
+export function forgetAllHere() {
+  try {
+    for (const key of Object.keys(sessionStorage)) if (key.startsWith(PREFIX)) sessionStorage.removeItem(key);
   } catch {
     // nothing is kept there
   }

@@ -9,6 +9,8 @@ import { EventStream } from './event_stream.js';
 const CHANGES = 200;
 /** So many older messages are loaded at once. */
 const PAGE = 200;
+/** After this time without a sign of an agent, the page says so. */
+const SILENCE_MILLISECONDS = 15_000;
 
 /** @typedef {import('./contract').Session} Session */
 /** @typedef {import('./contract').Message} Message */
@@ -34,15 +36,23 @@ export class Chat extends EventTarget {
   turn = null;
   /** @type {Turn | null} the last one, if its time is over and nobody has answered */
   unanswered = null;
+  /** @type {Turn | null} the last one, if this person has stopped it and the agent has not said so */
+  stopped = null;
+  /** Whether nothing has come from the agent that is waited for, for a while. */
+  isSilent = false;
   /** @type {Session | null} how the session was at the revision that is looked at */
   past = null;
   isConnected = false;
+  /** Whether it is deleted, or not this person's. */
+  isGone = false;
 
   #isLoadingOlder = false;
   #looks = 0;
   #readContext = debounced(() => void this.#refresh(), 60);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #turnEnds;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #fallsSilent;
 
   /**
    * @param {import('./api.js').Api} api
@@ -59,13 +69,14 @@ export class Chat extends EventTarget {
       opened: () => this.#connected(true),
       event: (name, data) => this.#take(name, data),
       interrupted: () => this.#connected(false),
-      refused: (error) => this.#fire('gone', error),
+      refused: (error) => this.#end(error),
     });
   }
 
   close() {
     this.stream.close();
     clearTimeout(this.#turnEnds);
+    clearTimeout(this.#fallsSilent);
   }
 
   /**
@@ -118,9 +129,9 @@ export class Chat extends EventTarget {
     const turn = this.turn;
     if (!turn) return;
     await this.api.send('DELETE', `${this.path}/turn`);
-    // The agent says that it was stopped, if one runs; if none does, nobody says anything.
+    // The agent says that it was stopped, if one runs; if none does, only the page says so.
     write(`stopped.${this.id}`, turn.revision);
-    if (this.turn === turn) this.#waitFor(null);
+    if (this.turn === turn) this.#waitFor(turn);
   }
 
   /**
@@ -142,8 +153,14 @@ export class Chat extends EventTarget {
     else if (name === 'partial') this.#showPartial(data);
     else if (name === 'end' && data.reason !== 'token_expired') {
       this.stream.close();
-      this.#fire('gone', new Error(data.reason));
+      this.#end(new Error(data.reason));
     }
+  }
+
+  /** @param {Error} error */
+  #end(error) {
+    this.isGone = true;
+    this.#fire('gone', error);
   }
 
   /** @param {{session: Session, messages: Message[], older: string | null}} data */
@@ -163,6 +180,7 @@ export class Chat extends EventTarget {
     const { session } = this;
     if (!session) return;
     const { title, lifecycle_state: state, remove_messages: removed = [] } = entry.change;
+    if (entry.turn) this.partials.clear(); // what an earlier turn has begun is not gone on with
     this.changes.set(entry.revision, entry);
     session.revision = entry.revision;
     session.active_agent = entry.active_agent;
@@ -199,6 +217,7 @@ export class Chat extends EventTarget {
   #showPartial({ message_id: id, text }) {
     if (this.messages.has(id)) return;
     this.partials.set(id, text);
+    this.#hear();
     this.#fire('partial', id);
   }
 
@@ -246,7 +265,7 @@ export class Chat extends EventTarget {
       this.#waitFor({ revision: entry.revision, agent: entry.active_agent, since: Date.parse(entry.applied_at) });
       return;
     }
-    const asked = this.turn ?? this.unanswered;
+    const asked = this.turn ?? this.unanswered ?? this.stopped;
     if (asked && entry.idempotency_key === this.#answerKey(asked.revision)) this.#waitFor(null);
   }
 
@@ -257,9 +276,22 @@ export class Chat extends EventTarget {
     const isStopped = turn && read(`stopped.${this.id}`) >= turn.revision;
     this.turn = turn && left > 0 && !isStopped ? turn : null;
     this.unanswered = turn && left <= 0 && !isStopped ? turn : null;
+    this.stopped = isStopped ? turn : null;
     if (this.turn) this.#turnEnds = setTimeout(() => this.#waitFor(turn), left);
-    else this.partials.clear();
+    else if (!this.stopped) this.partials.clear();
+    this.#hear();
     this.#fire('turn');
+  }
+
+  /** The agent that is waited for gives a sign, or another one is waited for. */
+  #hear() {
+    this.isSilent = false;
+    clearTimeout(this.#fallsSilent);
+    if (!this.turn) return;
+    this.#fallsSilent = setTimeout(() => {
+      this.isSilent = true;
+      this.#fire('turn');
+    }, SILENCE_MILLISECONDS);
   }
 
   /** @param {number} revision */

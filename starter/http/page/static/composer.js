@@ -1,7 +1,7 @@
 // Where a message is written and an agent is chosen.
 
-import { forget, read, write } from './browser_store.js';
-import { byId, gathered, make, uuid } from './dom.js';
+import { byId, gathered, make, setText, uuid } from './dom.js';
+import { Draft } from './draft.js';
 import { agentName } from './wording.js';
 
 export class Composer {
@@ -23,8 +23,8 @@ export class Composer {
     this.outbox = outbox;
     this.config = config;
     this.told = told;
-    this.draft = `draft.${chat.id}`;
-    this.#text.value = read(this.draft) ?? '';
+    this.draft = new Draft(chat.id);
+    this.#text.value = this.draft.text;
     const options = { signal: closed };
     this.#text.addEventListener('input', () => this.#keepDraft(), options);
     this.#text.addEventListener('keydown', (event) => this.#keyed(event), options);
@@ -32,7 +32,7 @@ export class Composer {
     this.#agent.addEventListener('change', () => this.outbox.add(chat.id, { active_agent: this.#agent.value }), options);
     this.#stop.addEventListener('click', () => this.#stopTurn(), options);
     const show = gathered(() => this.#show());
-    for (const name of ['session', 'turn', 'past']) chat.addEventListener(name, show, options);
+    for (const name of ['session', 'turn', 'past', 'gone']) chat.addEventListener(name, show, options);
     outbox.addEventListener('changed', show, options);
     this.#fit();
     this.#show();
@@ -40,6 +40,18 @@ export class Composer {
 
   focus() {
     this.#text.focus({ preventScroll: true });
+  }
+
+  /**
+   * Take a text to be edited, before what is there.
+   *
+   * @param {string} text
+   */
+  edit(text) {
+    this.#text.value = [text, this.#text.value].filter(Boolean).join('\n\n');
+    this.#keepDraft();
+    this.focus();
+    this.#text.setSelectionRange(text.length, text.length);
   }
 
   /**
@@ -82,15 +94,13 @@ export class Composer {
     if (!text.trim() || this.#send.disabled) return;
     this.outbox.add(this.chat.id, { messages: [{ id: uuid(), text }], turn: this.#answers(this.#leads) });
     this.#text.value = '';
-    forget(this.draft);
-    this.#fit();
+    this.#keepDraft();
     this.focus();
     this.told.written();
   }
 
   #keepDraft() {
-    if (this.#text.value) write(this.draft, this.#text.value);
-    else forget(this.draft);
+    this.draft.text = this.#text.value;
     this.#fit();
   }
 
@@ -102,15 +112,19 @@ export class Composer {
   }
 
   #show() {
-    const { session, past, turn } = this.chat;
-    const isReadOnly = past !== null || session === null || session.lifecycle_state !== 'ACTIVE';
+    const { session, past, turn, isGone } = this.chat;
+    const isReadOnly = isGone || past !== null || session === null || session.lifecycle_state !== 'ACTIVE';
+    const isShut = isReadOnly && (session !== null || isGone); // before a session is there, one can write already
     const shownAgent = past?.active_agent ?? this.#leads;
     this.#showAgents(shownAgent);
     this.#agent.disabled = isReadOnly;
-    this.#send.disabled = isReadOnly && session !== null;
-    this.#text.readOnly = isReadOnly && session !== null;
-    this.#text.placeholder = placeholder(session, past, shownAgent);
-    this.#stop.hidden = turn === null || past !== null;
+    this.#send.disabled = isShut;
+    this.#text.readOnly = isShut;
+    this.#text.placeholder = isGone ? 'This chat is not there' : placeholder(session, past, shownAgent);
+    this.#stop.hidden = turn === null || past !== null || isGone;
+    const isSilent = !isReadOnly && !this.#answers(shownAgent);
+    byId('no-turns').hidden = !isSilent;
+    if (isSilent) setText(byId('no-turns'), noTurns(shownAgent, this.config.answering_agents));
   }
 
   /** @param {string} leads */
@@ -133,4 +147,14 @@ function placeholder(session, past, agent) {
   if (past) return 'An earlier revision can only be read';
   if (session && session.lifecycle_state !== 'ACTIVE') return 'This chat is archived';
   return `Write to ${agentName(agent)}`;
+}
+
+/**
+ * @param {string} agent one that takes no turns
+ * @param {string[]} answering those that do
+ */
+function noTurns(agent, answering) {
+  const said = `${agentName(agent)} takes no turns here: what you write is kept, but nobody is asked to answer.`;
+  if (answering.length === 0) return said;
+  return `${said} For an answer, hand over to ${agentName(answering[0])}${answering.length > 1 ? ' or another agent' : ''}.`;
 }

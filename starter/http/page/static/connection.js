@@ -17,6 +17,8 @@ export class Connection {
   #failed = null;
   #recovered = () => {};
   #isLooking = false;
+  /** Whether there is nothing more to come. */
+  #isOver = false;
 
   /** @param {() => void} recovered called if what was away is back */
   constructor(recovered) {
@@ -34,12 +36,21 @@ export class Connection {
   stream(isStreaming) {
     this.#isStreaming = isStreaming;
     this.#hasStreamed ||= isStreaming;
-    this.#show();
+    // The gateway has just answered, so it is there; the next look is up to some seconds away.
+    if (isStreaming && this.#failed === 'UNREACHABLE') this.#failed = null;
+    if (isStreaming && this.#away === 'UNREACHABLE') this.#found(null);
+    else this.#show();
   }
 
   /** Another session is opened. */
   begin() {
-    this.#isStreaming = this.#hasStreamed = false;
+    this.#isStreaming = this.#hasStreamed = this.#isOver = false;
+    this.#show();
+  }
+
+  /** The session is gone: there is no connection to it any more, and none is missed. */
+  end() {
+    this.#isOver = true;
     this.#show();
   }
 
@@ -96,6 +107,7 @@ export class Connection {
     if (!isReached && !navigator.onLine) return `You are offline. ${KEPT}`;
     if (away === 'DATABASE_UNAVAILABLE') return `A store cannot be reached. ${KEPT}`;
     if (away === 'ENGINE_UNAVAILABLE') return `The engine cannot be reached. ${KEPT}`;
+    if (this.#isOver) return '';
     if (isReached) return 'Connected';
     if (away || this.#hasStreamed) return `Not connected; trying again. ${KEPT}`;
     return 'Connecting…';

@@ -65,5 +65,8 @@ export interface Unsent {
     active_agent?: string;
     turn?: boolean;
   };
+  /** Why it is not taken, for people. */
   refused?: string;
+  /** Whether it may be taken later, as it is. */
+  mayRetry?: boolean;
 }

@@ -28,13 +28,14 @@ export class Conversation {
    * @param {import('./chat.js').Chat} chat
    * @param {import('./outbox.js').Outbox} outbox
    * @param {AbortSignal} closed
-   * @param {(agent: string) => void} handOver with a turn
+   * @param {{handOver: (agent: string) => void, edit: (text: string) => void}} writing what the composer does: hand over
+   *   with a turn, and take a text to be edited
    */
-  constructor(chat, outbox, closed, handOver) {
+  constructor(chat, outbox, closed, writing) {
     this.chat = chat;
     this.outbox = outbox;
     this.closed = closed;
-    this.handOver = handOver;
+    this.writing = writing;
     this.#list.replaceChildren();
     const on = (/** @type {string} */ name, /** @type {(detail: any) => void} */ action) =>
       chat.addEventListener(name, (event) => action(/** @type {CustomEvent} */ (event).detail), { signal: closed });
@@ -47,6 +48,7 @@ export class Conversation {
     on('turn', () => this.#settle());
     on('session', () => this.#settle());
     on('past', () => this.#showPast());
+    on('gone', () => this.#settle());
     outbox.addEventListener('changed', () => this.#settle(), { signal: closed });
     this.#log.addEventListener('scroll', () => this.#scrolled(), { passive: true, signal: closed });
     this.#toLatest.addEventListener('click', () => this.#toEnd(), { signal: closed });
@@ -98,7 +100,13 @@ export class Conversation {
         const item = find(id);
         if (item) this.outbox.discard(item);
       },
-      handOver: this.handOver,
+      edit: (id) => {
+        const item = find(id);
+        if (!item) return;
+        this.outbox.discard(item);
+        this.writing.edit((item.change.messages ?? []).map(({ text }) => text).join('\n\n'));
+      },
+      handOver: this.writing.handOver,
     });
   }
 
@@ -183,6 +191,7 @@ export class Conversation {
 
   /** Show what is not stored: messages that wait, and answers that are being written. */
   #showBelow() {
+    if (this.closed.aborted) return;
     const shown = new Map();
     const now = Date.now();
     for (const item of this.outbox.unsent(this.chat.id)) {
@@ -191,25 +200,28 @@ export class Conversation {
         const isLate = now - item.at > LATE_MILLISECONDS;
         const state = item.refused ? 'refused' : isLate ? 'waiting' : 'sent';
         if (!item.refused && !isLate) setTimeout(() => this.#showBelow(), LATE_MILLISECONDS);
-        shown.set(id, { role: 'user', author: 'user', body: { text }, at: item.at, state, problem: item.refused });
+        shown.set(id, { role: 'user', author: 'user', body: { text }, at: item.at, state, problem: item.refused, mayRetry: item.mayRetry });
       }
     }
     for (const [id, text] of this.chat.partials) {
-      const author = this.chat.turn?.agent ?? this.chat.session?.active_agent ?? null;
-      shown.set(id, { role: 'assistant', author, body: { text }, at: now, state: 'writing' });
+      const asked = this.chat.turn ?? this.chat.stopped;
+      const author = asked?.agent ?? this.chat.session?.active_agent ?? null;
+      const state = this.chat.stopped ? 'stopped' : 'writing';
+      shown.set(id, { role: 'assistant', author, body: { text }, at: now, state });
     }
     this.#updateBelow(shown);
     this.#showProposals();
     this.#showAnswering();
   }
 
-  /** A proposal can be taken as long as nothing was said since, and nobody has taken it. */
+  /** A proposal can be taken as long as nothing was said since, nobody has taken it, and the chat takes changes. */
   #showProposals() {
-    const leads = this.chat.session?.active_agent;
+    const { session, past, isGone } = this.chat;
+    const isOpen = session?.lifecycle_state === 'ACTIVE' && past === null && !isGone;
     const last = [...this.#articles.values()].at(-1);
     for (const button of this.#list.querySelectorAll('.proposal')) {
       if (!(button instanceof HTMLElement)) continue;
-      button.hidden = button.closest('article') !== last || button.dataset.agent === leads;
+      button.hidden = !isOpen || button.closest('article') !== last || button.dataset.agent === session.active_agent;
     }
   }
 
@@ -240,13 +252,11 @@ export class Conversation {
   }
 
   #showAnswering() {
-    const { turn, unanswered, partials, past } = this.chat;
-    const isWaiting = turn !== null && partials.size === 0 && past === null;
-    const isLate = unanswered !== null && past === null;
-    byId('answering').hidden = !isWaiting && !isLate;
-    byId('answering').classList.toggle('late', isLate);
-    if (isWaiting && turn) setText(byId('answering-text'), `${agentName(turn.agent)} is about to answer…`);
-    if (isLate) setText(byId('answering-text'), `${agentName(unanswered.agent)} has not answered in time. Write again to ask anew.`);
+    const { past } = this.chat;
+    const said = this.chat.isGone || past ? '' : waitingFor(this.chat);
+    byId('answering').hidden = !said;
+    byId('answering').classList.toggle('late', this.chat.turn === null || this.chat.isSilent);
+    setText(byId('answering-text'), said);
     const isEmpty = this.chat.session !== null && this.#articles.size + this.#below.size === 0;
     byId('empty').hidden = !isEmpty || past !== null;
     if (this.#followsEnd) this.#toEnd();
@@ -286,6 +296,22 @@ export class Conversation {
       () => {}, // the connection's state is told elsewhere; scrolling on asks again
     );
   }
+}
+
+/**
+ * What there is to say of the answer that is waited for, if its text does not say it.
+ *
+ * @param {import('./chat.js').Chat} chat
+ */
+function waitingFor({ turn, unanswered, stopped, partials, isSilent }) {
+  if (turn && isSilent) {
+    const what = partials.size ? 'finished its answer' : 'answered';
+    return `${agentName(turn.agent)} has not ${what} yet. It may be busy, or away.`;
+  }
+  if (turn && partials.size === 0) return `${agentName(turn.agent)} is about to answer…`;
+  if (unanswered) return `${agentName(unanswered.agent)} has not answered in time. Write again to ask anew.`;
+  if (stopped) return `You have stopped ${agentName(stopped.agent)}.`;
+  return '';
 }
 
 /**

@@ -10,6 +10,10 @@ export function setUpDrawers() {
   }
   for (const closer of document.querySelectorAll('[data-closes]')) closer.addEventListener('click', closeDrawers);
   SHADE.addEventListener('click', closeDrawers);
+  addEventListener('resize', () => {
+    const drawer = document.querySelector('.side.open');
+    if (drawer && !openerOf(drawer)?.checkVisibility()) closeDrawers(); // it has a place of its own now
+  });
   addEventListener('keydown', ({ key }) => {
     if (key === 'Escape' && !document.querySelector('dialog[open]')) closeDrawers();
   });
@@ -29,9 +33,14 @@ function open(opener) {
 export function closeDrawers() {
   for (const drawer of document.querySelectorAll('.side.open')) {
     drawer.classList.remove('open');
-    const opener = document.querySelector(`[data-opens="${drawer.id}"]`);
+    const opener = openerOf(drawer);
     opener?.setAttribute('aria-expanded', 'false');
     if (drawer.contains(document.activeElement) && opener instanceof HTMLElement) opener.focus();
   }
   SHADE.hidden = true;
+}
+
+/** @param {Element} drawer */
+function openerOf(drawer) {
+  return document.querySelector(`[data-opens="${drawer.id}"]`);
 }

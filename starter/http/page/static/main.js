@@ -2,7 +2,7 @@
 
 import { Api, Problem, SESSIONS } from './api.js';
 import { BackOff } from './back_off.js';
-import { forget, read, write } from './browser_store.js';
+import { forget, read, write, writeHere } from './browser_store.js';
 import { Chat } from './chat.js';
 import { Composer } from './composer.js';
 import { Connection } from './connection.js';
@@ -17,7 +17,7 @@ import { SessionsList } from './sessions_list.js';
 import { SignIn, SignInNeeded } from './sign_in.js';
 import { showSignInForm } from './sign_in_form.js';
 import { Timeline } from './timeline.js';
-import { sessionName } from './wording.js';
+import { agentName, sessionName } from './wording.js';
 
 /** A chat without a name is called after its first message. */
 const NAME_CHARACTERS = 60;
@@ -45,6 +45,7 @@ class Page {
     this.signIn.addEventListener('changed', () => this.#start());
     this.outbox.addEventListener('sent', (event) => this.#sent(/** @type {CustomEvent} */ (event).detail));
     this.outbox.addEventListener('changed', () => this.outbox.isDone && this.connection.succeeded());
+    this.outbox.addEventListener('refused', (event) => this.#refused(/** @type {CustomEvent} */ (event).detail));
     this.outbox.addEventListener('failed', (event) => this.#sendingFailed(/** @type {CustomEvent} */ (event).detail));
     byId('new-chat').addEventListener('click', () => void this.#newChat());
     byId('sign-out').addEventListener('click', () => void this.#signOut());
@@ -74,6 +75,7 @@ class Page {
   #askToSignIn(reason) {
     this.#close();
     this.signIn.lapse();
+    this.list.clear();
     document.body.dataset.view = 'sign-in';
     byId('sign-in').hidden = false;
     showSignInForm(this.signIn, reason);
@@ -166,7 +168,10 @@ class Page {
     const chat = (this.#chat = new Chat(this.api, id, this.config.turn_seconds));
     const { signal } = (this.#closing = new AbortController());
     const failed = (/** @type {Error} */ error) => this.#notice(error.message);
-    const conversation = new Conversation(chat, this.outbox, signal, (agent) => composer.handOver(agent));
+    const conversation = new Conversation(chat, this.outbox, signal, {
+      handOver: (agent) => composer.handOver(agent),
+      edit: (text) => composer.edit(text),
+    });
     const composer = new Composer(chat, this.outbox, this.config, signal, {
       written: () => conversation.follow(),
       failed,
@@ -188,7 +193,12 @@ class Page {
     this.#chat = null;
     this.#notice('');
     setText(/** @type {HTMLElement} */ (byId('title').firstElementChild), '');
+    document.title = 'Coexistence chat';
     byId('past').hidden = true;
+    const shown = ['messages', 'context-values', 'changes', 'revision-number', 'revision-text'];
+    for (const id of shown) byId(id).replaceChildren();
+    byId('revision').removeAttribute('aria-valuetext');
+    /** @type {HTMLTextAreaElement} */ (byId('message')).value = ''; // what it was is kept as a draft
   }
 
   /** @param {Chat} chat */
@@ -199,8 +209,8 @@ class Page {
     if (title.textContent !== name) {
       setText(title, name);
       document.title = `${name} · Coexistence chat`;
-      this.list.refresh();
     }
+    this.list.see(session);
     const isArchived = session.lifecycle_state === 'ARCHIVED';
     if (isArchived) this.#notice('This chat is archived. It can be read; reopen it in the list to go on.');
     else if (byId('notice').textContent?.includes('archived')) this.#notice('');
@@ -222,12 +232,11 @@ class Page {
       this.#askToSignIn(error.message);
       return;
     }
-    this.connection.stream(true);
+    this.connection.end();
+    byId('trace').hidden = true;
     const isDeleted = error.message === 'deleted';
     const words = isDeleted ? 'This chat was deleted.' : 'There is no such chat, or it is not yours.';
     this.#notice(words, { text: 'Open the latest chat', action: () => this.#openLatest() });
-    /** @type {HTMLTextAreaElement} */ (byId('message')).readOnly = true;
-    /** @type {HTMLButtonElement} */ (byId('send')).disabled = true;
     this.list.refresh();
   }
 
@@ -240,6 +249,7 @@ class Page {
   /** @param {string} id */
   #removed(id) {
     forget(`draft.${id}`);
+    writeHere(`draft.${id}`, '');
     for (const item of this.outbox.unsent(id)) this.outbox.discard(item);
     if (this.#chat?.id === id) this.#openLatest();
   }
@@ -269,6 +279,12 @@ class Page {
     } catch {
       // It stays without a name; people can give it one.
     }
+  }
+
+  /** @param {{item: import('./contract').Unsent, reason: string}} refused */
+  #refused({ item, reason }) {
+    const agent = item.change.active_agent;
+    if (agent && this.#chat?.id === item.session) this.#notice(`Not handed over to ${agentName(agent)}: ${reason}`);
   }
 
   /** @param {Error} error */

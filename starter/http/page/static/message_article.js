@@ -11,13 +11,15 @@ import { agentName, authorName, day, dayAndTime, time } from './wording.js';
  * @property {string} at
  * @property {Record<string, unknown>} body
  * @property {number} revision
- * @property {'sent' | 'waiting' | 'refused' | 'writing'} state
+ * @property {'sent' | 'waiting' | 'refused' | 'writing' | 'stopped'} state
  * @property {string} [problem] why it is refused
+ * @property {boolean} [mayRetry] whether it may be taken later, as it is
  */
 
 /**
  * @typedef {object} Actions
  * @property {(id: string) => void} retry
+ * @property {(id: string) => void} edit
  * @property {(id: string) => void} discard
  * @property {(agent: string) => void} handOver
  */
@@ -38,7 +40,7 @@ export function messageArticle(message, actions) {
       'data-id': message.id,
       'data-revision': message.revision,
       'data-at': message.at,
-      'data-status': message.body.status ?? null,
+      'data-note': 'status' in message.body && !('model' in message.body),
     },
     make('p', { class: 'day', hidden: true }, day(message.at)),
     make(
@@ -79,16 +81,19 @@ function tint(name) {
  * @param {Actions} actions
  * @returns {HTMLElement[]}
  */
-function footer({ id, state, problem, body }, actions) {
+function footer({ id, state, problem, mayRetry, body }, actions) {
   if (state === 'waiting') return [make('p', { class: 'delivery' }, 'Not sent yet. It goes out as soon as it can.')];
   if (state === 'refused') {
+    const button = (/** @type {string} */ text, /** @type {(id: string) => void} */ action) =>
+      make('button', { type: 'button', class: 'quiet', onclick: () => action(id) }, text);
     return [
       make('p', { class: 'delivery' }, `Not sent: ${problem}`),
       make(
         'p',
         { class: 'delivery-actions' },
-        make('button', { type: 'button', class: 'quiet', onclick: () => actions.retry(id) }, 'Try again'),
-        make('button', { type: 'button', class: 'quiet', onclick: () => actions.discard(id) }, 'Discard'),
+        mayRetry ? button('Try again', actions.retry) : null,
+        button('Edit', actions.edit),
+        button('Discard', actions.discard),
       ),
     ];
   }
@@ -104,6 +109,9 @@ function footer({ id, state, problem, body }, actions) {
       ),
     );
   }
-  if (typeof body.model === 'string') parts.push(make('p', { class: 'model' }, `Written by the model “${body.model}”`));
+  if (typeof body.model === 'string') {
+    const until = body.status === 'stopped' ? ', until it was stopped' : '';
+    parts.push(make('p', { class: 'model' }, `Written by the model “${body.model}”${until}`));
+  }
   return parts;
 }

@@ -9,10 +9,14 @@ import { BackOff } from './back_off.js';
 import { alone, forget, names, read, watch, write } from './browser_store.js';
 import { uuid } from './dom.js';
 import { SignInNeeded } from './sign_in.js';
+import { refusal } from './wording.js';
 
 const START = 'unsent.';
 
-/** Fires `changed`; `sent` with the change and its receipt; `failed` with the error of an attempt that is repeated. */
+/**
+ * Fires `changed`; `sent` with the change and its receipt; `failed` with the error of an attempt that is repeated;
+ * `refused` with a change that has no message, which is dropped.
+ */
 export class Outbox extends EventTarget {
   #backOff = new BackOff();
   #isSending = false;
@@ -61,7 +65,7 @@ export class Outbox extends EventTarget {
   }
 
   /** @param {import('./contract').Unsent} item */
-  retry({ refused: _, ...item }) {
+  retry({ refused: _, mayRetry: __, ...item }) {
     this.#keep(item);
     this.flush();
   }
@@ -105,8 +109,11 @@ export class Outbox extends EventTarget {
       if (error.field === 'turn' && item.change.turn) {
         // Meanwhile somebody leads who takes no turns. Whether a turn is asked for is no part of what the key stands for.
         this.#keep({ ...item, change: { ...item.change, turn: undefined } });
+      } else if (item.change.messages) {
+        this.#keep({ ...item, refused: refusal(error), mayRetry: error.code === 'SESSION_NOT_ACTIVE' });
       } else {
-        this.#keep({ ...item, refused: error.message });
+        this.discard(item);
+        this.dispatchEvent(new CustomEvent('refused', { detail: { item, reason: refusal(error) } }));
       }
     }
   }

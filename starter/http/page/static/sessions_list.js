@@ -7,9 +7,16 @@ import { dayAndTime, sessionName } from './wording.js';
 
 /** @typedef {import('./contract').Session} Session */
 
+const REFRESH_MILLISECONDS = 30_000;
+/** So many are read at first, and at most so many are read anew. */
+const PAGE = 30;
+const LARGEST_PAGE = 100;
+
 export class SessionsList {
   /** @type {Session[]} */
   #active = [];
+  /** @type {Session | null} the open one, as it was seen last */
+  #seen = null;
   /** @type {string | null} */
   #next = null;
   #list = byId('session-list');
@@ -28,6 +35,27 @@ export class SessionsList {
     this.#more.addEventListener('click', () => void this.#readMore());
     this.#archive.addEventListener('toggle', () => void this.#readArchive());
     addEventListener('focus', () => this.refresh());
+    setInterval(() => document.visibilityState === 'visible' && this.refresh(), REFRESH_MILLISECONDS);
+  }
+
+  /**
+   * The open session has changed: show its title and its time, and in its place.
+   *
+   * @param {Session} session
+   */
+  see(session) {
+    this.#seen = { ...session };
+    const known = this.#active.find(({ chat_session_id: id }) => id === session.chat_session_id);
+    if ((session.lifecycle_state === 'ACTIVE') === (known !== undefined)) this.#render();
+    else this.refresh(); // it is new, archived or reopened
+  }
+
+  /** Forget what is shown, because the person has signed out. */
+  clear() {
+    this.#active = [];
+    this.#next = this.#seen = null;
+    this.#render();
+    this.#fill(byId('archived-list'), []);
   }
 
   /** Show which session is open. */
@@ -40,9 +68,13 @@ export class SessionsList {
   }
 
   async #read() {
-    if (!this.api.signIn.isSignedIn) return;
+    const { signIn } = this.api;
+    const { who } = signIn;
+    if (!signIn.isSignedIn) return;
     try {
-      const page = await this.api.get(`${SESSIONS}?limit=30`);
+      const limit = Math.min(Math.max(this.#active.length, PAGE), LARGEST_PAGE);
+      const page = await this.api.get(`${SESSIONS}?limit=${limit}`);
+      if (signIn.who !== who) return;
       this.#active = page.sessions;
       this.#next = page.next;
       this.#render();
@@ -73,6 +105,10 @@ export class SessionsList {
   }
 
   #render() {
+    const seen = this.#seen;
+    this.#active = this.#active
+      .map((each) => (seen?.chat_session_id === each.chat_session_id && changed(seen) >= changed(each) ? seen : each))
+      .sort((one, other) => changed(other) - changed(one));
     this.#fill(this.#list, this.#active);
     this.#more.hidden = this.#next === null;
   }
@@ -180,6 +216,11 @@ export class SessionsList {
     }
     this.page.removed(session.chat_session_id);
   }
+}
+
+/** @param {Session} session */
+function changed({ updated_at: at }) {
+  return Date.parse(at);
 }
 
 /** @param {Session} session */

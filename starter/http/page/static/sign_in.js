@@ -1,6 +1,6 @@
 // Who is signed in, and a token that is valid now.
 
-import { alone, forget, names, read, watch, write } from './browser_store.js';
+import { alone, forget, forgetAllHere, names, read, watch, write } from './browser_store.js';
 
 const KEPT = 'sign-in';
 const RENEWED_SECONDS_BEFORE_END = 60;
@@ -31,7 +31,9 @@ export class SignIn extends EventTarget {
     watch(KEPT, () => {
       const before = this.who;
       this.kept = read(KEPT);
-      if (this.who !== before) this.dispatchEvent(new Event('changed'));
+      if (this.who === before) return;
+      if (!this.kept) forgetAllHere();
+      this.dispatchEvent(new Event('changed'));
     });
   }
 
@@ -136,6 +138,7 @@ export class SignIn extends EventTarget {
   /** Sign out in every window, and leave nothing of the person's in this browser. */
   signOut() {
     for (const name of names('')) forget(name);
+    forgetAllHere();
     this.kept = null;
     this.dispatchEvent(new Event('changed'));
   }

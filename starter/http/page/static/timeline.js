@@ -5,6 +5,8 @@ import { dayAndTime, describeChange } from './wording.js';
 
 export class Timeline {
   #slider = /** @type {HTMLInputElement} */ (byId('revision'));
+  #back = /** @type {HTMLButtonElement} */ (byId('step-back'));
+  #on = /** @type {HTMLButtonElement} */ (byId('step-on'));
   #number = byId('revision-number');
   #text = byId('revision-text');
   #wanted = 0;
@@ -20,14 +22,16 @@ export class Timeline {
     const look = debounced(() => void this.#look(), 120);
     const options = { signal: closed };
     const choose = (/** @type {number} */ revision) => {
-      this.#wanted = Math.min(Math.max(revision, 0), chat.session?.revision ?? 0);
-      this.#slider.value = String(this.#wanted);
+      const now = chat.session?.revision ?? 0;
+      // Who goes to the end looks at now, also if there is a later revision in a moment.
+      this.#wanted = revision >= now ? Infinity : Math.max(revision, 0);
+      this.#slider.value = String(Math.min(this.#wanted, now));
       this.#say();
       look();
     };
     this.#slider.addEventListener('input', () => choose(Number(this.#slider.value)), options);
-    byId('step-back').addEventListener('click', () => choose(Number(this.#slider.value) - 1), options);
-    byId('step-on').addEventListener('click', () => choose(Number(this.#slider.value) + 1), options);
+    this.#back.addEventListener('click', () => choose(Number(this.#slider.value) - 1), options);
+    this.#on.addEventListener('click', () => choose(Number(this.#slider.value) + 1), options);
     byId('back-to-now').addEventListener('click', () => choose(Infinity), options);
     const show = gathered(() => this.#show());
     for (const name of ['session', 'past', 'changes']) chat.addEventListener(name, show, options);
@@ -53,7 +57,7 @@ export class Timeline {
     if (past) this.#slider.value = String(past.revision);
     else if (isAtEnd || this.#wanted >= session.revision) this.#slider.value = String(session.revision);
     byId('past').hidden = past === null;
-    if (past) setText(byId('past-text'), `You look at revision ${past.revision} of ${session.revision}. It can only be read.`);
+    if (past) setText(byId('past-text'), `You are looking at revision ${past.revision} of ${session.revision}. It can only be read.`);
     this.#say();
   }
 
@@ -62,8 +66,18 @@ export class Timeline {
     const now = this.chat.session?.revision ?? 0;
     const entry = this.chat.changes.get(revision);
     const what = entry ? `${describeChange(entry)}, ${dayAndTime(entry.applied_at)}` : '';
+    this.#enable(this.#back, revision > 0);
+    this.#enable(this.#on, revision < now);
     setText(this.#number, `${revision} of ${now}`);
     setText(this.#text, what);
     this.#slider.setAttribute('aria-valuetext', `${revision} of ${now}${what && `: ${what}`}`);
+  }
+  /**
+   * @param {HTMLButtonElement} button
+   * @param {boolean} isOn
+   */
+  #enable(button, isOn) {
+    if (!isOn && document.activeElement === button) this.#slider.focus(); // what is disabled loses the focus
+    button.disabled = !isOn;
   }
 }

@@ -24,11 +24,25 @@ export function authorName(author) {
 
 /** @param {{title: string | null, created_at: string}} session */
 export function sessionName(session) {
-  return session.title || `Chat of ${dayAndTime(session.created_at)}`;
+  // The time first: it tells one from another if there is no room for more.
+  return session.title || `Chat at ${time(session.created_at)}, ${shortDay(session.created_at)}`;
+}
+
+/**
+ * Why the gateway does not take a change, for people.
+ *
+ * @param {import('./api.js').Problem} problem
+ */
+export function refusal({ code, message }) {
+  if (code === 'TOO_LARGE' || code === 'CONTEXT_TOO_LARGE') return 'it is too long. Divide it into shorter messages.';
+  if (code === 'SESSION_NOT_ACTIVE') return 'this chat is archived.';
+  if (code === 'SESSION_NOT_FOUND') return 'this chat is not there any more.';
+  return message;
 }
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const SHORT_DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, {
   day: 'numeric',
   month: 'short',
@@ -44,6 +58,11 @@ export function time(at) {
 /** @param {string} at */
 export function day(at) {
   return DAY.format(new Date(at));
+}
+
+/** @param {string} at */
+function shortDay(at) {
+  return SHORT_DAY.format(new Date(at));
 }
 
 /** @param {string} at */
