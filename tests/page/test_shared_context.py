@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.page.conftest import World
 from tests.page.person import Person
@@ -25,6 +25,20 @@ async def test_the_shared_context_changes_live_with_who_changed_what(ada: Person
     await expect(values.filter(has_text="ideas")).to_contain_text("Content liaison")
     await expect(ada.context.get_by_role("listitem").filter(has_text="an interview")).to_be_visible()
     await expect(ada.context).to_contain_text("Guide changed topic, audience")
+
+
+async def test_a_change_beside_it_leaves_the_shared_context_up_to_date(ada: Person, world: World) -> None:
+    path = f"/v1/chat-sessions/{ada.session}"
+
+    async def answer_late(route: Route) -> None:
+        answer = await route.fetch()
+        (await world.service.patch(path, json={"title": "Named meanwhile"})).raise_for_status()
+        await expect(ada.page.get_by_role("heading", level=1)).to_have_text("Named meanwhile")
+        await route.fulfill(response=answer)
+
+    await ada.page.route(f"**{path}", answer_late, times=1)
+    await share(world, ada, "guide", context={"topic": "newsletter"})
+    await expect(ada.context.locator(".entry")).to_contain_text("newsletter")
 
 
 async def test_one_can_step_back_through_the_revisions_and_only_read_them(ada: Person, world: World) -> None:

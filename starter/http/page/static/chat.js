@@ -48,6 +48,8 @@ export class Chat extends EventTarget {
 
   #isLoadingOlder = false;
   #looks = 0;
+  /** The revision of the last change of the context that was seen. */
+  #contextRevision = 0;
   #readContext = debounced(() => void this.#refresh(), 60);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #turnEnds;
@@ -166,6 +168,7 @@ export class Chat extends EventTarget {
   /** @param {{session: Session, messages: Message[], older: string | null}} data */
   #begin({ session, messages, older }) {
     this.session = session;
+    this.#contextRevision = session.revision;
     this.messages = new Map(messages.map((message) => [message.id, message]));
     this.older = older;
     this.partials.clear();
@@ -197,7 +200,10 @@ export class Chat extends EventTarget {
       else this.#put(message);
     }
     this.#follow(entry);
-    if (changesContext(entry)) this.#readContext();
+    if (changesContext(entry)) {
+      this.#contextRevision = entry.revision;
+      this.#readContext();
+    }
   }
 
   /** @param {Message} message */
@@ -226,7 +232,7 @@ export class Chat extends EventTarget {
     if (!session) return;
     try {
       const now = await this.api.get(this.path);
-      if (now.revision < session.revision) return;
+      if (now.revision < this.#contextRevision) return; // a later read is on its way
       session.context = now.context;
       this.#fire('session');
     } catch {
