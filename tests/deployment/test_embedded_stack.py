@@ -298,7 +298,7 @@ async def test_nothing_is_left_running_after_a_cancelled_start(tmp_path: Path, m
     postgres = EmbeddedPostgres(tmp_path, progress=lambda told: reached.set() if told == moment else None)
     start = asyncio.create_task(postgres.start())
     await reached.wait()
-    while not processes_in(tmp_path):  # looks at each step of the start, which would else end in between
+    while not processes_in(tmp_path):  # noqa: ASYNC110 - looks at each step of the start, which else ends in between
         await asyncio.sleep(0)
     assert start.cancel()
     with pytest.raises(asyncio.CancelledError):
