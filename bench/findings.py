@@ -10,12 +10,6 @@ TAKEN: Final = date(2026, 11, 25)
 SOURCE: Final = "the journey's worker at 32 callers, as of commit 3336525, with SDK 1.35.0, on two cores"
 
 FINDINGS: Final = {
-    "Mended after the run above": (
-        "The run was of commit 204ddec, on a machine that other work kept busy. There an initialization read the "
-        "session before it created it, wrote the State Surface twice and confirmed what it had just read: 2.50 round "
-        "trips for each store. And each of the 32 callers of a live read asked the store as well after 30 ms, which "
-        "crowded out the queries. Both are mended since, and not measured again in full."
-    ),
     "CPU of the worker": (
         "A third of it was the SDK's core, and half of that was the kernel's work for sockets and for switching "
         "between threads (`perf`, by thread). Two thirds were Python: 44 % of them the SDK's Python code, 23 % "

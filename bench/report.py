@@ -113,10 +113,8 @@ def _page(results: Results, plots: Sequence[Plot]) -> Iterator[str]:
     )
     yield from _variants()
     yield from _calls(results)
-    if results.conversation:
-        yield from _conversation(results.conversation)
-    if results.gateway:
-        yield from _gateway(results.gateway)
+    yield from _conversation(results.conversation)
+    yield from _gateway(results.gateway)
     yield from _made_of(results)
     yield from _findings()
     yield from _how(results)

@@ -6,8 +6,6 @@ from math import ceil
 from statistics import median
 from typing import Final, Self
 
-from pydantic import Field
-
 from bench.stores import StoreContents
 from journeys.messages import Record
 
@@ -271,8 +269,8 @@ class Results(Record):
         rounds: Turns of each variant.
         persistence: How the Temporal server keeps its state.
         in_memory: The figures of a second run, with the server's state in memory.
-        conversation: Messages and pages; empty if the run is older than these figures.
-        gateway: Reads, changes and followers over HTTP; empty if the run is older than these figures.
+        conversation: Messages and pages.
+        gateway: Reads, changes and followers over HTTP.
         same_work: Whether the stores of all variants hold the same in the end.
     """
 
@@ -288,8 +286,8 @@ class Results(Record):
     in_memory: tuple[Figure, ...]
     ratios: tuple[Ratio, ...]
     goals: tuple[Goal, ...]
-    conversation: tuple[SpreadFigure, ...] = Field(default=(), exclude_if=lambda figures: not figures)
-    gateway: tuple[SpreadFigure, ...] = Field(default=(), exclude_if=lambda figures: not figures)
+    conversation: tuple[SpreadFigure, ...]
+    gateway: tuple[SpreadFigure, ...]
     specials: Specials
     stores: dict[str, StoreContents]
     same_work: bool

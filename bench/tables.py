@@ -16,10 +16,8 @@ def result_tables(results: Results) -> Iterator[Table]:
         yield _costs(figures, who)
     yield _ratios(results.ratios)
     yield _goals(results.goals)
-    if results.conversation:
-        yield _spread_figures("The conversation", results.conversation)
-    if results.gateway:
-        yield _spread_figures("The gateway", results.gateway)
+    yield _spread_figures("The conversation", results.conversation)
+    yield _spread_figures("The gateway", results.gateway)
 
 
 def number(value: float | None) -> str:
