@@ -93,6 +93,33 @@ async def test_an_agent_of_whom_nothing_comes_is_said_to_be_silent_until_somethi
     await expect(ada.conversation.get_by_text("has not")).to_be_hidden()
 
 
+async def test_what_an_overtaken_turn_writes_on_is_not_shown_as_the_next_answer(ada: Person, world: World) -> None:
+    path = f"/v1/chat-sessions/{ada.session}/partials"
+    await ada.agent.select_option(AWAY)
+    await ada.say("I need a newsletter")
+    about_to_answer = ada.conversation.get_by_text("Solution liaison is about to answer…")
+    await expect(about_to_answer).to_be_visible()
+    await world.service.post(path, json={"message_id": "overtaken", "text": "For whom"})
+    await expect(ada.by(AWAY)).to_contain_text("For whom")
+    await ada.say("For our members")
+    await expect(about_to_answer).to_be_visible()
+    await world.service.post(path, json={"message_id": "overtaken", "text": "For whom is"})
+    await world.service.post(path, json={"message_id": "next", "text": "Gladly"})
+    await expect(ada.by(AWAY).last).to_contain_text("Gladly")
+    await expect(ada.by(AWAY)).to_have_count(1)
+
+
+async def test_what_nobody_is_asked_to_go_on_with_goes_away(ada: Person, world: World) -> None:
+    await ada.page.clock.install()
+    await ada.page.reload()
+    await ada.is_connected()
+    path = f"/v1/chat-sessions/{ada.session}/partials"
+    await world.service.post(path, json={"message_id": "m", "text": "Half a"})
+    await expect(ada.by("guide")).to_contain_text("Half a")
+    await pass_time(ada.page, 16)
+    await expect(ada.by("guide")).to_have_count(0)
+
+
 async def test_an_agent_that_is_stopped_and_does_not_say_so_is_said_to_be_stopped(ada: Person, world: World) -> None:
     await ada.agent.select_option(AWAY)
     await ada.say("Anybody there?")

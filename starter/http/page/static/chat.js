@@ -48,6 +48,8 @@ export class Chat extends EventTarget {
 
   #isLoadingOlder = false;
   #looks = 0;
+  /** @type {Set<string>} answers that a later turn has overtaken, and whose agents may write on for a moment */
+  #overtaken = new Set();
   /** The revision of the last change of the context that was seen. */
   #contextRevision = 0;
   #readContext = debounced(() => void this.#refresh(), 60);
@@ -172,6 +174,7 @@ export class Chat extends EventTarget {
     this.messages = new Map(messages.map((message) => [message.id, message]));
     this.older = older;
     this.partials.clear();
+    this.#overtaken.clear();
     this.changes.clear();
     this.#fire('session');
     this.#fire('reset');
@@ -183,7 +186,7 @@ export class Chat extends EventTarget {
     const { session } = this;
     if (!session) return;
     const { title, lifecycle_state: state, remove_messages: removed = [] } = entry.change;
-    if (entry.turn) this.partials.clear(); // what an earlier turn has begun is not gone on with
+    if (entry.turn) this.#overtake();
     this.changes.set(entry.revision, entry);
     session.revision = entry.revision;
     session.active_agent = entry.active_agent;
@@ -219,9 +222,15 @@ export class Chat extends EventTarget {
     if (this.messages.delete(id)) this.#fire('removed', id);
   }
 
+  /** What an earlier turn has begun is not gone on with. */
+  #overtake() {
+    for (const id of this.partials.keys()) this.#overtaken.add(id);
+    this.partials.clear();
+  }
+
   /** @param {{message_id: string, text: string}} partial */
   #showPartial({ message_id: id, text }) {
-    if (this.messages.has(id)) return;
+    if (this.messages.has(id) || this.#overtaken.has(id)) return;
     this.partials.set(id, text);
     this.#hear();
     this.#fire('partial', id);
@@ -236,7 +245,7 @@ export class Chat extends EventTarget {
       session.context = now.context;
       this.#fire('session');
     } catch {
-      // The next change, or the next begin of the stream, reads it again.
+      // The next change of it, or the next begin of the stream, reads it again.
     }
   }
 
@@ -289,13 +298,14 @@ export class Chat extends EventTarget {
     this.#fire('turn');
   }
 
-  /** The agent that is waited for gives a sign, or another one is waited for. */
+  /** An agent gives a sign, or another one is waited for. */
   #hear() {
     this.isSilent = false;
     clearTimeout(this.#fallsSilent);
-    if (!this.turn) return;
+    if (!this.turn && (this.stopped || this.partials.size === 0)) return;
     this.#fallsSilent = setTimeout(() => {
-      this.isSilent = true;
+      this.isSilent = this.turn !== null;
+      if (!this.isSilent) this.partials.clear(); // nobody is asked to go on with it
       this.#fire('turn');
     }, SILENCE_MILLISECONDS);
   }
