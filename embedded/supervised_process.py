@@ -16,12 +16,12 @@ from typing import Final
 
 from embedded import supervisor
 from embedded.errors import EmbeddedStackError, PortTakenError
+from journeys.errors import ERRORS
 
 _POLL_SECONDS = 0.01
 _READY_SECONDS = 60.0
 _LOG_TAIL_BYTES = 65_536  # a panic of Temporal writes more than 4 KiB after its cause
 _COMPLAINT = re.compile("error|fatal|panic", re.IGNORECASE)
-_CONTRACT_ERROR = re.compile("[A-Z]+(_[A-Z]+)+: ")
 
 
 class SupervisedProcess:
@@ -141,7 +141,7 @@ class SupervisedProcess:
         number = -status if status < 0 else status - 128
         ended = f"ended by signal {number}" if number > 0 else f"ended with exit status {status}"
         last = (self._written() or [""])[-1]
-        return f"{self.name}: {ended}" + (f": {last}" if _CONTRACT_ERROR.match(last) else "")
+        return f"{self.name}: {ended}" + (f": {last}" if last.partition(": ")[0] in ERRORS else "")
 
     async def stop(self) -> None:
         """Ask the server to end, kill it if it takes longer than `grace_seconds`, and give up the directory."""

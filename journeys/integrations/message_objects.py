@@ -49,13 +49,14 @@ class MessageObjects:
     def message(self, entry: Entry) -> Context:
         """The message that has an object, and its text if both are small enough; nothing here reads that text again."""
         message: Context = {"role": entry.role} if entry.role not in (None, USER_ROLE) else {}
-        size = len(json.dumps(entry.content)) + len(json.dumps(entry.text))
+        content = json.dumps(entry.content)
+        size = len(content) + len(json.dumps(entry.text))
         if entry.text is not None and can_be_stored(entry.text) and size <= _MAX_BYTES_WITH_TEXT:
             message["text"] = entry.text
         if can_be_stored(entry.content):
             return message | {self.member: entry.content}
         # Tools read files that are no text, for example. The text of JSON has an escape for everything.
-        return message | {self._member_as_text: json.dumps(entry.content)}
+        return message | {self._member_as_text: content}
 
     def content(self, message: ChatMessage) -> Context | None:
         """The object that a message has; None if it is a user's or somebody else's message."""

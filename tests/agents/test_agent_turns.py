@@ -140,16 +140,22 @@ async def test_an_answer_whose_acknowledgement_is_lost_stands_once(
     assert [each.author for each in await chat.answers()] == ["liaison_journey", "guide"]
 
 
+async def stop_a_turn(chat: Chat, model: PausingModel, text: str = "A long story, please.") -> int:
+    """Have a turn stopped while its model writes; the revision that asked for it."""
+    asked = await chat.say(text)
+    await model.began.wait()
+    await chat.turn(asked).cancel()
+    assert isinstance(await end_of(chat, asked), CancelledError)
+    return asked
+
+
 async def test_a_turn_that_is_stopped_ends_at_once_and_keeps_what_was_written(
     journeys: Journeys, agents: Agents
 ) -> None:
     model = PausingModel()
     async with journeys.worker(agents=AGENTS), agents(model):
         chat = await Chat.begin(journeys)
-        asked = await chat.say("A long story, please.")
-        await model.began.wait()
-        await chat.turn(asked).cancel()
-        assert isinstance(await end_of(chat, asked), CancelledError)
+        asked = await stop_a_turn(chat, model)
         await asyncio.wait_for(model.was_cancelled.wait(), 5)
         described = await chat.turn(asked).describe()
         await replay(chat, asked)
@@ -163,10 +169,7 @@ async def test_a_turn_that_is_stopped_before_it_has_written_leaves_a_note(journe
     model = PausingModel(is_silent=True)
     async with journeys.worker(agents=AGENTS), agents(model):
         chat = await Chat.begin(journeys)
-        asked = await chat.say("A long story, please.")
-        await model.began.wait()
-        await chat.turn(asked).cancel()
-        assert isinstance(await end_of(chat, asked), CancelledError)
+        asked = await stop_a_turn(chat, model)
         await replay(chat, asked)
     (note,) = await chat.answers()
     assert (note.id, note.body) == (chat.message_id(asked), {"text": "Stopped.", "status": "stopped"})
@@ -178,10 +181,7 @@ async def test_the_guide_answers_the_newest_message_after_a_stop(journeys: Journ
         for is_silent in (True, False):
             model = PausingModel(is_silent=is_silent)
             async with agents(model):
-                asked = await chat.say("A long story, please. " * 20)
-                await model.began.wait()
-                await chat.turn(asked).cancel()
-                await end_of(chat, asked)
+                await stop_a_turn(chat, model, "A long story, please. " * 20)
             async with agents():
                 await result_of(chat, await chat.say("Rather a short one."))
             *_, answer = await chat.answers()

@@ -19,4 +19,9 @@ export class Draft {
     if (text) write(this.name, text);
     else if (read(this.name) === before) forget(this.name); // else another window has written since
   }
+
+  forget() {
+    writeHere(this.name, '');
+    forget(this.name);
+  }
 }

@@ -2,7 +2,7 @@
 
 import { Api, Problem, SESSIONS } from './api.js';
 import { BackOff } from './back_off.js';
-import { forget, read, write, writeHere } from './browser_store.js';
+import { forget, read, write } from './browser_store.js';
 import { Chat } from './chat.js';
 import { Composer } from './composer.js';
 import { Connection } from './connection.js';
@@ -10,6 +10,7 @@ import { ContextPanel } from './context_panel.js';
 import { Conversation } from './conversation.js';
 import { ask } from './dialogs.js';
 import { byId, make, setText, uuid } from './dom.js';
+import { Draft } from './draft.js';
 import { closeDrawers, setUpDrawers } from './drawers.js';
 import { Outbox } from './outbox.js';
 import { followPlatform } from './platform.js';
@@ -248,8 +249,7 @@ class Page {
 
   /** @param {string} id */
   #removed(id) {
-    forget(`draft.${id}`);
-    writeHere(`draft.${id}`, '');
+    new Draft(id).forget();
     for (const item of this.outbox.unsent(id)) this.outbox.discard(item);
     if (this.#chat?.id === id) this.#openLatest();
   }

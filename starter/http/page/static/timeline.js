@@ -72,6 +72,7 @@ export class Timeline {
     setText(this.#text, what);
     this.#slider.setAttribute('aria-valuetext', `${revision} of ${now}${what && `: ${what}`}`);
   }
+
   /**
    * @param {HTMLButtonElement} button
    * @param {boolean} isOn
