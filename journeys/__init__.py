@@ -13,7 +13,7 @@ messages. `integrations` keeps the conversations of agent frameworks. All of it 
 free of I/O, so that workflow code can import it.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from journeys.chat_session.answers import (
     ChatMessage,
@@ -61,6 +61,9 @@ __all__ = [
     "UpdateReceipt",
     "UpdatedChatSession",
 ]
+
+
+__version__: Final = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

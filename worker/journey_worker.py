@@ -8,8 +8,10 @@ from typing import Final
 
 from pydantic import SecretStr
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.common import WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
+from journeys import __version__
 from stores import chat_sessions_supabase, state_surface_postgres
 from stores.postgres import Pool, Rights, check_store, open_pool
 from worker.registry import JOURNEYS, Journey, Stores
@@ -22,6 +24,9 @@ _STICKY_TIMEOUT: Final = timedelta(seconds=1)
 # Workflow code only computes, so threads would wait for each other. The second thread is for the case that the first is
 # blocked.
 _WORKFLOW_THREADS: Final = 2
+
+# History names the release at each workflow task. Without this, the SDK would name a hash of every loaded module there.
+_RELEASE: Final = WorkerDeploymentConfig(WorkerDeploymentVersion("journeys", __version__), use_worker_versioning=False)
 
 
 @asynccontextmanager
@@ -57,6 +62,7 @@ async def journey_worker(
             yield Worker(
                 client,
                 task_queue=settings.task_queue,
+                deployment_config=_RELEASE,
                 workflows=[journey.workflow for journey in journeys],
                 activities=[each for journey in journeys for each in journey.activities(stores, settings)],
                 nexus_service_handlers=[
