@@ -1,21 +1,30 @@
-"""A thousand followers who lose their gateway at one moment: nobody misses a revision, and nobody else is held up."""
+"""Many followers who come at one moment: nobody misses a revision, and nobody else is held up."""
 
 import asyncio
 from contextlib import suppress
 from typing import Final
 
 from journeys import ChatSessions
+from starter.http.stream.poller import READS_AT_ONCE
 from tests.http.bare_follower import BareFollower
 from tests.http.conftest import Api
+from tests.support.databases import connection_to
 from tests.support.http_gateways import PATH, gateway_process
 from tests.support.journeys import Journeys
 from tests.support.open_files import raise_open_files_limit
+from tests.support.polling import eventually
 
 SESSIONS: Final = 50
 FOLLOWERS_OF_EACH: Final = 20
 LAST_REVISION: Final = 8
 CHANGES_AT_ONCE: Final = 5
 PATIENCE: Final = 120.0
+# More than a gateway has connections to the store, and as many requests.
+WAITING: Final = 50
+
+_READS_THAT_WAIT: Final = """
+select array_agg(pid) from pg_locks where relation = 'public.chat_messages'::regclass and not granted
+"""
 
 
 async def test_a_thousand_followers_of_a_killed_gateway_miss_nothing_and_hold_nobody_up(
@@ -56,3 +65,23 @@ async def test_a_thousand_followers_of_a_killed_gateway_miss_nothing_and_hold_no
         await asyncio.gather(*changing, *following)
     missed = [follower.seen for follower in followers if follower.seen != list(range(LAST_REVISION + 1))]
     assert missed == []
+
+
+async def test_followers_who_wait_for_the_store_hold_up_no_request(api: Api, world: Journeys) -> None:
+    session = await api.create()
+    followers = [BareFollower(session, api.user_token()) for _ in range(WAITING)]
+    url = world.addresses.supabase_db_url
+    async with connection_to(url) as holder, connection_to(url) as observer, asyncio.TaskGroup() as following:
+
+        async def waiting() -> set[int]:
+            return set(await observer.fetchval(_READS_THAT_WAIT) or ())
+
+        async with holder.transaction():  # a stream begins with the latest messages
+            await holder.execute("lock table public.chat_messages in access exclusive mode")
+            for follower in followers:
+                following.create_task(follower.follow(api.gateway, to=0))
+            before = await eventually(waiting, lambda reads: len(reads) >= READS_AT_ONCE)
+            for _ in range(WAITING):
+                assert (await api.user.get(f"{PATH}/{session}")).status_code == 200
+            assert before <= await waiting()  # no request was answered only because a read had given up
+    assert [follower.seen for follower in followers] == [[0]] * WAITING
