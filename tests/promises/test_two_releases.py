@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from activities import chat_session_batches
 from activities.chat_session_batches import BatchDecider
-from journeys import ChatSessionView, InvalidParameter
+from journeys import ChatSessionView, InvalidParameter, __version__
 from journeys.chat_session.activities import Batch, DecidedBatch, SessionState
 from journeys.chat_session.continuation import CarriedState
 from journeys.chat_session.limits import MAX_CHANGE_BYTES
@@ -102,6 +102,15 @@ def newer_error(monkeypatch: pytest.MonkeyPatch) -> JourneyError:
     error = NewerError("turn: is odd", field="turn")
     monkeypatch.setattr(chat_session_batches, "decide", lambda *_, **__: error)
     return error
+
+
+async def test_history_names_the_release_that_did_each_workflow_task(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await journeys.create_session()
+        await journeys.update(session, {"context": {"a": 1}})
+        events = await journeys.events(session)
+    done = [each for each in events if each.HasField("workflow_task_completed_event_attributes")]
+    assert [each.workflow_task_completed_event_attributes.worker_version.build_id for each in done] == [__version__] * 2
 
 
 @also_replayed
