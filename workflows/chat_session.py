@@ -7,7 +7,6 @@ and answers, and decides nothing.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -106,7 +105,7 @@ class ChatSessionJourney:
         self._rollover = Rollover()
         self._idle_timer = IdleTimer()
         self._inbox: Inbox[_Message] = Inbox()
-        self._decided: deque[tuple[_Message, Outcome]] = deque()  # updates that are not answered yet
+        self._decided: list[tuple[_Message, Outcome]] = []  # updates that are not answered yet
         self._budget = TaskBudget(MAX_TASK_ECHO_BYTES)
         self._is_deciding = False
         self._more_waits = False  # after a local activity: the next batch ends the workflow task
@@ -451,7 +450,7 @@ class ChatSessionJourney:
             if not self._budget.can_spend(size):
                 return
             self._budget.spend(size)
-            self._decided.popleft()
+            del self._decided[0]
             assert message.outcome is not None
             message.outcome.set_result(outcome)
 
