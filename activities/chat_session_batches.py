@@ -37,7 +37,7 @@ from journeys.chat_session.messages import (
     UpdateChatContext,
     UpdateChatSession,
 )
-from journeys.chat_session.refusals import Refusal, Refusals
+from journeys.chat_session.refusals import NO_REFUSALS, Refusal, Refusals
 from journeys.chat_session.rules import (
     Applied,
     Change,
@@ -131,8 +131,8 @@ class BatchDecider:
     _creation_key: str | None = field(init=False, default=None)
     _is_known_to_workflow: bool = field(init=False, default=False)
     _was_just_read: bool = field(init=False, default=False)  # in this activity, and nothing was written since
-    _stored_refusals: Refusals = field(init=False, default=Refusals())
-    _refused: Refusals = field(init=False, default=Refusals())  # those that the workflow has refused, until stored
+    _stored_refusals: Refusals = field(init=False, default=NO_REFUSALS)
+    _refused: Refusals = field(init=False, default=NO_REFUSALS)  # those that the workflow has refused, until stored
     _advanced_from: int | None = field(init=False, default=None)
     _argument_error: JourneyError | None = field(init=False, default=None)
     _agents: dict[int, str] = field(init=False, default_factory=dict)  # that lead after the revisions of this batch
@@ -372,7 +372,7 @@ class BatchDecider:
                 raise SessionNotFound("the session is gone from the store")
             if found.written:
                 self._stored_refusals = refusals
-                self._refused = Refusals()
+                self._refused = NO_REFUSALS
                 if entries:
                     payload_changes = context_changes or after.session.active_agent != draft.session.active_agent
                     after = await self._sync_state_surface(

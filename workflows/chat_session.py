@@ -7,7 +7,6 @@ and answers, and decides nothing.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from journeys.chat_session.activities import (
     ReceivedMessage,
     Refused,
     SessionSettings,
+    shared,
 )
 from journeys.chat_session.answers import (
     ChatSessionView,
@@ -61,7 +61,7 @@ from journeys.chat_session.names import (
     UPDATE,
     WORKFLOW_ID_PREFIX,
 )
-from journeys.chat_session.refusals import Refusal, Refusals
+from journeys.chat_session.refusals import NO_REFUSALS, Refusal, Refusals
 from journeys.chat_session.rules import check_arguments
 from journeys.chat_session.session import ChatSessionReceipt, Context
 from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
@@ -106,7 +106,7 @@ class ChatSessionJourney:
         self._rollover = Rollover()
         self._idle_timer = IdleTimer()
         self._inbox: Inbox[_Message] = Inbox()
-        self._decided: deque[tuple[_Message, Outcome]] = deque()  # updates that are not answered yet
+        self._decided: list[tuple[_Message, Outcome]] = []  # updates that are not answered yet
         self._budget = TaskBudget(MAX_TASK_ECHO_BYTES)
         self._is_deciding = False
         self._more_waits = False  # after a local activity: the next batch ends the workflow task
@@ -119,9 +119,9 @@ class ChatSessionJourney:
         self._created_for: str | None = None  # the ID of the update that created the session
         self._may_create = True
         self._is_stale = False  # this run's copy of the context is not what the stores hold
-        self._refusals = Refusals()  # as stored
-        self._refused = Refusals()  # since then, by size or form
-        self._refused_in_batch = Refusals()  # those that an activity is about to store
+        self._refusals = NO_REFUSALS  # as stored
+        self._refused = NO_REFUSALS  # since then, by size or form
+        self._refused_in_batch = NO_REFUSALS  # those that an activity is about to store
         self._absence: Refused | None = None  # why no session was found so far
         self._failure: Refused | None = None
         self._is_deleted = False
@@ -339,7 +339,7 @@ class ChatSessionJourney:
             messages = [] if self._is_history_too_long else self._inbox.take_batch(MAX_BATCH_MESSAGES, MAX_BATCH_BYTES)
         else:
             messages = self._inbox.take_batch(MAX_BATCH_MESSAGES, MAX_LOCAL_BATCH_BYTES)
-        self._refused_in_batch, self._refused = self._refused, Refusals()
+        self._refused_in_batch, self._refused = self._refused, NO_REFUSALS
         self._show_session()
         try:
             result = await run_activity(
@@ -396,14 +396,14 @@ class ChatSessionJourney:
         self._inbox.put_back(rest)
         if decided.is_superseded:
             self._refused = self._refused_in_batch.plus(self._refused)
-            self._refused_in_batch = Refusals()
+            self._refused_in_batch = NO_REFUSALS
             return
         self._served += len(messages)
         if messages:
             self._idle_timer.restart(decided.at)
-        self._settings = decided.settings or self._settings
+        self._settings = shared(decided.settings) or self._settings
         self._refusals = decided.refusals or self._refusals.plus(self._refused_in_batch)
-        self._refused_in_batch = Refusals()
+        self._refused_in_batch = NO_REFUSALS
         if decided.advanced_from is not None:
             self._note = (
                 f"The State Surface was ahead of revision {decided.advanced_from} in Supabase; "
@@ -420,7 +420,7 @@ class ChatSessionJourney:
         if decided.is_deleted:
             self._is_deleted = True
             self._session = self._context = None
-            self._refusals = Refusals()
+            self._refusals = NO_REFUSALS
             self._is_stale = False
         elif decided.loaded:
             self._session = ChatSessionReceipt.model_validate(dict(decided.loaded))
@@ -451,7 +451,7 @@ class ChatSessionJourney:
             if not self._budget.can_spend(size):
                 return
             self._budget.spend(size)
-            self._decided.popleft()
+            del self._decided[0]
             assert message.outcome is not None
             message.outcome.set_result(outcome)
 
@@ -537,7 +537,7 @@ class ChatSessionJourney:
             await self._refuse_all(refused)
             return
         self._refusals = self._refusals.plus(self._refused_in_batch)
-        self._refused_in_batch = Refusals()
+        self._refused_in_batch = NO_REFUSALS
         self._answer()
         self._more_waits = bool(self._inbox or self._decided)
 
@@ -587,7 +587,7 @@ class ChatSessionJourney:
             self._session = ChatSessionReceipt.model_validate(dict(carried.session))
             self._context = FoldedContext(carried.session.context, carried.session.context_hash)
         self._context_bytes = carried.context_bytes
-        self._settings = carried.settings
+        self._settings = shared(carried.settings)
         self._signals_seen = carried.signals_seen
         self._refusals = carried.refusals
         self._created_for = carried.created_for

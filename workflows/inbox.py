@@ -1,6 +1,5 @@
 """The messages that a journey has taken in and not decided yet, in the order in which they came."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -25,7 +24,7 @@ class Inbox(Generic[Message]):
 
     def __init__(self) -> None:
         """Create an empty inbox."""
-        self._queue: deque[Message] = deque()
+        self._queue: list[Message] = []  # a deque would take 0.7 KiB of each live session, also while it is empty
         self.size = 0
 
     def __len__(self) -> int:
@@ -41,7 +40,7 @@ class Inbox(Generic[Message]):
 
     def put_back(self, messages: Sequence[Message]) -> None:
         """Put messages back at the beginning, in their order."""
-        self._queue.extendleft(reversed(messages))
+        self._queue[:0] = messages
         self.size += sum(message.size for message in messages)
 
     def take_batch(self, max_messages: int, max_bytes: int) -> list[Message]:
@@ -51,12 +50,13 @@ class Inbox(Generic[Message]):
             max_messages: The maximum number of messages.
             max_bytes: Their maximum size together; one message alone may be larger.
         """
-        batch: list[Message] = []
-        size = 0
-        while self._queue and len(batch) < max_messages:
-            if batch and size + self._queue[0].size > max_bytes:
+        count = size = 0
+        for message in self._queue[:max_messages]:
+            if count and size + message.size > max_bytes:
                 break
-            batch.append(self._queue.popleft())
-            size += batch[-1].size
+            count += 1
+            size += message.size
+        batch = self._queue[:count]
+        del self._queue[:count]
         self.size -= size
         return batch

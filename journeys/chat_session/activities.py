@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal, Self
 
 from pydantic import Field
 
 from journeys.chat_session.limits import Limits
-from journeys.chat_session.refusals import Refusals
+from journeys.chat_session.refusals import NO_REFUSALS, Refusals
 from journeys.chat_session.session import ChatSessionArtifact, ChatSessionReceipt, LifecycleState, Revision
 from journeys.errors import JourneyError, error_of
 from journeys.identifiers import Timestamp
@@ -34,6 +35,12 @@ class SessionSettings(Record):
     limits: Limits = Field(default_factory=Limits)
     idle_seconds: float
     rollover_messages: int
+
+
+@lru_cache(maxsize=16)
+def shared(settings: SessionSettings | None) -> SessionSettings | None:
+    """One object for all equal settings: the sessions of a worker nearly always have the same."""
+    return settings
 
 
 MessageKind = Literal["initialize", "update", "signal", "edit", "delete"]
@@ -72,8 +79,8 @@ class Batch(Record):
     may_create: bool = False
     revision: Revision | None = None
     context_hash: str | None = None
-    refusals: Refusals = Refusals()
-    refused: Refusals = Refusals()
+    refusals: Refusals = NO_REFUSALS
+    refused: Refusals = NO_REFUSALS
 
 
 class KnownChange(Record):

@@ -1,6 +1,5 @@
 """Contexts made of an earlier one and the accepted changes after it."""
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
@@ -34,7 +33,7 @@ class FoldedContext:
         """Start with a context as it is stored."""
         self._json = to_json(context)
         self._checked_hash = context_hash
-        self._unfolded: deque[bytes] = deque()
+        self._unfolded: list[bytes] = []
         self._unfolded_bytes = 0
 
     def add_all(self, requests: Iterable[bytes]) -> None:

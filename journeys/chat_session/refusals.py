@@ -1,5 +1,7 @@
 """What became of signals that were refused: their senders cannot be answered."""
 
+from typing import Final
+
 from journeys.identifiers import Timestamp
 from journeys.messages import Record
 
@@ -20,4 +22,10 @@ class Refusals(Record):
 
     def plus(self, other: "Refusals") -> "Refusals":
         """These and later ones."""
+        if not other.count:
+            return self
         return Refusals(count=self.count + other.count, last=(*self.last, *other.last)[-10:])
+
+
+NO_REFUSALS: Final = Refusals()
+"""One object for all sessions, since nearly all of them have no others."""

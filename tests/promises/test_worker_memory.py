@@ -12,9 +12,10 @@ from tests.support.worker_processes import worker_environment, worker_process
 CONTEXT_BYTES = 64 * 1024
 SESSIONS = 64
 
-# Seven are what the SDK's core keeps of the start, the update and the activity, and the journey of the context. The
-# arguments would be three more, the context as Python's objects seven, and the activation that brought them eight.
-COPIES = 9
+# Five and a half are what the SDK's core keeps of the start, the update and the activity, and the journey of the
+# context. The latest workflow task would be one and a half more, the arguments three, the context as Python's objects
+# seven, and the activation that brought the start eight.
+COPIES = 6.5
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is read from /proc")

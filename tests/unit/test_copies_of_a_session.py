@@ -17,7 +17,7 @@ from journeys.chat_session.messages import InitializeChatSession, UpdateChatCont
 from journeys.chat_session.rules import Applied, Change, Draft, decide
 from journeys.errors import JourneyError
 from journeys.messages import parse
-from tests.support.documents import items, objects, thoroughly
+from tests.support.documents import documents, items, objects, texts, thoroughly
 
 NOW = datetime(2026, 1, 27, 10, 5, 12, tzinfo=UTC)
 
@@ -79,7 +79,8 @@ def test_the_cache_is_bounded_and_drops_what_was_not_used_for_longest() -> None:
 
     def held(draft: Draft) -> bool:
         session = draft.session
-        return cache.get(session.chat_session_id, session.revision, session.context_hash) is draft
+        found = cache.get(session.chat_session_id, session.revision, session.context_hash)
+        return found is not None and found.session == session
 
     for draft in drafts:
         cache.put(draft)
@@ -92,6 +93,20 @@ def test_the_cache_is_bounded_and_drops_what_was_not_used_for_longest() -> None:
     for draft in small:
         cache.put(draft)
     assert [held(draft) for draft in small] == [False] * 200 + [True] * 1000
+
+
+@given(st.dictionaries(texts, documents, max_size=4))
+@thoroughly()
+def test_a_session_that_was_not_used_for_long_is_still_the_same(context: dict[str, Any]) -> None:
+    cache, draft = SessionCache(), a_draft(context)
+    cache.put(draft)
+    for number in range(64):
+        cache.put(a_draft(session=f"other {number}"))
+    found = cache.get(draft.session.chat_session_id, draft.session.revision, draft.session.context_hash)
+    assert found is not None
+    assert found is not draft
+    assert (found.session, found.fold_length) == (draft.session, draft.fold_length)
+    assert found.canonical.encode() == draft.canonical.encode()
 
 
 # The workflow's copy.

@@ -4,13 +4,16 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from random import Random
 
 import pytest
+from temporalio.bridge.proto.workflow_activation import UpdateRandomSeed
 
 from journeys.errors import EngineUnavailable
 from tests.support.paths import REPOSITORY
 from worker import sdk_patches
 from worker.sdk_patches import SDK_VERSION, require_sdk_version
+from worker.sdk_patches.slim_runs import SlimWorkflowInstance
 
 PATCHES = sorted((REPOSITORY / "worker" / "sdk_patches").glob("[!_]*.py"))
 
@@ -35,3 +38,12 @@ def test_what_is_installed_is_the_release_that_the_work_arounds_fit() -> None:
     groups = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
     assert f"temporalio=={SDK_VERSION}" in groups["worker"]
     assert f"temporalio=={SDK_VERSION}" in (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
+
+
+def test_a_run_has_the_random_numbers_of_its_seed() -> None:
+    run = object.__new__(SlimWorkflowInstance)  # type: ignore[type-abstract]  # of an event loop it is only a part
+    run._current_seed, run._seed_callbacks = 7, []
+    of_seven = Random(7)
+    assert [run._random.random(), run._random.random()] == [of_seven.random(), of_seven.random()]
+    run._apply_update_random_seed(UpdateRandomSeed(randomness_seed=8))
+    assert run._random.random() == Random(8).random()

@@ -21,6 +21,8 @@ from temporalio.worker import (
     WorkflowInstanceDetails,
 )
 
+from worker.sdk_patches.slim_runs import SlimWorkflowInstance
+
 
 class ReleasingWorkflowRunner(UnsandboxedWorkflowRunner):
     """Runs workflow code without a sandbox, and keeps no reference to the input of a run.
@@ -34,7 +36,8 @@ class ReleasingWorkflowRunner(UnsandboxedWorkflowRunner):
         result.CopyFrom(det.last_completion_result)
         # The last interceptor is the innermost one, so it runs after the others have seen the input.
         interceptors = [*det.interceptor_classes, _ReleaseStartInput]
-        return super().create_instance(replace(det, last_completion_result=result, interceptor_classes=interceptors))
+        det = replace(det, last_completion_result=result, interceptor_classes=interceptors)
+        return SlimWorkflowInstance(det)  # type: ignore[abstract]  # as the SDK does: a partial event loop
 
 
 class _ReleaseStartInput(WorkflowInboundInterceptor):
