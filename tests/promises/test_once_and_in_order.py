@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -203,14 +204,25 @@ class Writer:
         self,
         session: ChatSessionArtifact,
         *messages: Message,
-        kind: MessageKind = "update",
+        kind: MessageKind | Sequence[MessageKind] = "update",
         at: datetime | None = None,
     ) -> DecidedBatch:
-        """Decide a batch of updates that the journey of a session hands over, which knows the session so."""
+        """Decide a batch that the journey of a session hands over, which knows the session so.
+
+        Args:
+            session: The session.
+            *messages: Of one kind, or of a kind each.
+            kind: The kind or the kinds.
+            at: When the batch was begun.
+        """
+        kinds = repeat(kind) if isinstance(kind, str) else kind
         batch = Batch(
             first_run_id="first",
             at=at or datetime.now(UTC),
-            messages=tuple(ReceivedMessage(identity=identity, kind=kind) for identity, _ in messages),
+            messages=tuple(
+                ReceivedMessage(identity=identity, kind=each)
+                for (identity, _), each in zip(messages, kinds, strict=False)
+            ),
             revision=session.revision,
             context_hash=session.context_hash,
         )
@@ -307,6 +319,25 @@ async def test_a_batch_whose_reply_was_lost_is_written_once(journeys: Journeys, 
         outcome.message_ids for outcome in first.outcomes
     ]
     await assert_stored(journeys, session.chat_session_id, 3)
+
+
+async def test_a_change_whose_reply_was_lost_is_its_senders_although_the_session_was_given_away(
+    journeys: Journeys,
+) -> None:
+    session = await create_sleeping_session(journeys)
+    batch: list[Message] = [
+        ("run/a", {"context": {"a": 1}, "user_id": session.user_id}),
+        ("run/b", {"new_user_id": "another"}),
+    ]
+    first = await Writer(journeys).decide(session, *batch, kind=["update", "edit"])
+    before = await journeys.snapshot(session.chat_session_id)
+    again = await Writer(journeys).decide(session, *batch, kind=["update", "edit"])
+    assert applied(first) == applied(again) == [(1, False), (2, False)]
+    # Sent anew, it is another message, of somebody who has no such session.
+    ((_, request), _) = batch
+    anew = await Writer(journeys).decide(session, ("another run/a", request | {"idempotency_key": "k"}))
+    assert codes(anew) == ["SESSION_NOT_FOUND"]
+    assert await journeys.snapshot(session.chat_session_id) == before
 
 
 async def test_a_writer_of_messages_that_dies_between_the_stores_is_made_up_for(journeys: Journeys) -> None:
