@@ -317,7 +317,11 @@ class BatchDecider:
             if not draft.session.is_for(message.content.tenant_id, message.content.user_id):
                 return draft, Outcome(refused=Refused.by(SessionNotFound()))
             deleting = self.deletions.delete(draft.session, update_id=message.update_id, at=self.batch.at)
-            if tombstone := await heartbeat_while(deleting):
+            try:
+                tombstone = await heartbeat_while(deleting)
+            except ApplicationError as failure:
+                return draft, Outcome(refused=Refused.by(_refusal_by(failure)))
+            if tombstone:
                 raise _SessionDeleted(tombstone, before=outcomes)
             draft = await self._reload()
         raise DatabaseUnavailable("other writers keep changing the session")
@@ -331,9 +335,7 @@ class BatchDecider:
         try:
             return await self._decide_and_store(draft, messages)
         except ApplicationError as failure:
-            error = from_failure(failure)
-            if not failure.non_retryable or error is None:
-                raise
+            error = _refusal_by(failure)
             if len(messages) == 1:
                 refusal = replace(messages[0], content=error)
                 return await self._decide_and_store(draft, [refusal])
@@ -571,6 +573,14 @@ class BatchDecider:
 
 def _may_rest_on_an_absent_message(decision: Decision) -> bool:
     return isinstance(decision, JourneyError) and decision.field == "messages"
+
+
+def _refusal_by(failure: ApplicationError) -> JourneyError:
+    """The error with which a store refuses what a message holds. Any other failure is raised."""
+    error = from_failure(failure)
+    if not failure.non_retryable or error is None:
+        raise failure
+    return error
 
 
 def _outcome_of_deleted(tombstone: Tombstone, message: _Message) -> Outcome:
