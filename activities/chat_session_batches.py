@@ -266,8 +266,7 @@ class BatchDecider:
         Raises:
             _Superseded: By a later batch.
         """
-        if stored.decided_at is not None and stored.decided_at > self.batch.at:
-            raise _Superseded
+        self._yield_to_a_later_batch(stored)
         draft = Draft.of(stored.session, stored.fold_length)
         self._creation_key = stored.creation_key
         known = (stored.session.revision, stored.session.context_hash)
@@ -278,6 +277,15 @@ class BatchDecider:
         if held is not None and held <= stored.session.revision:
             return draft
         return await self._sync_state_surface(draft)
+
+    def _yield_to_a_later_batch(self, stored: StoredSession) -> None:
+        """Decide nothing if the stored session was changed by a later batch.
+
+        Raises:
+            _Superseded: It was.
+        """
+        if stored.decided_at is not None and stored.decided_at > self.batch.at:
+            raise _Superseded
 
     # The messages are decided and stored.
 
@@ -502,6 +510,7 @@ class BatchDecider:
                     extra={"supabase_revision": draft.session.revision, "state_surface_revision": held},
                 )
             reread = advanced or await self._reread()
+            self._yield_to_a_later_batch(reread)
             self._is_known_to_workflow = False
             draft = Draft.of(reread.session, reread.fold_length)
 

@@ -229,7 +229,9 @@ class Writer:
         requests = [{"tenant_id": self._tenant_id} | request for _, request in messages]
         environment = ActivityEnvironment()
         environment.info = replace(
-            environment.info, workflow_id=workflow_id(session.chat_session_id), workflow_type=JOURNEY_ID
+            environment.info,
+            workflow_id=workflow_id(session.chat_session_id),
+            workflow_type=JOURNEY_ID,
         )
         environment.on_heartbeat = self._count_heartbeat
         decided: DecidedBatch = await environment.run(
@@ -569,6 +571,31 @@ async def test_what_was_refused_is_not_applied_by_a_worker_that_was_paused(journ
     assert await journeys.snapshot(session.chat_session_id) == before
     # Whoever is not late may decide them.
     assert applied(await live.decide(session, *waiting, at=task + timedelta(seconds=2))) == [(3, False), (4, False)]
+
+
+async def test_a_worker_that_was_paused_between_the_stores_decides_nothing_either(journeys: Journeys) -> None:
+    """What it has loaded is not what is stored when it wakes up."""
+    session = await create_sleeping_session(journeys)
+    begun = datetime.now(UTC)
+    live = Writer(journeys)
+    await live.decide(session, ("run/archive", {"lifecycle_state": "ARCHIVED"}), kind="edit", at=begun)
+    session = await as_stored(journeys, session)
+    task = begun + timedelta(seconds=1)
+    refused: list[DecidedBatch] = []
+
+    class PausedBefore(StateSurfacePostgres):
+        async def update(self, artifact: SurfaceArtifact, *, payload_since: int | None = None) -> int | None:
+            if not refused:
+                refused.append(await live.decide(session, *keyless("a"), at=task + timedelta(seconds=1)))
+                reopened = ("run/reopen", {"lifecycle_state": "ACTIVE"})
+                await live.decide(session, reopened, kind="edit", at=task + timedelta(seconds=2))
+            return await super().update(artifact, payload_since=payload_since)
+
+    late = await Writer(journeys, PausedBefore(journeys.state_surface)).decide(session, *keyless("a"), at=task)
+    assert codes(refused[0]) == ["SESSION_NOT_ACTIVE"]
+    assert (late.is_superseded, late.outcomes) == (True, ())
+    assert (await journeys.row(session.chat_session_id) or {})["context"] == {}
+    await assert_stored(journeys, session.chat_session_id, 2)
 
 
 @also_replayed
