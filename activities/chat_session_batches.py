@@ -7,6 +7,7 @@ hold it, and a decision that writes nothing holds only once the store has confir
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from temporalio import activity
@@ -53,6 +54,7 @@ from journeys.chat_session.transcript import StoredMessage, TranscriptDraft
 from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from journeys.messages import parse, read
+from journeys.retry_policies import LOCAL_ATTEMPTS
 from journeys.state_surface import StateSurface, SurfaceArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 from stores.deletions_supabase import DeletionsSupabase
@@ -278,13 +280,23 @@ class BatchDecider:
             return draft
         return await self._sync_state_surface(draft)
 
+    @property
+    def _decided_at(self) -> datetime:
+        """When this batch is decided, as the row keeps it: later at each attempt, local ones first.
+
+        An attempt that was given up for dead may live, and another one have been answered meanwhile.
+        """
+        info = activity.info()
+        earlier_attempts = info.attempt - 1 + (0 if info.is_local else LOCAL_ATTEMPTS)
+        return self.batch.at + timedelta(microseconds=earlier_attempts)
+
     def _yield_to_a_later_batch(self, stored: StoredSession) -> None:
         """Decide nothing if the stored session was changed by a later batch.
 
         Raises:
             _Superseded: It was.
         """
-        if stored.decided_at is not None and stored.decided_at > self.batch.at:
+        if stored.decided_at is not None and stored.decided_at > self._decided_at:
             raise _Superseded
 
     # The messages are decided and stored.
@@ -376,7 +388,7 @@ class BatchDecider:
                 context_text=after.canonical.encode().decode() if context_changes else None,
                 transcript=decided.transcript.write(),
                 refusals=refusals if refusals != self._stored_refusals else None,
-                at=self.batch.at,
+                at=self._decided_at,
             )
             if found.revision is None:
                 raise SessionNotFound("the session is gone from the store")

@@ -206,6 +206,7 @@ class Writer:
         *messages: Message,
         kind: MessageKind | Sequence[MessageKind] = "update",
         at: datetime | None = None,
+        attempt: int = 1,
     ) -> DecidedBatch:
         """Decide a batch that the journey of a session hands over, which knows the session so.
 
@@ -214,6 +215,7 @@ class Writer:
             *messages: Of one kind, or of a kind each.
             kind: The kind or the kinds.
             at: When the batch was begun.
+            attempt: Which attempt of the activity it is.
         """
         kinds = repeat(kind) if isinstance(kind, str) else kind
         batch = Batch(
@@ -232,6 +234,7 @@ class Writer:
             environment.info,
             workflow_id=workflow_id(session.chat_session_id),
             workflow_type=JOURNEY_ID,
+            attempt=attempt,
         )
         environment.on_heartbeat = self._count_heartbeat
         decided: DecidedBatch = await environment.run(
@@ -571,6 +574,28 @@ async def test_what_was_refused_is_not_applied_by_a_worker_that_was_paused(journ
     assert await journeys.snapshot(session.chat_session_id) == before
     # Whoever is not late may decide them.
     assert applied(await live.decide(session, *waiting, at=task + timedelta(seconds=2))) == [(3, False), (4, False)]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+async def test_what_another_attempt_refused_is_not_applied_by_one_that_was_given_up(
+    journeys: Journeys, cached: bool
+) -> None:
+    """Both have the same batch, which reopens the session behind a change that is refused."""
+    session = await create_sleeping_session(journeys)
+    paused, live = Writer(journeys), Writer(journeys)
+    begun = datetime.now(UTC)
+    await live.decide(session, ("run/archive", {"lifecycle_state": "ARCHIVED"}), kind="edit", at=begun)
+    session = await as_stored(journeys, session)
+    if cached:
+        await paused.decide(session, at=begun)
+    task = begun + timedelta(seconds=1)
+    batch = [*keyless("a"), ("run/reopen", {"lifecycle_state": "ACTIVE"})]
+    answered = await live.decide(session, *batch, kind=["update", "edit"], at=task, attempt=2)
+    assert codes(answered) == ["SESSION_NOT_ACTIVE", None]
+    before = await journeys.snapshot(session.chat_session_id)
+    late = await paused.decide(session, *batch, kind=["update", "edit"], at=task, attempt=1)
+    assert (late.is_superseded, late.outcomes) == (True, ())
+    assert await journeys.snapshot(session.chat_session_id) == before
 
 
 async def test_a_worker_that_was_paused_between_the_stores_decides_nothing_either(journeys: Journeys) -> None:
