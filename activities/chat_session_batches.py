@@ -51,7 +51,7 @@ from journeys.chat_session.rules import (
 )
 from journeys.chat_session.session import ChatSessionArtifact, WrittenEntry
 from journeys.chat_session.transcript import StoredMessage, TranscriptDraft
-from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
+from journeys.errors import DatabaseUnavailable, EngineUnavailable, InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from journeys.messages import parse, read
 from journeys.retry_policies import LOCAL_ATTEMPTS
@@ -295,9 +295,15 @@ class BatchDecider:
 
         Raises:
             _Superseded: It was.
+            EngineUnavailable: It was, in the future: the server's clock was put back. The retries wait for it, and
+                cost no history.
         """
-        if stored.decided_at is not None and stored.decided_at > self._decided_at:
-            raise _Superseded
+        if stored.decided_at is None or stored.decided_at <= self._decided_at:
+            return
+        info = activity.info()
+        if not info.is_local and stored.decided_at > info.current_attempt_scheduled_time:
+            raise EngineUnavailable("Temporal's clock was put back, to before the session's latest change")
+        raise _Superseded
 
     # The messages are decided and stored.
 

@@ -31,7 +31,7 @@ from stores.chat_sessions_supabase import ChatSessionsSupabase, WriteOutcome
 from stores.deletions_supabase import DeletionsSupabase
 from stores.state_surface_postgres import StateSurfacePostgres
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, Json, also_replayed
-from tests.support.watching import assert_stored, refusal_code, unexpected_failed_tasks, until_revision
+from tests.support.watching import assert_stored, refusal_code, unexpected_failed_tasks, until_revision, until_waiting
 
 A: Json = {"active_agent": "guide", "context": {"mood": "calm"}}
 B: Json = {"active_agent": "liaison_finance", "context": {"mood": "busy"}}
@@ -235,6 +235,7 @@ class Writer:
             workflow_id=workflow_id(session.chat_session_id),
             workflow_type=JOURNEY_ID,
             attempt=attempt,
+            current_attempt_scheduled_time=datetime.now(UTC) + timedelta(minutes=1),  # after all that the tests name
         )
         environment.on_heartbeat = self._count_heartbeat
         decided: DecidedBatch = await environment.run(
@@ -636,6 +637,21 @@ async def test_a_clock_that_was_put_back_delays_messages_and_loses_none(journeys
         answer = await journeys.update(session, {"append": {"notes": [2]}})
         assert (answer["applied_revision"], answer["context"]) == (2, {"notes": [1, 2]})
         await assert_stored(journeys, session, 2)
+        assert not unexpected_failed_tasks(await journeys.events(session))
+
+
+async def test_a_clock_that_was_put_back_by_far_costs_no_history_meanwhile(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await journeys.create_session()
+    later = "update public.chat_sessions set decided_at = now() + $2::interval where chat_session_id = $1"
+    await journeys.supabase.execute(later, UUID(session), timedelta(hours=1))
+    async with journeys.worker():
+        await journeys.signal(session, {"append": {"notes": [1]}})
+        waiting = await until_waiting(journeys, session, attempt=4)
+        assert "clock" in waiting.last_failure.message
+        assert len(await journeys.events(session)) < 20
+        await journeys.supabase.execute(later, UUID(session), timedelta())
+        await until_revision(journeys, session, 1)
         assert not unexpected_failed_tasks(await journeys.events(session))
 
 
