@@ -29,7 +29,7 @@ from journeys.chat_session.activities import (
 )
 from journeys.chat_session.agent_turns import AgentTurn
 from journeys.chat_session.deletion import Tombstone
-from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
 from journeys.chat_session.messages import (
     DeleteChatSession,
     InitializeChatSession,
@@ -599,7 +599,10 @@ class BatchDecider:
 
 
 def _may_rest_on_an_absent_message(decision: Decision) -> bool:
-    return isinstance(decision, JourneyError) and decision.field == "messages"
+    """Whether a change is refused by the rule about its messages, or by one that comes after it."""
+    if isinstance(decision, ContextTooLarge):
+        return True
+    return isinstance(decision, JourneyError) and decision.field in ("messages", "turn")
 
 
 def _refusal_by(failure: ApplicationError) -> JourneyError:
