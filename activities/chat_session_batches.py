@@ -7,6 +7,7 @@ hold it, and a decision that writes nothing holds only once the store has confir
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from temporalio import activity
@@ -28,7 +29,7 @@ from journeys.chat_session.activities import (
 )
 from journeys.chat_session.agent_turns import AgentTurn
 from journeys.chat_session.deletion import Tombstone
-from journeys.chat_session.errors import SessionNotFound
+from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
 from journeys.chat_session.messages import (
     DeleteChatSession,
     InitializeChatSession,
@@ -50,9 +51,10 @@ from journeys.chat_session.rules import (
 )
 from journeys.chat_session.session import ChatSessionArtifact, WrittenEntry
 from journeys.chat_session.transcript import StoredMessage, TranscriptDraft
-from journeys.errors import DatabaseUnavailable, InvalidParameter, JourneyError
+from journeys.errors import DatabaseUnavailable, EngineUnavailable, InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from journeys.messages import parse, read
+from journeys.retry_policies import LOCAL_ATTEMPTS
 from journeys.state_surface import StateSurface, SurfaceArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 from stores.deletions_supabase import DeletionsSupabase
@@ -266,8 +268,7 @@ class BatchDecider:
         Raises:
             _Superseded: By a later batch.
         """
-        if stored.decided_at is not None and stored.decided_at > self.batch.at:
-            raise _Superseded
+        self._yield_to_a_later_batch(stored)
         draft = Draft.of(stored.session, stored.fold_length)
         self._creation_key = stored.creation_key
         known = (stored.session.revision, stored.session.context_hash)
@@ -278,6 +279,31 @@ class BatchDecider:
         if held is not None and held <= stored.session.revision:
             return draft
         return await self._sync_state_surface(draft)
+
+    @property
+    def _decided_at(self) -> datetime:
+        """When this batch is decided, as the row keeps it: later at each attempt, local ones first.
+
+        An attempt that was given up for dead may live, and another one have been answered meanwhile.
+        """
+        info = activity.info()
+        earlier_attempts = info.attempt - 1 + (0 if info.is_local else LOCAL_ATTEMPTS)
+        return self.batch.at + timedelta(microseconds=earlier_attempts)
+
+    def _yield_to_a_later_batch(self, stored: StoredSession) -> None:
+        """Decide nothing if the stored session was changed by a later batch.
+
+        Raises:
+            _Superseded: It was.
+            EngineUnavailable: It was, in the future: the server's clock was put back. The retries wait for it, and
+                cost no history.
+        """
+        if stored.decided_at is None or stored.decided_at <= self._decided_at:
+            return
+        info = activity.info()
+        if not info.is_local and stored.decided_at > info.current_attempt_scheduled_time:
+            raise EngineUnavailable("Temporal's clock was put back, to before the session's latest change")
+        raise _Superseded
 
     # The messages are decided and stored.
 
@@ -317,7 +343,11 @@ class BatchDecider:
             if not draft.session.is_for(message.content.tenant_id, message.content.user_id):
                 return draft, Outcome(refused=Refused.by(SessionNotFound()))
             deleting = self.deletions.delete(draft.session, update_id=message.update_id, at=self.batch.at)
-            if tombstone := await heartbeat_while(deleting):
+            try:
+                tombstone = await heartbeat_while(deleting)
+            except ApplicationError as failure:
+                return draft, Outcome(refused=Refused.by(_refusal_by(failure)))
+            if tombstone:
                 raise _SessionDeleted(tombstone, before=outcomes)
             draft = await self._reload()
         raise DatabaseUnavailable("other writers keep changing the session")
@@ -331,9 +361,7 @@ class BatchDecider:
         try:
             return await self._decide_and_store(draft, messages)
         except ApplicationError as failure:
-            error = from_failure(failure)
-            if not failure.non_retryable or error is None:
-                raise
+            error = _refusal_by(failure)
             if len(messages) == 1:
                 refusal = replace(messages[0], content=error)
                 return await self._decide_and_store(draft, [refusal])
@@ -366,7 +394,7 @@ class BatchDecider:
                 context_text=after.canonical.encode().decode() if context_changes else None,
                 transcript=decided.transcript.write(),
                 refusals=refusals if refusals != self._stored_refusals else None,
-                at=self.batch.at,
+                at=self._decided_at,
             )
             if found.revision is None:
                 raise SessionNotFound("the session is gone from the store")
@@ -500,6 +528,7 @@ class BatchDecider:
                     extra={"supabase_revision": draft.session.revision, "state_surface_revision": held},
                 )
             reread = advanced or await self._reread()
+            self._yield_to_a_later_batch(reread)
             self._is_known_to_workflow = False
             draft = Draft.of(reread.session, reread.fold_length)
 
@@ -570,7 +599,18 @@ class BatchDecider:
 
 
 def _may_rest_on_an_absent_message(decision: Decision) -> bool:
-    return isinstance(decision, JourneyError) and decision.field == "messages"
+    """Whether a change is refused by the rule about its messages, or by one that comes after it."""
+    if isinstance(decision, ContextTooLarge):
+        return True
+    return isinstance(decision, JourneyError) and decision.field in ("messages", "turn")
+
+
+def _refusal_by(failure: ApplicationError) -> JourneyError:
+    """The error with which a store refuses what a message holds. Any other failure is raised."""
+    error = from_failure(failure)
+    if not failure.non_retryable or error is None:
+        raise failure
+    return error
 
 
 def _outcome_of_deleted(tombstone: Tombstone, message: _Message) -> Outcome:

@@ -12,8 +12,11 @@ LOCAL_ATTEMPT: Final = timedelta(seconds=0.6)
 LOCAL_TOTAL: Final = timedelta(seconds=0.9)
 """All attempts of a local activity. They end before the workflow task times out, so that it needs no heartbeat."""
 
+LOCAL_ATTEMPTS: Final = 2
 LOCAL_RETRIES: Final = RetryPolicy(
-    initial_interval=timedelta(milliseconds=20), maximum_interval=timedelta(milliseconds=20), maximum_attempts=2
+    initial_interval=timedelta(milliseconds=20),
+    maximum_interval=timedelta(milliseconds=20),
+    maximum_attempts=LOCAL_ATTEMPTS,
 )
 
 REGULAR_HEARTBEAT: Final = timedelta(seconds=4)

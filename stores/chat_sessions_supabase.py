@@ -511,9 +511,28 @@ def parse_view(row: asyncpg.Record) -> ChatSessionView:
 
 
 def _parse_session(row: asyncpg.Record) -> ChatSessionArtifact:
+    context, encoded = parse_context(row["context"])
+    return parse_row(
+        STORE,
+        ChatSessionArtifact,
+        {
+            **row,
+            "chat_session_id": str(row["chat_session_id"]),
+            "context": context,
+            "context_hash": sha256(encoded).hexdigest(),
+        },
+    )
+
+
+def parse_context(text: str) -> tuple[Context, bytes]:
+    """A stored context, and its canonical form.
+
+    Raises:
+        ContextTooLarge: It is too large or too deep for a journey.
+    """
     try:
         # The parser limits the depth. The extra brackets ensure that the context can be parsed inside a message, too.
-        context = from_json(f"{'[' * _MESSAGE_NESTING}{row['context']}{']' * _MESSAGE_NESTING}")
+        context = from_json(f"{'[' * _MESSAGE_NESTING}{text}{']' * _MESSAGE_NESTING}")
         for _ in range(_MESSAGE_NESTING):
             (context,) = context
         encoded = canonical(context)
@@ -525,13 +544,4 @@ def _parse_session(row: asyncpg.Record) -> ChatSessionArtifact:
         raise ContextTooLarge(
             f"the stored context has {len(encoded)} bytes, more than a journey can hold", field="context"
         )
-    return parse_row(
-        STORE,
-        ChatSessionArtifact,
-        {
-            **row,
-            "chat_session_id": str(row["chat_session_id"]),
-            "context": context,
-            "context_hash": sha256(encoded).hexdigest(),
-        },
-    )
+    return context, encoded

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session.folding import fold_changes
 from journeys.chat_session.session import Context
-from stores.chat_sessions_supabase import STORE
+from stores.chat_sessions_supabase import STORE, parse_context
 from stores.postgres import Pool, connection_to
 
 # The full context is read from an index of its own, and so are the changes after it: between two changes of the context
@@ -58,12 +58,17 @@ class EarlierContextsSupabase:
         self._pool = pool
 
     async def at(self, chat_session_id: str, revision: int) -> EarlierContext | None:
-        """Fold the context of a revision; None if the ledger has no full context of it or of one before it."""
+        """Fold the context of a revision; None if the ledger has no full context of it or of one before it.
+
+        Raises:
+            ContextTooLarge: The context was set by hand, and is too large or too deep for a journey.
+        """
         async with connection_to(STORE, self._pool) as connection:
             row = await connection.fetchrow(_AT, UUID(chat_session_id), revision)
         if row is None:
             return None
-        context = fold_changes(from_json(row["context"]), from_json(row["changes"] or "[]"))
+        full, _ = parse_context(row["context"])
+        context = fold_changes(full, from_json(row["changes"] or "[]"))
         context_hash = canonical_hash(context)
         return EarlierContext(
             revision=row["revision"],

@@ -2,9 +2,9 @@
 
 `journeys.messages.parse` has checked the shape. The rules then look at the session as the earlier changes left it:
 
-1. Is the session this tenant's and user's?
-2. Is the idempotency key known? The message that made that change is told so again; another one is a duplicate or a
-   conflict.
+1. Is the session this tenant's and user's? A message whose change is in the ledger is told so again even if the session
+   was given away since.
+2. Is the idempotency key known? Then the change is a duplicate or a conflict.
 3. Is the session active, if its context or transcript is to be changed?
 4. Is the base revision the current one?
 5. Make the new context (replace or merge, then append), change the transcript, and set the active agent.
@@ -138,11 +138,15 @@ def decide(
         agents: The agents that take turns.
     """
     session, request = draft.session, change.request
+    earlier = known.get(change.key)
+    is_same = earlier is not None and earlier.change_hash == change.content_hash
+    if earlier and is_same and earlier.message == change.identity and session.is_for(request.tenant_id, None):
+        return Known(earlier, duplicate=False)
     if not session.is_for(request.tenant_id, request.user_id):
         return SessionNotFound()
-    if earlier := known.get(change.key):
-        if earlier.change_hash == change.content_hash:
-            return Known(earlier, duplicate=earlier.message != change.identity)
+    if earlier:
+        if is_same:
+            return Known(earlier, duplicate=True)
         return IdempotencyConflict(
             "idempotency_key: was used for another change of this session; use a new key", field="idempotency_key"
         )

@@ -111,7 +111,7 @@ class TranscriptDraft:
 
     def look_up(self, request: SignalChatContext) -> None:
         """Have the messages looked up that a change names: it may be refused because they were taken for absent."""
-        self._touched |= dict.fromkeys(request.named_messages)
+        self._touched |= dict.fromkeys([*(request.remove_messages or ()), *request.named_messages])
 
     def write(self) -> TranscriptWrite:
         """The net effect of the changes."""

@@ -177,6 +177,26 @@ async def test_a_stranger_deletes_nothing(journeys: Journeys) -> None:
         assert (await journeys.get(session))["lifecycle_state"] == "ACTIVE"
 
 
+@also_replayed
+async def test_a_deletion_that_the_store_refuses_is_refused_alone(journeys: Journeys) -> None:
+    """Its update ID would stand in the tombstone. What woke the session with it is applied, and its run goes on."""
+    async with journeys.worker(idle_seconds=0):
+        session = await journeys.create_session()
+        await until_over(journeys, session)
+    await journeys.signal(session, {"append": {"notes": [1]}})
+    deleting = asyncio.create_task(journeys.delete(session, update_id="a\0b"))
+    updating = asyncio.create_task(journeys.update(session, {"append": {"notes": [2]}}))
+    await asyncio.sleep(1)  # so that they come as one batch
+    async with journeys.worker():
+        assert await refusal_code(deleting) == "INVALID_PARAMETER"
+        assert (await updating)["context"] == {"notes": [1, 2]}
+        live = await journeys.get(session)
+        assert (live["revision"], live["refusals"]["count"]) == (2, 0)
+        assert (await journeys.row(session) or {})["lifecycle_state"] == "ACTIVE"
+        await journeys.delete(session)
+        await until_over(journeys, session)
+
+
 async def test_messages_around_a_deletion_are_all_answered(journeys: Journeys) -> None:
     async with journeys.worker():
         session = await journeys.create_session()

@@ -8,6 +8,7 @@ import pytest
 
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session import full_contexts
+from journeys.chat_session.errors import ContextTooLarge
 from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
 from journeys.chat_session.limits import MAX_FOLD_BYTES, MAX_FOLD_CHANGES
 from journeys.errors import InvalidParameter
@@ -94,6 +95,18 @@ async def test_a_change_by_hand_is_read_as_it_was(journeys: Journeys) -> None:
         await until_revision(journeys, session, 3)
         contexts = [(await read_at(journeys, session, revision))["context"] for revision in range(4)]
     assert contexts == [{"a": 1}, {"a": 1, "b": 2}, {"by hand": True}, {"by hand": True, "c": 3}]
+
+
+async def test_a_context_by_hand_that_no_journey_can_hold_is_told_as_what_it_was(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await journeys.create_session()
+        for context in (f'{{"deep": {"[" * 300}{"]" * 300}}}', '{"mended": true}'):
+            await journeys.supabase.execute(
+                "update public.chat_sessions set context = $2 where chat_session_id = $1", UUID(session), context
+            )
+        with pytest.raises(ContextTooLarge, match="nested more deeply"):
+            await read_at(journeys, session, 1)
+        assert (await read_at(journeys, session, 2))["context"] == {"mended": True}
 
 
 async def test_in_a_gap_the_last_revision_before_it_is_read(journeys: Journeys) -> None:

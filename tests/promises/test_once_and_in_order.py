@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +31,7 @@ from stores.chat_sessions_supabase import ChatSessionsSupabase, WriteOutcome
 from stores.deletions_supabase import DeletionsSupabase
 from stores.state_surface_postgres import StateSurfacePostgres
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, Json, also_replayed
-from tests.support.watching import assert_stored, refusal_code, unexpected_failed_tasks, until_revision
+from tests.support.watching import assert_stored, refusal_code, unexpected_failed_tasks, until_revision, until_waiting
 
 A: Json = {"active_agent": "guide", "context": {"mood": "calm"}}
 B: Json = {"active_agent": "liaison_finance", "context": {"mood": "busy"}}
@@ -203,21 +204,38 @@ class Writer:
         self,
         session: ChatSessionArtifact,
         *messages: Message,
-        kind: MessageKind = "update",
+        kind: MessageKind | Sequence[MessageKind] = "update",
         at: datetime | None = None,
+        attempt: int = 1,
     ) -> DecidedBatch:
-        """Decide a batch of updates that the journey of a session hands over, which knows the session so."""
+        """Decide a batch that the journey of a session hands over, which knows the session so.
+
+        Args:
+            session: The session.
+            *messages: Of one kind, or of a kind each.
+            kind: The kind or the kinds.
+            at: When the batch was begun.
+            attempt: Which attempt of the activity it is.
+        """
+        kinds = repeat(kind) if isinstance(kind, str) else kind
         batch = Batch(
             first_run_id="first",
             at=at or datetime.now(UTC),
-            messages=tuple(ReceivedMessage(identity=identity, kind=kind) for identity, _ in messages),
+            messages=tuple(
+                ReceivedMessage(identity=identity, kind=each)
+                for (identity, _), each in zip(messages, kinds, strict=False)
+            ),
             revision=session.revision,
             context_hash=session.context_hash,
         )
         requests = [{"tenant_id": self._tenant_id} | request for _, request in messages]
         environment = ActivityEnvironment()
         environment.info = replace(
-            environment.info, workflow_id=workflow_id(session.chat_session_id), workflow_type=JOURNEY_ID
+            environment.info,
+            workflow_id=workflow_id(session.chat_session_id),
+            workflow_type=JOURNEY_ID,
+            attempt=attempt,
+            current_attempt_scheduled_time=datetime.now(UTC) + timedelta(minutes=1),  # after all that the tests name
         )
         environment.on_heartbeat = self._count_heartbeat
         decided: DecidedBatch = await environment.run(
@@ -307,6 +325,25 @@ async def test_a_batch_whose_reply_was_lost_is_written_once(journeys: Journeys, 
         outcome.message_ids for outcome in first.outcomes
     ]
     await assert_stored(journeys, session.chat_session_id, 3)
+
+
+async def test_a_change_whose_reply_was_lost_is_its_senders_although_the_session_was_given_away(
+    journeys: Journeys,
+) -> None:
+    session = await create_sleeping_session(journeys)
+    batch: list[Message] = [
+        ("run/a", {"context": {"a": 1}, "user_id": session.user_id}),
+        ("run/b", {"new_user_id": "another"}),
+    ]
+    first = await Writer(journeys).decide(session, *batch, kind=["update", "edit"])
+    before = await journeys.snapshot(session.chat_session_id)
+    again = await Writer(journeys).decide(session, *batch, kind=["update", "edit"])
+    assert applied(first) == applied(again) == [(1, False), (2, False)]
+    # Sent anew, it is another message, of somebody who has no such session.
+    ((_, request), _) = batch
+    anew = await Writer(journeys).decide(session, ("another run/a", request | {"idempotency_key": "k"}))
+    assert codes(anew) == ["SESSION_NOT_FOUND"]
+    assert await journeys.snapshot(session.chat_session_id) == before
 
 
 async def test_a_writer_of_messages_that_dies_between_the_stores_is_made_up_for(journeys: Journeys) -> None:
@@ -540,6 +577,53 @@ async def test_what_was_refused_is_not_applied_by_a_worker_that_was_paused(journ
     assert applied(await live.decide(session, *waiting, at=task + timedelta(seconds=2))) == [(3, False), (4, False)]
 
 
+@pytest.mark.parametrize("cached", [True, False])
+async def test_what_another_attempt_refused_is_not_applied_by_one_that_was_given_up(
+    journeys: Journeys, cached: bool
+) -> None:
+    """Both have the same batch, which reopens the session behind a change that is refused."""
+    session = await create_sleeping_session(journeys)
+    paused, live = Writer(journeys), Writer(journeys)
+    begun = datetime.now(UTC)
+    await live.decide(session, ("run/archive", {"lifecycle_state": "ARCHIVED"}), kind="edit", at=begun)
+    session = await as_stored(journeys, session)
+    if cached:
+        await paused.decide(session, at=begun)
+    task = begun + timedelta(seconds=1)
+    batch = [*keyless("a"), ("run/reopen", {"lifecycle_state": "ACTIVE"})]
+    answered = await live.decide(session, *batch, kind=["update", "edit"], at=task, attempt=2)
+    assert codes(answered) == ["SESSION_NOT_ACTIVE", None]
+    before = await journeys.snapshot(session.chat_session_id)
+    late = await paused.decide(session, *batch, kind=["update", "edit"], at=task, attempt=1)
+    assert (late.is_superseded, late.outcomes) == (True, ())
+    assert await journeys.snapshot(session.chat_session_id) == before
+
+
+async def test_a_worker_that_was_paused_between_the_stores_decides_nothing_either(journeys: Journeys) -> None:
+    """What it has loaded is not what is stored when it wakes up."""
+    session = await create_sleeping_session(journeys)
+    begun = datetime.now(UTC)
+    live = Writer(journeys)
+    await live.decide(session, ("run/archive", {"lifecycle_state": "ARCHIVED"}), kind="edit", at=begun)
+    session = await as_stored(journeys, session)
+    task = begun + timedelta(seconds=1)
+    refused: list[DecidedBatch] = []
+
+    class PausedBefore(StateSurfacePostgres):
+        async def update(self, artifact: SurfaceArtifact, *, payload_since: int | None = None) -> int | None:
+            if not refused:
+                refused.append(await live.decide(session, *keyless("a"), at=task + timedelta(seconds=1)))
+                reopened = ("run/reopen", {"lifecycle_state": "ACTIVE"})
+                await live.decide(session, reopened, kind="edit", at=task + timedelta(seconds=2))
+            return await super().update(artifact, payload_since=payload_since)
+
+    late = await Writer(journeys, PausedBefore(journeys.state_surface)).decide(session, *keyless("a"), at=task)
+    assert codes(refused[0]) == ["SESSION_NOT_ACTIVE"]
+    assert (late.is_superseded, late.outcomes) == (True, ())
+    assert (await journeys.row(session.chat_session_id) or {})["context"] == {}
+    await assert_stored(journeys, session.chat_session_id, 2)
+
+
 @also_replayed
 async def test_a_clock_that_was_put_back_delays_messages_and_loses_none(journeys: Journeys) -> None:
     async with journeys.worker():
@@ -553,6 +637,21 @@ async def test_a_clock_that_was_put_back_delays_messages_and_loses_none(journeys
         answer = await journeys.update(session, {"append": {"notes": [2]}})
         assert (answer["applied_revision"], answer["context"]) == (2, {"notes": [1, 2]})
         await assert_stored(journeys, session, 2)
+        assert not unexpected_failed_tasks(await journeys.events(session))
+
+
+async def test_a_clock_that_was_put_back_by_far_costs_no_history_meanwhile(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await journeys.create_session()
+    later = "update public.chat_sessions set decided_at = now() + $2::interval where chat_session_id = $1"
+    await journeys.supabase.execute(later, UUID(session), timedelta(hours=1))
+    async with journeys.worker():
+        await journeys.signal(session, {"append": {"notes": [1]}})
+        waiting = await until_waiting(journeys, session, attempt=4)
+        assert "clock" in waiting.last_failure.message
+        assert len(await journeys.events(session)) < 20
+        await journeys.supabase.execute(later, UUID(session), timedelta())
+        await until_revision(journeys, session, 1)
         assert not unexpected_failed_tasks(await journeys.events(session))
 
 

@@ -186,6 +186,18 @@ async def test_a_user_writes_replaces_and_removes_only_messages_of_users(
     assert await ids(journeys, session) == ["theirs", "nobodys"]
 
 
+@pytest.mark.parametrize("wrong_too", [{"messages": [{"role": "assistant"}]}, {"turn": True}], ids=["messages", "turn"])
+async def test_a_user_who_may_not_remove_a_message_is_told_so_first(journeys: Journeys, wrong_too: Json) -> None:
+    """However the messages are batched: the transcript is not read before a change is judged."""
+    async with journeys.worker():
+        created = await journeys.initialize()
+        session, ada = created["chat_session_id"], owner_of(created)
+        await journeys.update(session, {"messages": [{"id": "m", "role": "assistant"}]})
+        with pytest.raises(WorkflowUpdateFailedError) as refused:
+            await journeys.update(session, {"user_id": ada, "remove_messages": ["m"]} | wrong_too)
+        assert code_and_field(refused.value) == ("INVALID_PARAMETER", "remove_messages")
+
+
 async def test_a_user_cannot_lie_in_wait_under_the_id_that_an_answer_will_get(journeys: Journeys) -> None:
     """Otherwise the agent's answer would stand there as the user's own words."""
     async with journeys.worker():

@@ -66,6 +66,17 @@ def test_only_the_sessions_own_user_or_a_service_of_the_tenant_may_change_it(use
     assert code_and_field(story.tell(tenant_id="globex", user_id=None, active_agent="guide"))[0] == "SESSION_NOT_FOUND"
 
 
+def test_a_message_that_was_applied_is_told_so_although_the_session_was_given_away() -> None:
+    story = Story()
+    first = applied(story.tell(message="m", active_agent="liaison_health"))
+    story.session = story.session.model_copy(update={"user_id": "bob"})
+    again = story.tell(message="m", active_agent="liaison_health")
+    assert again == Known(as_known(first.entry), duplicate=False)
+    for other in ({"run": "another"}, {"tenant_id": "globex"}, {"active_agent": "guide"}):
+        same: dict[str, Any] = {"message": "m", "active_agent": "liaison_health"}
+        assert code_and_field(story.tell(**same | other)) == ("SESSION_NOT_FOUND", "")
+
+
 def test_a_duplicate_is_one_whatever_could_be_said_against_it_now() -> None:
     story = Story(session=a_session({"topic": "sleep"}))
     change: dict[str, Any] = {"context": {"log": "x" * 50}, "append": {"events": [1]}, "idempotency_key": "k"}
