@@ -13,7 +13,7 @@ messages. `integrations` keeps the conversations of agent frameworks. All of it 
 free of I/O, so that workflow code can import it.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from journeys.chat_session.answers import (
     ChatMessage,
@@ -63,7 +63,7 @@ __all__ = [
 ]
 
 
-__version__: Final = "0.1.0"
+__version__ = "0.1.0"  # without a type: the build reads this line, and knows no other form
 
 
 def __getattr__(name: str) -> object:
