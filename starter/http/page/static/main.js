@@ -262,7 +262,7 @@ class Page {
       const revision = receipt.applied_revision;
       const at = receipt.updated_at;
       chat.addSent({ id, role: 'user', author: 'user', revision, created_at: at, body: { text } });
-      const [first] = chat.messages.keys();
+      const [first] = [...chat.messages.keys(), ...chat.sent.keys()];
       if (chat.session && !chat.session.title && !chat.older && first === id) void this.#name(chat, text);
     }
   }
