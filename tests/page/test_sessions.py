@@ -1,6 +1,8 @@
 """The list of one's sessions, and what can be done with them."""
 
-from playwright.async_api import Locator, expect
+import asyncio
+
+from playwright.async_api import Locator, Route, expect
 
 from tests.page.conftest import Opener, World
 from tests.page.person import Person, pass_time
@@ -76,6 +78,31 @@ async def test_a_chat_is_deleted_only_after_a_question_and_then_in_every_window(
     await ada.is_connected()
     assert ada.session != gone
     await expect(ada.page.get_by_text("To be forgotten")).to_have_count(0)
+
+
+async def test_a_chat_is_deleted_with_what_was_on_its_way_to_it(ada: Person) -> None:
+    gone = ada.session
+    goes_on = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await goes_on.wait()
+        await route.continue_()
+
+    await ada.page.route("**/context", hold)
+    await ada.say("To be forgotten")
+    await ada.sessions.get_by_label("More for").click()
+    await ada.sessions.get_by_role("button", name="Delete").click()
+    await ada.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(ada.articles).to_have_count(0)
+    await ada.is_connected()
+    assert ada.session != gone
+    async with ada.page.expect_response(f"**/{gone}/context") as refused:
+        goes_on.set()
+    assert (await refused.value).status == 404
+    await ada.say("To be remembered")
+    await expect(ada.by("guide")).to_have_count(1)
+    await ada.page.get_by_role("button", name="Sign out").click()  # asks nothing, because nothing waits
+    await expect(ada.page.get_by_role("textbox", name="User")).to_be_visible()
 
 
 async def test_the_open_chat_moves_up_with_each_change_without_a_request(ada: Person, world: World) -> None:
