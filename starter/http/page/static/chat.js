@@ -257,12 +257,17 @@ export class Chat extends EventTarget {
 
   /** @param {number} revision */
   async #loadChanges(revision) {
-    const after = revision >= CHANGES ? `&after_revision=${revision - CHANGES}` : '';
+    let after = revision >= CHANGES ? `&after_revision=${revision - CHANGES}` : '';
     try {
-      const { entries } = await this.api.get(`${this.path}/history?limit=${CHANGES}${after}`);
-      for (const entry of entries) this.changes.set(entry.revision, entry);
-      this.changes = new Map([...this.changes].sort(([one], [other]) => one - other));
-      this.#fire('changes', entries);
+      // Large changes are several pages, of which the last has the latest.
+      for (let isComplete = false; !isComplete; ) {
+        const { entries, complete } = await this.api.get(`${this.path}/history?limit=${CHANGES}${after}`);
+        for (const entry of entries) this.changes.set(entry.revision, entry);
+        this.changes = new Map([...this.changes].sort(([one], [other]) => one - other));
+        this.#fire('changes', entries);
+        isComplete = complete || entries.length === 0;
+        after = `&after_revision=${entries.at(-1)?.revision}`;
+      }
       this.#findTurn();
     } catch {
       // Who changed what is told from now on.
