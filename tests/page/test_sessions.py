@@ -31,6 +31,11 @@ async def test_a_new_chat_is_another_session_and_both_are_listed(ada: Person) ->
     assert ada.session == first
 
 
+async def test_a_chat_is_called_after_its_first_message_whatever_characters_that_has(ada: Person) -> None:
+    await ada.say("🎉" * 80)
+    await expect(ada.page.get_by_role("heading", level=1)).to_have_text("🎉" * 59 + "…")
+
+
 async def test_a_chat_can_be_renamed_in_every_window(ada: Person, open_page: Opener) -> None:
     await ada.say("Hello")
     await expect(entries(ada).first).to_contain_text("Hello")

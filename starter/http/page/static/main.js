@@ -272,8 +272,8 @@ class Page {
    * @param {string} text its first message
    */
   async #name(chat, text) {
-    const line = text.trim().split('\n', 1)[0].replace(/\s+/g, ' ');
-    const title = line.length > NAME_CHARACTERS ? `${line.slice(0, NAME_CHARACTERS - 1).trimEnd()}…` : line;
+    const line = [...text.trim().split('\n', 1)[0].replace(/\s+/g, ' ')]; // by characters: half of one is no text
+    const title = line.length > NAME_CHARACTERS ? `${line.slice(0, NAME_CHARACTERS - 1).join('').trimEnd()}…` : line.join('');
     try {
       await this.api.send('PATCH', chat.path, { title });
     } catch {
