@@ -31,6 +31,29 @@ async def test_a_new_chat_is_another_session_and_both_are_listed(ada: Person) ->
     assert ada.session == first
 
 
+async def test_a_new_chat_whose_answer_was_lost_is_found_until_somebody_has_used_it(ada: Person) -> None:
+    async def lose(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    await ada.page.route("**/v1/chat-sessions", lose, times=1)
+    first = ada.session
+    new_chat = ada.page.get_by_role("button", name="New chat")
+    await new_chat.click()
+    await expect(ada.page.get_by_role("alert")).to_contain_text("The chat could not be made")
+    await ada.page.reload()
+    await expect(entries(ada)).to_have_count(2)
+    await ada.sessions.locator("a:not([aria-current])").click()
+    await ada.is_connected()
+    found = ada.session
+    assert found != first
+    await ada.say("Used by now")
+    await expect(ada.by("guide")).to_have_count(1)
+    await new_chat.click()
+    await expect(ada.articles).to_have_count(0)
+    assert ada.session not in (first, found)
+
+
 async def test_a_chat_is_called_after_its_first_message_whatever_characters_that_has(ada: Person) -> None:
     await ada.say("🎉" * 80)
     await expect(ada.page.get_by_role("heading", level=1)).to_have_text("🎉" * 59 + "…")

@@ -128,15 +128,15 @@ class Page {
     } catch (error) {
       if (!(error instanceof Problem && error.code === 'SESSION_NOT_ACTIVE')) throw error;
     }
-    return this.#create(uuid()); // that one was deleted or put away within the minute
+    return (await this.#create(uuid())).chat_session_id; // that one was deleted or put away within the minute
   }
 
   /**
    * @param {string} name
-   * @returns {Promise<string>}
+   * @returns {Promise<import('./contract').Session>}
    */
-  async #create(name) {
-    return (await this.api.send('POST', SESSIONS, {}, { 'idempotency-key': `page/${name}` })).chat_session_id;
+  #create(name) {
+    return this.api.send('POST', SESSIONS, {}, { 'idempotency-key': `page/${name}` });
   }
 
   async #newChat() {
@@ -145,9 +145,11 @@ class Page {
     const name = read('new-chat') ?? uuid();
     write('new-chat', name);
     try {
-      const id = await this.#create(name);
+      const made = await this.#create(name);
+      // One that was found in the list meanwhile, and is in use, is no new chat.
+      const session = made.revision > 0 ? await this.#create(uuid()) : made;
       forget('new-chat');
-      this.#show(id);
+      this.#show(session.chat_session_id);
       this.list.refresh();
     } catch (error) {
       if (error instanceof Problem && !error.passes) forget('new-chat');
