@@ -81,7 +81,7 @@ async def test_an_archived_chat_can_be_read_and_reopened(ada: Person, world: Wor
     await expect(ada.message).not_to_be_editable()
     await expect(proposal).to_be_hidden()
     await expect(entries(ada)).to_have_count(0)
-    await ada.sessions.get_by_text("Archived").click()
+    await ada.sessions.get_by_text("Archived", exact=True).click()
     await choose(ada, "Old things", "Reopen")
     await expect(ada.message).to_be_editable()
     await expect(entries(ada)).to_have_count(1)
@@ -131,6 +131,12 @@ async def test_a_chat_is_deleted_with_what_was_on_its_way_to_it(ada: Person) -> 
     await expect(ada.by("guide")).to_have_count(1)
     await ada.page.get_by_role("button", name="Sign out").click()  # asks nothing, because nothing waits
     await expect(ada.page.get_by_role("textbox", name="User")).to_be_visible()
+
+
+async def test_an_archive_that_cannot_be_read_is_said(ada: Person) -> None:
+    await ada.page.route("**/v1/chat-sessions?lifecycle_state=*", lambda route: route.abort())
+    await ada.sessions.get_by_text("Archived", exact=True).click()
+    await expect(ada.page.get_by_role("alert")).to_contain_text("The service cannot be reached.")
 
 
 async def test_the_open_chat_moves_up_with_each_change_without_a_request(ada: Person, world: World) -> None:

@@ -33,7 +33,7 @@ export class SessionsList {
     this.api = api;
     this.page = page;
     this.#more.addEventListener('click', () => void this.#readMore());
-    this.#archive.addEventListener('toggle', () => void this.#readArchive());
+    this.#archive.addEventListener('toggle', () => this.#readArchive().catch(this.page.failed));
     addEventListener('focus', () => this.refresh());
     setInterval(() => document.visibilityState === 'visible' && this.refresh(), REFRESH_MILLISECONDS);
   }
