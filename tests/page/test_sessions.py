@@ -139,6 +139,27 @@ async def test_an_archive_that_cannot_be_read_is_said(ada: Person) -> None:
     await expect(ada.page.get_by_role("alert")).to_contain_text("The service cannot be reached.")
 
 
+async def test_an_archive_that_comes_after_its_owner_has_signed_out_is_shown_to_nobody(ada: Person) -> None:
+    await ada.say("Between us")
+    await expect(ada.by("guide")).to_have_count(1)
+    await choose(ada, "Between us", "Archive")
+    await expect(entries(ada)).to_have_count(0)
+    goes_on = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await goes_on.wait()
+        await route.continue_()
+
+    await ada.page.route("**/v1/chat-sessions?lifecycle_state=*", hold)
+    await ada.sessions.get_by_text("Archived", exact=True).click()
+    await ada.page.get_by_role("button", name="Sign out").click()
+    async with ada.page.expect_response("**/v1/chat-sessions?lifecycle_state=*") as answered:
+        goes_on.set()
+    await (await answered.value).finished()
+    await ada.page.get_by_role("textbox", name="User").fill("bob")
+    assert "Between us" not in await ada.page.content()
+
+
 async def test_the_open_chat_moves_up_with_each_change_without_a_request(ada: Person, world: World) -> None:
     first = ada.session
     await ada.say("The first")
