@@ -63,7 +63,7 @@ __all__ = [
 ]
 
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # without a type: the build reads this line, and knows no other form
 
 
 def __getattr__(name: str) -> object:

@@ -29,9 +29,18 @@ async def example_agents() -> frozenset[str]:
     if not (importlib.util.find_spec("examples") and importlib.util.find_spec("pydantic_ai")):
         return frozenset()
     asked = await asyncio.create_subprocess_exec(
-        *_PROGRAM, "--names", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        *_PROGRAM,
+        "--names",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # a terminal's Ctrl-C is for this process alone
     )
-    names, _ = await asked.communicate()
+    try:
+        names, _ = await asked.communicate()
+    except asyncio.CancelledError:
+        asked.kill()
+        await asked.wait()
+        raise
     if asked.returncode != 0:
         raise EmbeddedStackError("the example agents cannot be listed")
     return frozenset(names.decode().strip().split(","))

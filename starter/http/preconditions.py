@@ -10,7 +10,8 @@ from starlette.requests import Request
 from journeys.errors import InvalidParameter, RevisionConflict
 from starter.http.problems import as_problem
 
-_REVISION_TAG: Final = re.compile(r'"(0|[1-9][0-9]{0,15})"')
+# What has more digits is beyond the revisions that JSON can tell.
+_REVISION_TAG: Final = re.compile(r'"(0|[1-9][0-9]{0,14})"')
 _WEAK: Final = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -21,10 +22,24 @@ def etag(revision: int) -> str:
 
 def is_current(request: Request, revision: int) -> bool:
     """Whether `If-None-Match` says that the caller has this revision."""
-    given = request.headers.get("if-none-match")
-    if given is None:
-        return False
+    given = ",".join(request.headers.getlist("if-none-match"))
     return given.strip() == "*" or etag(revision) in _WEAK.findall(given)
+
+
+def read_key(request: Request, *, field: str = "idempotency_key") -> str | None:
+    """The `Idempotency-Key`; None if there is none.
+
+    Args:
+        request: The request.
+        field: What the key is in the operation's message.
+
+    Raises:
+        InvalidParameter: There are several.
+    """
+    given = request.headers.getlist("idempotency-key")
+    if len(given) > 1:
+        raise InvalidParameter(f"{field}: Idempotency-Key comes twice", field=field)
+    return given[0] if given else None
 
 
 def read_if_match(request: Request) -> int | None:
@@ -34,8 +49,10 @@ def read_if_match(request: Request) -> int | None:
         Problem: The header names no revision, so no revision matches it.
         InvalidParameter: It is no entity tag, or several.
     """
-    given = request.headers.get("if-match")
-    if given is None or given.strip() == "*":
+    if "if-match" not in request.headers:
+        return None
+    given = ",".join(request.headers.getlist("if-match"))
+    if given.strip() == "*":
         return None
     if "," in given:
         raise InvalidParameter("base_revision: If-Match must name one revision", field="base_revision")
@@ -95,9 +112,9 @@ class ChangeHeaders:
 
         Raises:
             Problem: See `read_if_match`.
-            InvalidParameter: See `read_if_match`.
+            InvalidParameter: See `read_if_match` and `read_key`.
         """
-        return cls(request.headers.get("idempotency-key"), read_if_match(request), Preferences.of(request))
+        return cls(read_key(request), read_if_match(request), Preferences.of(request))
 
     def merge_into(self, fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
         """The fields of a change, with those that the headers have.

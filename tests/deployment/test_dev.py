@@ -33,7 +33,8 @@ from tests.support.commands import (
     wait_for_exit,
 )
 from tests.support.databases import execute, fetch_value
-from tests.support.processes_of_a_directory import processes_in, until_nothing_runs_in
+from tests.support.polling import eventually
+from tests.support.processes_of_a_directory import commands_below, processes_in, until_nothing_runs_in
 
 Addresses = dict[str, Any]
 
@@ -177,6 +178,14 @@ async def test_without_pydantic_ai_it_runs_without_the_example_agents(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pydantic_ai", None)
     assert await example_agents() == frozenset()
+
+
+async def test_who_ends_it_as_it_begins_hears_nothing_more_of_it(tmp_path: Path) -> None:
+    async with command_process(JOURNEY, "dev", "--json", "--data-dir", str(tmp_path)) as process:
+        # It lists the agents first.
+        await eventually(lambda: any("examples.agents" in command for command in commands_below(process.pid)))
+        process.send_signal(signal.SIGINT)
+        assert await wait_for_exit(process) == (0, "", "")
 
 
 async def test_two_of_them_run_side_by_side(shared: tuple[Path, Addresses], tmp_path: Path) -> None:

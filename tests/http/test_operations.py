@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -153,6 +154,17 @@ async def test_messages_are_added_paged_and_removed(api: Api, world: Journeys) -
     left = (await api.user.get(address)).json()["messages"]
     assert [message["body"]["text"] for message in left] == ["one", "three"]
     assert (await api.user.delete(f"{address}/nobody-has-it")).status_code == 204
+
+
+async def test_a_message_is_removed_by_the_whole_of_its_id(api: Api) -> None:
+    names = ["a", "a\n", "b\r\nb/", "\n"]
+    for name in names[1:]:
+        session = await api.create()
+        address = f"{PATH}/{session}/messages"
+        await api.user.post(address, json={"messages": [{"id": each} for each in names]})
+        assert (await api.user.delete(f"{address}/{quote(name, safe='')}")).status_code == 204
+        left = (await api.user.get(address)).json()["messages"]
+        assert [message["id"] for message in left] == [each for each in names if each != name]
 
 
 async def test_a_removal_of_an_agents_message_by_a_user_is_refused(api: Api) -> None:

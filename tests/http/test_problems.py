@@ -157,10 +157,25 @@ async def test_a_revision_that_is_not_current_is_a_conflict_or_a_failed_precondi
         await api.user.delete(address, headers=stale),
         await api.user.patch(address, json={"title": "t"}, headers={"if-match": '"x"'}),
         await api.user.patch(address, json={"title": "t"}, headers={"if-match": 'W/"1"'}),
+        await api.user.patch(address, json={"title": "t"}, headers={"if-match": '"9999999999999999"'}),
     ):
         problem(answer, 412, "REVISION_CONFLICT", "base_revision")
     assert (await api.user.patch(address, json={"title": "t"}, headers={"if-match": "*"})).status_code == 200
     assert (await api.user.delete(address, headers={"if-match": '"2"'})).status_code == 204
+
+
+async def test_a_key_or_a_revision_that_comes_twice_is_refused(api: Api) -> None:
+    session = await api.create()
+    for header, values, field in (
+        ("idempotency-key", ("a", "b"), "idempotency_key"),
+        ("if-match", ('"0"', '"1"'), "base_revision"),
+    ):
+        twice = [(header, value) for value in values]
+        refused = await api.user.patch(f"{PATH}/{session}/context", json={}, headers=twice)
+        problem(refused, 400, "INVALID_PARAMETER", field)
+    refused = await api.user.post(PATH, json={}, headers=[("idempotency-key", "a"), ("idempotency-key", "b")])
+    problem(refused, 400, "INVALID_PARAMETER", "session_name")
+    assert (await api.user.get(f"{PATH}/{session}")).json()["revision"] == 0
 
 
 async def test_a_key_of_another_change_is_refused(api: Api) -> None:

@@ -1,5 +1,7 @@
 """What a person has written is kept through a reload, an outage and a dead gateway, and goes out once."""
 
+import asyncio
+
 from playwright.async_api import Route, expect
 
 from tests.page.conftest import Opener, World
@@ -41,6 +43,37 @@ async def test_a_message_written_offline_says_so_and_goes_out_once_when_it_can(a
     await ada.is_connected()
     await expect(ada.by("guide")).to_have_count(1)
     await sent_once(world, ada, "From the train")
+
+
+async def test_a_message_that_goes_out_before_the_stream_is_back_stands_after_what_came_meanwhile(
+    ada: Person, world: World
+) -> None:
+    await ada.say("First")
+    await expect(ada.by("guide")).to_have_count(1)
+    await world.gateway.kill()
+    await expect(ada.status).to_contain_text("Not connected")
+    await world.journeys.sessions.update_context(
+        ada.session,
+        tenant_id=world.tenant_id,
+        messages=[{"role": "assistant", "text": "Meanwhile"}],
+        author="liaison_insights",
+    )
+    goes_on = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await goes_on.wait()
+        await route.continue_()
+
+    await ada.page.route("**/events", hold)
+    await ada.say("Next")
+    async with ada.page.expect_response("**/context"):
+        await world.gateway.start()
+    await expect(ada.by("user").last).to_contain_text("Next")
+    goes_on.set()
+    await expect(ada.by("liaison_insights")).to_contain_text("Meanwhile")
+    await expect(ada.by("guide")).to_have_count(2)
+    for place, text in enumerate(("First", "“First”", "Meanwhile", "Next", "“Next”")):
+        await expect(ada.articles.nth(place)).to_contain_text(text)
 
 
 async def test_a_gateway_that_is_killed_loses_nothing_and_is_found_again(ada: Person, world: World) -> None:

@@ -1,6 +1,8 @@
 """The list of one's sessions, and what can be done with them."""
 
-from playwright.async_api import Locator, expect
+import asyncio
+
+from playwright.async_api import Locator, Route, expect
 
 from tests.page.conftest import Opener, World
 from tests.page.person import Person, pass_time
@@ -29,6 +31,34 @@ async def test_a_new_chat_is_another_session_and_both_are_listed(ada: Person) ->
     assert ada.session == first
 
 
+async def test_a_new_chat_whose_answer_was_lost_is_found_until_somebody_has_used_it(ada: Person) -> None:
+    async def lose(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    await ada.page.route("**/v1/chat-sessions", lose, times=1)
+    first = ada.session
+    new_chat = ada.page.get_by_role("button", name="New chat")
+    await new_chat.click()
+    await expect(ada.page.get_by_role("alert")).to_contain_text("The chat could not be made")
+    await ada.page.reload()
+    await expect(entries(ada)).to_have_count(2)
+    await ada.sessions.locator("a:not([aria-current])").click()
+    await ada.is_connected()
+    found = ada.session
+    assert found != first
+    await ada.say("Used by now")
+    await expect(ada.by("guide")).to_have_count(1)
+    await new_chat.click()
+    await expect(ada.articles).to_have_count(0)
+    assert ada.session not in (first, found)
+
+
+async def test_a_chat_is_called_after_its_first_message_whatever_characters_that_has(ada: Person) -> None:
+    await ada.say("🎉" * 80)
+    await expect(ada.page.get_by_role("heading", level=1)).to_have_text("🎉" * 59 + "…")
+
+
 async def test_a_chat_can_be_renamed_in_every_window(ada: Person, open_page: Opener) -> None:
     await ada.say("Hello")
     await expect(entries(ada).first).to_contain_text("Hello")
@@ -51,7 +81,7 @@ async def test_an_archived_chat_can_be_read_and_reopened(ada: Person, world: Wor
     await expect(ada.message).not_to_be_editable()
     await expect(proposal).to_be_hidden()
     await expect(entries(ada)).to_have_count(0)
-    await ada.sessions.get_by_text("Archived").click()
+    await ada.sessions.get_by_text("Archived", exact=True).click()
     await choose(ada, "Old things", "Reopen")
     await expect(ada.message).to_be_editable()
     await expect(entries(ada)).to_have_count(1)
@@ -76,6 +106,58 @@ async def test_a_chat_is_deleted_only_after_a_question_and_then_in_every_window(
     await ada.is_connected()
     assert ada.session != gone
     await expect(ada.page.get_by_text("To be forgotten")).to_have_count(0)
+
+
+async def test_a_chat_is_deleted_with_what_was_on_its_way_to_it(ada: Person) -> None:
+    gone = ada.session
+    goes_on = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await goes_on.wait()
+        await route.continue_()
+
+    await ada.page.route("**/context", hold)
+    await ada.say("To be forgotten")
+    await ada.sessions.get_by_label("More for").click()
+    await ada.sessions.get_by_role("button", name="Delete").click()
+    await ada.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(ada.articles).to_have_count(0)
+    await ada.is_connected()
+    assert ada.session != gone
+    async with ada.page.expect_response(f"**/{gone}/context") as refused:
+        goes_on.set()
+    assert (await refused.value).status == 404
+    await ada.say("To be remembered")
+    await expect(ada.by("guide")).to_have_count(1)
+    await ada.page.get_by_role("button", name="Sign out").click()  # asks nothing, because nothing waits
+    await expect(ada.page.get_by_role("textbox", name="User")).to_be_visible()
+
+
+async def test_an_archive_that_cannot_be_read_is_said(ada: Person) -> None:
+    await ada.page.route("**/v1/chat-sessions?lifecycle_state=*", lambda route: route.abort())
+    await ada.sessions.get_by_text("Archived", exact=True).click()
+    await expect(ada.page.get_by_role("alert")).to_contain_text("The service cannot be reached.")
+
+
+async def test_an_archive_that_comes_after_its_owner_has_signed_out_is_shown_to_nobody(ada: Person) -> None:
+    await ada.say("Between us")
+    await expect(ada.by("guide")).to_have_count(1)
+    await choose(ada, "Between us", "Archive")
+    await expect(entries(ada)).to_have_count(0)
+    goes_on = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await goes_on.wait()
+        await route.continue_()
+
+    await ada.page.route("**/v1/chat-sessions?lifecycle_state=*", hold)
+    await ada.sessions.get_by_text("Archived", exact=True).click()
+    await ada.page.get_by_role("button", name="Sign out").click()
+    async with ada.page.expect_response("**/v1/chat-sessions?lifecycle_state=*") as answered:
+        goes_on.set()
+    await (await answered.value).finished()
+    await ada.page.get_by_role("textbox", name="User").fill("bob")
+    assert "Between us" not in await ada.page.content()
 
 
 async def test_the_open_chat_moves_up_with_each_change_without_a_request(ada: Person, world: World) -> None:

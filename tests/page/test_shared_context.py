@@ -4,7 +4,7 @@ from typing import Any
 
 from playwright.async_api import Route, expect
 
-from tests.page.conftest import World
+from tests.page.conftest import AWAY, World
 from tests.page.person import Person
 
 
@@ -39,6 +39,23 @@ async def test_a_change_beside_it_leaves_the_shared_context_up_to_date(ada: Pers
     await ada.page.route(f"**{path}", answer_late, times=1)
     await share(world, ada, "guide", context={"topic": "newsletter"})
     await expect(ada.context.locator(".entry")).to_contain_text("newsletter")
+
+
+async def test_the_latest_changes_are_known_after_changes_of_any_size(ada: Person, world: World) -> None:
+    await ada.agent.select_option(AWAY)
+    await ada.say("Anybody there?")
+    await expect(ada.conversation.get_by_text("Solution liaison is about to answer…")).to_be_visible()
+    for each in range(5):  # more than one page of the ledger
+        await share(world, ada, "guide", context={"a": str(each) * 200_000})
+    path = f"/v1/chat-sessions/{ada.session}"
+    asked = (await world.service.get(path)).json()["turn_revision"]
+    answer = {"messages": [{"role": "assistant", "text": "Here I am"}], "author": AWAY}
+    key = {"idempotency-key": f"agent-turn/{ada.session}/{asked}"}
+    (await world.service.post(f"{path}/messages", json=answer, headers=key)).raise_for_status()
+    await expect(ada.by(AWAY)).to_contain_text("Here I am")
+    await ada.page.reload()
+    await expect(ada.context).to_contain_text("Solution liaison wrote a message")
+    await expect(ada.conversation.get_by_text("is about to answer")).to_be_hidden()
 
 
 async def test_one_can_step_back_through_the_revisions_and_only_read_them(ada: Person, world: World) -> None:

@@ -164,7 +164,8 @@ async def test_a_platform_that_shows_the_page_hands_its_own_token_over(open_page
     await configure(ada.page, sign_in="platform", platform_origins=[PLATFORM])
     frame = f"<title>Platform</title><iframe src='{world.gateway.url}/' width=1000 height=600></iframe>"
     await ada.page.route(f"{PLATFORM}/", lambda route: route.fulfill(content_type="text/html", body=frame))
-    token = user_token(world.tenant_id, f"platform-{uuid4().hex}")
+    user_id = f"platform-{uuid4().hex}"
+    token = user_token(world.tenant_id, user_id)
     await ada.page.add_init_script(
         f"""if (location.origin === '{PLATFORM}') addEventListener('message', (event) => {{
             if (event.origin !== '{world.gateway.url}' || event.data.type !== 'coexistence:token-wanted') return;
@@ -177,3 +178,15 @@ async def test_a_platform_that_shows_the_page_hands_its_own_token_over(open_page
     await inside.get_by_role("textbox", name="Message").fill("From the platform")
     await inside.get_by_role("button", name="Send").click()
     await expect(inside.get_by_role("article", name="guide")).to_have_count(1)
+    # A later token of the same person changes nothing of what the person looks at.
+    await inside.get_by_role("button", name="Context", exact=True).click()
+    await inside.get_by_role("slider", name="Revision").fill("0")
+    await expect(inside.get_by_text("You are looking at revision 0")).to_be_visible()
+    later = user_token(world.tenant_id, user_id, exp=int(time.time()) + 7200)
+    await ada.page.evaluate(
+        "([token, origin]) => frames[0].postMessage({ type: 'coexistence:token', access_token: token }, origin)",
+        [later, world.gateway.url],
+    )
+    async with ada.page.expect_request(lambda request: request.headers["authorization"] == f"Bearer {later}"):
+        await inside.get_by_role("button", name="Later").click()
+    await expect(inside.get_by_text("You are looking at revision 1")).to_be_visible()

@@ -21,6 +21,15 @@ def processes_in(directory: Path) -> dict[int, str]:
     return found
 
 
+def commands_below(pid: int) -> list[str]:
+    """The command line of each process that this one has started."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ") for child in children]
+    except OSError:  # one of them has ended
+        return []
+
+
 async def until_nothing_runs_in(directory: Path) -> None:
     """Wait until the last process there has ended."""
     await eventually(lambda: processes_in(directory), operator.not_)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from fastapi import APIRouter
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,6 +27,15 @@ ENGINE_FIELDS: Final = {"message"}
 """What only the engine itself needs of a ledger entry."""
 
 _MESSAGES: Final = PATH + "/{chat_session_id}/messages"
+
+
+class _AnyText(PathConvertor):
+    """The whole rest of a path. Starlette's own `path` ends at a line break, and so at another message's ID."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("any_text", _AnyText())
 
 
 def message_routes(gateway: Gateway) -> APIRouter:
@@ -52,7 +62,7 @@ def message_routes(gateway: Gateway) -> APIRouter:
         return json_response(await from_store(gateway.reads.messages(parse(GetChatMessages, wanted))))
 
     # A message's ID may have slashes, which a path that was decoded shows as its own.
-    @router.delete(_MESSAGES + "/{message_id:path}")
+    @router.delete(_MESSAGES + "/{message_id:any_text}")
     async def remove_message(request: Request) -> Response:
         caller = await identify(request, gateway.tokens)
         headers = ChangeHeaders.of(request)

@@ -19,7 +19,7 @@ from starter.http.bodies import read_fields, read_query
 from starter.http.callers import identify
 from starter.http.changes import add_sender, read_target
 from starter.http.gateway import Gateway
-from starter.http.preconditions import ChangeHeaders, etag, is_current, read_if_match
+from starter.http.preconditions import ChangeHeaders, etag, is_current, read_if_match, read_key
 from starter.http.problems import Problem
 from starter.http.store_reads import from_store
 
@@ -48,7 +48,7 @@ def _add_changes(router: APIRouter, gateway: Gateway) -> None:
         require_acceptable(request)
         fields = await read_fields(request, INITIALIZE_FIELDS, limit=limit)
         user_id = caller.require_user()
-        key = request.headers.get("idempotency-key")
+        key = read_key(request, field="session_name")
         if key is not None and fields.get("session_name") is None and fields.get("requested_at") is None:
             fields["session_name"] = key
         wanted = fields | {"tenant_id": caller.tenant_id, "user_id": user_id}

@@ -18,7 +18,7 @@ const SILENCE_MILLISECONDS = 15_000;
 /** @typedef {{revision: number, agent: string, since: number}} Turn */
 
 /**
- * Fires `session`, `reset`, `older`, `message`, `removed`, `partial`, `changes`, `turn`, `past`, `connection` and
+ * Fires `session`, `reset`, `older`, `message`, `sent`, `removed`, `partial`, `changes`, `turn`, `past`, `connection` and
  * `gone`, each after the state that it names has changed.
  */
 export class Chat extends EventTarget {
@@ -26,6 +26,8 @@ export class Chat extends EventTarget {
   session = null;
   /** @type {Map<string, Message>} in their order */
   messages = new Map();
+  /** @type {Map<string, Message>} those that this window has sent, until their events come: others may stand before them */
+  sent = new Map();
   /** @type {string | null} where older messages are asked for */
   older = null;
   /** @type {Map<string, string>} what agents have written so far */
@@ -144,7 +146,9 @@ export class Chat extends EventTarget {
    * @param {Message} message
    */
   addSent(message) {
-    if (!this.messages.has(message.id)) this.#put(message);
+    if (this.session && message.revision <= this.session.revision) return; // its event was faster
+    this.sent.set(message.id, message);
+    this.#fire('sent');
   }
 
   /**
@@ -172,6 +176,7 @@ export class Chat extends EventTarget {
     this.session = session;
     this.#contextRevision = session.revision;
     this.messages = new Map(messages.map((message) => [message.id, message]));
+    for (const [id, { revision }] of this.sent) if (revision <= session.revision) this.sent.delete(id);
     this.older = older;
     this.partials.clear();
     this.#overtaken.clear();
@@ -198,6 +203,7 @@ export class Chat extends EventTarget {
     for (const id of removed) this.#remove(id);
     for (const message of messages) {
       this.partials.delete(message.id);
+      this.sent.delete(message.id);
       if (message.truncated) this.stream.restart();
       else if (message.body === null) this.#remove(message.id);
       else this.#put(message);
@@ -251,12 +257,17 @@ export class Chat extends EventTarget {
 
   /** @param {number} revision */
   async #loadChanges(revision) {
-    const after = revision >= CHANGES ? `&after_revision=${revision - CHANGES}` : '';
+    let after = revision >= CHANGES ? `&after_revision=${revision - CHANGES}` : '';
     try {
-      const { entries } = await this.api.get(`${this.path}/history?limit=${CHANGES}${after}`);
-      for (const entry of entries) this.changes.set(entry.revision, entry);
-      this.changes = new Map([...this.changes].sort(([one], [other]) => one - other));
-      this.#fire('changes', entries);
+      // Large changes are several pages, of which the last has the latest.
+      for (let isComplete = false; !isComplete; ) {
+        const { entries, complete } = await this.api.get(`${this.path}/history?limit=${CHANGES}${after}`);
+        for (const entry of entries) this.changes.set(entry.revision, entry);
+        this.changes = new Map([...this.changes].sort(([one], [other]) => one - other));
+        this.#fire('changes', entries);
+        isComplete = complete || entries.length === 0;
+        after = `&after_revision=${entries.at(-1)?.revision}`;
+      }
       this.#findTurn();
     } catch {
       // Who changed what is told from now on.

@@ -42,6 +42,7 @@ export class Conversation {
     on('reset', () => this.#reset());
     on('older', (messages) => this.#prepend(messages));
     on('message', ({ message, isNew }) => this.#put(message, isNew));
+    on('sent', () => this.#settle());
     on('removed', (id) => this.#remove(id));
     on('changes', (entries) => this.#mark(entries));
     on('partial', () => this.#settle());
@@ -194,6 +195,7 @@ export class Conversation {
     if (this.closed.aborted) return;
     const shown = new Map();
     const now = Date.now();
+    for (const [id, { created_at: at, ...message }] of this.chat.sent) shown.set(id, { ...message, at, state: 'sent' });
     for (const item of this.outbox.unsent(this.chat.id)) {
       for (const { id, text } of item.change.messages ?? []) {
         if (this.#articles.has(id)) continue;

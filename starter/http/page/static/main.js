@@ -128,15 +128,15 @@ class Page {
     } catch (error) {
       if (!(error instanceof Problem && error.code === 'SESSION_NOT_ACTIVE')) throw error;
     }
-    return this.#create(uuid()); // that one was deleted or put away within the minute
+    return (await this.#create(uuid())).chat_session_id; // that one was deleted or put away within the minute
   }
 
   /**
    * @param {string} name
-   * @returns {Promise<string>}
+   * @returns {Promise<import('./contract').Session>}
    */
-  async #create(name) {
-    return (await this.api.send('POST', SESSIONS, {}, { 'idempotency-key': `page/${name}` })).chat_session_id;
+  #create(name) {
+    return this.api.send('POST', SESSIONS, {}, { 'idempotency-key': `page/${name}` });
   }
 
   async #newChat() {
@@ -145,9 +145,11 @@ class Page {
     const name = read('new-chat') ?? uuid();
     write('new-chat', name);
     try {
-      const id = await this.#create(name);
+      const made = await this.#create(name);
+      // One that was found in the list meanwhile, and is in use, is no new chat.
+      const session = made.revision > 0 ? await this.#create(uuid()) : made;
       forget('new-chat');
-      this.#show(id);
+      this.#show(session.chat_session_id);
       this.list.refresh();
     } catch (error) {
       if (error instanceof Problem && !error.passes) forget('new-chat');
@@ -262,7 +264,7 @@ class Page {
       const revision = receipt.applied_revision;
       const at = receipt.updated_at;
       chat.addSent({ id, role: 'user', author: 'user', revision, created_at: at, body: { text } });
-      const [first] = chat.messages.keys();
+      const [first] = [...chat.messages.keys(), ...chat.sent.keys()];
       if (chat.session && !chat.session.title && !chat.older && first === id) void this.#name(chat, text);
     }
   }
@@ -272,8 +274,8 @@ class Page {
    * @param {string} text its first message
    */
   async #name(chat, text) {
-    const line = text.trim().split('\n', 1)[0].replace(/\s+/g, ' ');
-    const title = line.length > NAME_CHARACTERS ? `${line.slice(0, NAME_CHARACTERS - 1).trimEnd()}…` : line;
+    const line = [...text.trim().split('\n', 1)[0].replace(/\s+/g, ' ')]; // by characters: half of one is no text
+    const title = line.length > NAME_CHARACTERS ? `${line.slice(0, NAME_CHARACTERS - 1).join('').trimEnd()}…` : line.join('');
     try {
       await this.api.send('PATCH', chat.path, { title });
     } catch {

@@ -106,6 +106,7 @@ export class Outbox extends EventTarget {
       this.dispatchEvent(new Event('changed'));
     } catch (error) {
       if (!(error instanceof Problem) || error.passes) throw error;
+      if (!read(nameOf(item))) return; // discarded meanwhile, with its chat or by a sign-out
       if (error.field === 'turn' && item.change.turn) {
         // Meanwhile somebody leads who takes no turns. Whether a turn is asked for is no part of what the key stands for.
         this.#keep({ ...item, change: { ...item.change, turn: undefined } });

@@ -33,7 +33,7 @@ export class SessionsList {
     this.api = api;
     this.page = page;
     this.#more.addEventListener('click', () => void this.#readMore());
-    this.#archive.addEventListener('toggle', () => void this.#readArchive());
+    this.#archive.addEventListener('toggle', () => this.#readArchive().catch(this.page.failed));
     addEventListener('focus', () => this.refresh());
     setInterval(() => document.visibilityState === 'visible' && this.refresh(), REFRESH_MILLISECONDS);
   }
@@ -68,17 +68,15 @@ export class SessionsList {
   }
 
   async #read() {
-    const { signIn } = this.api;
-    const { who } = signIn;
-    if (!signIn.isSignedIn) return;
+    if (!this.api.signIn.isSignedIn) return;
     try {
       const limit = Math.min(Math.max(this.#active.length, PAGE), LARGEST_PAGE);
-      const page = await this.api.get(`${SESSIONS}?limit=${limit}`);
-      if (signIn.who !== who) return;
+      const page = await this.#ask(`limit=${limit}`);
+      if (!page) return;
       this.#active = page.sessions;
       this.#next = page.next;
       this.#render();
-      if (this.#archive.open) await this.#readArchive();
+      await this.#readArchive();
     } catch {
       // The connection's state is told elsewhere, and the list is read again with the next change.
     }
@@ -87,9 +85,10 @@ export class SessionsList {
   async #readMore() {
     if (!this.#next) return;
     try {
-      const page = await this.api.get(`${SESSIONS}?limit=50&after=${encodeURIComponent(this.#next)}`);
+      const page = await this.#ask(`limit=50&after=${encodeURIComponent(this.#next)}`);
+      if (!page) return;
       const known = new Set(this.#active.map((session) => session.chat_session_id));
-      this.#active.push(...page.sessions.filter((/** @type {Session} */ session) => !known.has(session.chat_session_id)));
+      this.#active.push(...page.sessions.filter((session) => !known.has(session.chat_session_id)));
       this.#next = page.next;
       this.#render();
     } catch (error) {
@@ -99,9 +98,20 @@ export class SessionsList {
 
   async #readArchive() {
     if (!this.#archive.open) return;
-    const { sessions } = await this.api.get(`${SESSIONS}?lifecycle_state=ARCHIVED&limit=100`);
-    byId('no-archived').hidden = sessions.length > 0;
-    this.#fill(byId('archived-list'), sessions);
+    const page = await this.#ask('lifecycle_state=ARCHIVED&limit=100');
+    if (!page) return;
+    byId('no-archived').hidden = page.sessions.length > 0;
+    this.#fill(byId('archived-list'), page.sessions);
+  }
+
+  /**
+   * @param {string} query
+   * @returns {Promise<{sessions: Session[], next: string | null} | null>} a page; null if another person is here by now
+   */
+  async #ask(query) {
+    const { who } = this.api.signIn;
+    const page = await this.api.get(`${SESSIONS}?${query}`);
+    return this.api.signIn.who === who ? page : null;
   }
 
   #render() {

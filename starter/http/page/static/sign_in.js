@@ -111,21 +111,29 @@ export class SignIn extends EventTarget {
    */
   take(token) {
     const claims = claimsOf(token);
-    this.kept = {
+    this.#become({
       token,
       ends: Number(claims.exp),
       tenant: String(claims.app_metadata?.tenant_id ?? ''),
       user: String(claims.sub ?? ''),
       label: String(claims.email ?? claims.sub ?? ''),
-    };
-    this.dispatchEvent(new Event('changed'));
+    });
   }
 
   /** @param {Kept} kept */
   keep(kept) {
+    write(KEPT, kept);
+    this.#become(kept);
+  }
+
+  /**
+   * Whoever has a new token goes on with what the page shows; only another person begins anew.
+   *
+   * @param {Kept} kept
+   */
+  #become(kept) {
     const before = this.who;
     this.kept = kept;
-    write(KEPT, kept);
     if (this.who !== before) this.dispatchEvent(new Event('changed'));
   }
 
