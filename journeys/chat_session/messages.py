@@ -29,7 +29,7 @@ from journeys.chat_session.session import Agent, ChatSessionArtifact, Context, L
 from journeys.errors import InvalidParameter
 from journeys.identifiers import Author, IdempotencyKey, Identifier, Matching, Timestamp, Uuid
 from journeys.merge_patch import merge_patch
-from journeys.messages import Request, reason_of
+from journeys.messages import JsonArray, Request, reason_of
 
 ENGINE_AUTHORS: Final = ("manual", "journey")
 """Authors that only the engine itself writes into the ledger."""
@@ -424,7 +424,7 @@ class SignalChatContext(ChangeRequest):
     """
 
     context: Context | None = None
-    append: dict[str, list[JsonValue]] | None = None
+    append: dict[str, JsonArray] | None = None
     messages: (
         Annotated[
             list[Annotated[Context, AfterValidator(_check_message), _EnvelopeSchema]],

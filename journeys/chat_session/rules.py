@@ -180,7 +180,7 @@ def decide(
     )
     keeps_context = request.keeps_context
     fold_length = draft.fold_length if keeps_context else draft.fold_length.after(change.size)
-    entry = WrittenEntry(
+    entry = WrittenEntry.model_construct(
         revision=after.revision,
         idempotency_key=change.key,
         change=change.content | dict(edit.ledger),
