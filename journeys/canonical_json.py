@@ -68,7 +68,7 @@ class CanonicalObject:
         """Write the members of an object.
 
         Args:
-            document: The object.
+            document: The object. A member that is `bytes` is a canonical form itself.
             before: An earlier form of the object. A member that is the same Python object is not written again, and
                 of a list that begins with the same Python objects only what follows is written.
 
@@ -104,7 +104,7 @@ class CanonicalObject:
 
 
 def _write_member(key: str, value: object) -> bytes:
-    return canonical(key) + b":" + canonical(value)
+    return canonical(key) + b":" + (value if isinstance(value, bytes) else canonical(value))
 
 
 def _begins_with(items: list[object], earlier: list[object]) -> bool:
