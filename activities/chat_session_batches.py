@@ -185,12 +185,12 @@ class BatchDecider:
             if isinstance(raw, dict) and isinstance(raw.get("tenant_id"), str):
                 claimed = raw["tenant_id"]
             if received.kind == "initialize":
-                initialization = parse(InitializeChatSession, raw)
+                initialization = parse(InitializeChatSession, raw, is_own=True)
                 self._check_initialization(initialization)
                 return _Message(received, initialization, claimed, len(data))
             if received.kind == "delete":
                 return _Message(received, parse(DeleteChatSession, raw), claimed, len(data))
-            request = parse(_CHANGES[received.kind], raw, depth=self.settings.limits.nesting)
+            request = parse(_CHANGES[received.kind], raw, depth=self.settings.limits.nesting, is_own=True)
         except JourneyError as error:
             return _Message(received, error, claimed, len(data))
         # Another run may get a retry of an update, so its key does not depend on the run.
@@ -205,7 +205,7 @@ class BatchDecider:
     def _argument_initialization(self, data: bytes) -> InitializeChatSession | None:
         try:
             check_request_size(len(data), self.settings.limits)
-            argument = parse(JourneyArgument, read(data))
+            argument = parse(JourneyArgument, read(data), is_own=True)
             if argument.chat_session_id != self.chat_session_id:
                 raise InvalidParameter("chat_session_id: is not the session of this workflow", field="chat_session_id")
             if argument.initialization:

@@ -7,6 +7,7 @@ none).
 
 import math
 import re
+from typing import Any
 
 from journeys.errors import InvalidParameter
 
@@ -17,6 +18,9 @@ MAX_SAFE_INTEGER = 2**53 - 1
 _MIN_MAGNITUDE = 1e-100
 
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+
+# More values than a message has at one level, unless it holds the same object again and again.
+_MANY = 100_000
 
 
 def check_i_json(value: object, *, field: str, depth: int) -> None:
@@ -30,36 +34,49 @@ def check_i_json(value: object, *, field: str, depth: int) -> None:
     Raises:
         InvalidParameter: The value would be altered, or is nested too deeply.
     """
+    # Level by level, because a call for each value is slow: a message may have ten thousand of them.
+    texts: list[Any] = []
+    level: list[Any] = [value]
+    while level:
+        below: list[Any] = []
+        for each in level:
+            kind = type(each)
+            if kind is int or kind is float:
+                if not _MIN_MAGNITUDE <= each <= MAX_SAFE_INTEGER:
+                    _check_number(each, field)
+            elif kind is str:
+                texts.append(each)
+            elif kind is dict or kind is list or kind is tuple:
+                if depth < 1:
+                    raise InvalidParameter(f"{field}: nested too deeply; flatten it", field=field)
+                if kind is dict:
+                    texts += each
+                    below += each.values()
+                else:
+                    below += each
+            elif each is not None and kind is not bool:
+                level.append(_without_subclass(each, field))
+        level = below if len(below) < _MANY else list({id(each): each for each in below}.values())
+        depth -= 1
+    _check_texts(texts, field)
+
+
+def _without_subclass(value: object, field: str) -> object:
+    """A value of Python whose type extends one of JSON's, as that type."""
     if isinstance(value, str):
-        _check_text(value, field)
-    elif isinstance(value, dict):
-        _check_depth(depth, field)
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise InvalidParameter(f"{field}: the keys of an object must be strings", field=field)
-            _check_text(key, field)
-            check_i_json(item, field=field, depth=depth - 1)
-    elif isinstance(value, list | tuple):
-        _check_depth(depth, field)
-        for item in value:
-            # A list of numbers may be long: no call for most of them.
-            kind = type(item)
-            if (kind is float or kind is int) and _MIN_MAGNITUDE <= item <= MAX_SAFE_INTEGER:
-                continue
-            check_i_json(item, field=field, depth=depth - 1)
-    elif isinstance(value, float):
-        _check_float(value, field)
-    elif isinstance(value, int):
-        if abs(value) > MAX_SAFE_INTEGER:
-            raise InvalidParameter(
-                f"{field}: an integer beyond ±(2^53-1) does not survive JSON; send it as a string",
-                field=field,
-            )
-    elif value is not None:
-        raise InvalidParameter(f"{field}: is not JSON", field=field)
+        return str.__str__(value)
+    kinds: tuple[type[Any], ...] = (int, float, dict, list, tuple)
+    for kind in kinds:
+        if isinstance(value, kind):
+            return kind(value)
+    raise InvalidParameter(f"{field}: is not JSON", field=field)
 
 
-def _check_text(text: str, field: str) -> None:
+def _check_texts(texts: list[str], field: str) -> None:
+    try:
+        text = "".join(texts)
+    except TypeError:
+        raise InvalidParameter(f"{field}: the keys of an object must be strings", field=field) from None
     if not text.isascii() or "\x00" in text:
         found = _NOT_STORABLE.search(text)
         if found:
@@ -67,8 +84,8 @@ def _check_text(text: str, field: str) -> None:
             raise InvalidParameter(f"{field}: {kind} cannot be stored; remove them", field=field)
 
 
-def _check_float(number: float, field: str) -> None:
-    if not math.isfinite(number):
+def _check_number(number: float, field: str) -> None:
+    if isinstance(number, float) and not math.isfinite(number):
         raise InvalidParameter(f"{field}: NaN and infinities are not JSON", field=field)
     if 0 < abs(number) < _MIN_MAGNITUDE:
         raise InvalidParameter(
@@ -76,11 +93,5 @@ def _check_float(number: float, field: str) -> None:
         )
     if abs(number) > MAX_SAFE_INTEGER:  # every double of this size is integral
         raise InvalidParameter(
-            f"{field}: an integer beyond ±(2^53-1) does not survive JSON; send it as a string",
-            field=field,
+            f"{field}: an integer beyond ±(2^53-1) does not survive JSON; send it as a string", field=field
         )
-
-
-def _check_depth(depth: int, field: str) -> None:
-    if depth < 1:
-        raise InvalidParameter(f"{field}: nested too deeply; flatten it", field=field)

@@ -110,7 +110,7 @@ class ChatSessionNexusService:
             return await self._sessions.update_context(request.chat_session_id, returning="receipt", **change)
 
     def _read(self, model: type[RequestType], argument: object) -> RequestType:
-        return parse(model, read(check_arguments([argument], self._limits)))
+        return parse(model, read(check_arguments([argument], self._limits)), is_own=True)
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ _RESTRICTIONS: Final = SandboxRestrictions.default.with_passthrough_modules(
     "pydantic_core",
     "annotated_types",
     "rfc8785",
+    "jiter",
 ).with_import_notification_policy(
     SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
     | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH

@@ -5,14 +5,11 @@ with user `c`.
 """
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from pydantic import JsonValue
-
-from journeys.canonical_json import canonical_hash
+from journeys.canonical_json import CanonicalObject, canonical_hash
 from journeys.chat_session.names import INITIALIZE, JOURNEY_ID
 from journeys.identifiers import UUID_PATTERN, intent_key
 
@@ -59,7 +56,7 @@ def message_id(chat_session_id: str, key: str, index: int) -> str:
 
 def update_key(
     chat_session_id: str,
-    change: Mapping[str, JsonValue],
+    change: bytes,
     *,
     base_revision: int | None,
     author: str | None,
@@ -73,14 +70,13 @@ def update_key(
 
     Args:
         chat_session_id: The session that is changed.
-        change: The content of the change; see `journeys.chat_session.messages.SignalChatContext.change`.
+        change: The canonical form of the change's content; see `journeys.chat_session.messages.ChangeRequest`.
         base_revision: The base revision that the caller names.
         author: Who makes the change.
         message: The update's ID, or `<first run ID>/<ordinal>` of a signal; used if there is no base revision.
     """
-    state: dict[str, JsonValue] = (
+    state: dict[str, object] = (
         {"message": message} if base_revision is None else {"author": author, "base_revision": base_revision}
     )
-    return canonical_hash(
-        {"chat_session_id": chat_session_id, "context_hash": canonical_hash({"change": dict(change)} | state)}
-    )
+    content = CanonicalObject({"change": change, **state})
+    return canonical_hash({"chat_session_id": chat_session_id, "context_hash": content.hash()})

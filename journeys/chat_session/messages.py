@@ -6,6 +6,7 @@ context that its agents share; `update_chat_session` changes its title, lifecycl
 """
 
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
@@ -21,7 +22,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from journeys.canonical_json import canonical_hash
+from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.keys import message_id, named_session_key, session_id, session_key, update_key
 from journeys.chat_session.limits import MAX_CHANGE_MESSAGES
 from journeys.chat_session.names import DEFAULT_AGENT
@@ -29,7 +30,7 @@ from journeys.chat_session.session import Agent, ChatSessionArtifact, Context, L
 from journeys.errors import InvalidParameter
 from journeys.identifiers import Author, IdempotencyKey, Identifier, Matching, Timestamp, Uuid
 from journeys.merge_patch import merge_patch
-from journeys.messages import Request, reason_of
+from journeys.messages import JsonArray, Request, reason_of
 
 ENGINE_AUTHORS: Final = ("manual", "journey")
 """Authors that only the engine itself writes into the ledger."""
@@ -350,6 +351,11 @@ class ChangeRequest(Request):
         """The content of the change, without its sender and delivery."""
         raise NotImplementedError
 
+    @cached_property
+    def canonical_change(self) -> bytes:
+        """The canonical form of the content, of which the key and the change's hash are made."""
+        return canonical(self.change)
+
     @property
     def keeps_context(self) -> bool:
         """Whether the change cannot change the context."""
@@ -363,7 +369,11 @@ class ChangeRequest(Request):
             message: See `update_key`; used if the request has neither a key nor a base revision.
         """
         return self.idempotency_key or update_key(
-            chat_session_id, self.change, base_revision=self.base_revision, author=self.author, message=message
+            chat_session_id,
+            self.canonical_change,
+            base_revision=self.base_revision,
+            author=self.author,
+            message=message,
         )
 
 
@@ -424,7 +434,7 @@ class SignalChatContext(ChangeRequest):
     """
 
     context: Context | None = None
-    append: dict[str, list[JsonValue]] | None = None
+    append: dict[str, JsonArray] | None = None
     messages: (
         Annotated[
             list[Annotated[Context, AfterValidator(_check_message), _EnvelopeSchema]],

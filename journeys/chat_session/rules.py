@@ -62,13 +62,12 @@ class Change:
     @classmethod
     def of(cls, request: SignalChatContext | UpdateChatSession, *, key: str, identity: str) -> Self:
         """The change that a request makes under an idempotency key."""
-        content = request.change
-        encoded = canonical(content)
+        encoded = request.canonical_change
         return cls(
             request=request,
             key=key,
             identity=identity,
-            content=content,
+            content=request.change,
             content_hash=sha256(encoded).hexdigest(),
             size=len(encoded),
         )
@@ -184,7 +183,7 @@ def decide(
     )
     keeps_context = request.keeps_context
     fold_length = draft.fold_length if keeps_context else draft.fold_length.after(change.size)
-    entry = WrittenEntry(
+    entry = WrittenEntry.model_construct(
         revision=after.revision,
         idempotency_key=change.key,
         change=change.content | dict(edit.ledger),

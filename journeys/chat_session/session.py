@@ -6,7 +6,7 @@ from pydantic import Field, JsonValue, StringConstraints
 
 from journeys.i_json import MAX_SAFE_INTEGER
 from journeys.identifiers import Identifier, Matching, Sha256, Timestamp, Uuid
-from journeys.messages import Record
+from journeys.messages import JsonObject, Record
 
 Agent = Annotated[
     str,
@@ -15,7 +15,7 @@ Agent = Annotated[
 ]
 """The agent that leads the conversation: `guide` or `liaison_<pillar>`."""
 
-Context = dict[str, JsonValue]
+Context = JsonObject
 """The conversation context that all agents of a session share."""
 
 Revision = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]

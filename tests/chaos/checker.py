@@ -302,7 +302,7 @@ def _key(call: Call) -> str | None:
     if call.key is None and call.base_revision is not None:
         return update_key(
             call.chat_session_id,
-            call.change or {},
+            canonical(call.change or {}),
             base_revision=call.base_revision,
             author=call.operation,
             message="",

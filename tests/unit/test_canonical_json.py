@@ -10,7 +10,7 @@ import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from journeys.canonical_json import canonical, canonical_hash
+from journeys.canonical_json import CanonicalObject, canonical, canonical_hash
 from tests.support.documents import documents, floats, texts, thoroughly
 
 # RFC 8785 appendix B: the bits of a double, and how it is written.
@@ -182,3 +182,12 @@ def test_a_lone_surrogate_is_an_error(text: str) -> None:
 def test_a_number_that_is_not_finite_is_an_error(document: Any) -> None:
     with pytest.raises(ValueError, match="JSON"):
         canonical(document)
+
+
+@thoroughly()
+@given(st.dictionaries(texts, documents, max_size=4), st.sets(texts))
+def test_an_object_is_written_the_same_of_members_that_are_written_already(
+    document: dict[str, Any], written: set[str]
+) -> None:
+    members = {name: canonical(value) if name in written else value for name, value in document.items()}
+    assert CanonicalObject(members).encode() == canonical(document)

@@ -1,10 +1,14 @@
 """JSON comes back from every store and peer as it went in, or it is refused."""
 
 import math
+from collections import OrderedDict
 from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from journeys.canonical_json import canonical
 from journeys.chat_session.messages import (
@@ -15,7 +19,7 @@ from journeys.chat_session.messages import (
 )
 from journeys.errors import InvalidParameter
 from journeys.messages import parse
-from tests.support.documents import nested
+from tests.support.documents import documents, nested, thoroughly
 from tests.unit.contract_requests import (
     CHANGE,
     INITIAL,
@@ -172,5 +176,62 @@ def test_what_is_nested_without_end_is_refused(levels: int, container: type) -> 
 
 def test_what_holds_itself_is_refused() -> None:
     endless: dict[str, Any] = {}
-    endless["again"] = endless
-    assert refuses(SignalChatContext, CHANGE | {"context": endless}) == "context"
+    for name in ("again", "and again"):  # twice: as many places at a level as two to the power of its depth
+        endless[name] = endless
+        assert refuses(SignalChatContext, CHANGE | {"context": endless}) == "context"
+
+
+@thoroughly()
+@given(st.lists(documents, min_size=1), st.sampled_from([value for value in UNFAITHFUL if value is not ...]), st.data())
+def test_one_value_that_some_peer_would_mangle_is_found_among_any(
+    document: list[Any], value: Any, data: st.DataObject
+) -> None:
+    place: list[Any] | dict[str, Any] = document
+    while True:
+        if isinstance(place, list):
+            place.insert(data.draw(st.integers(0, len(place))), value)
+            below = [each for each in place if isinstance(each, list | dict)]
+        else:
+            place["wrong"] = value
+            below = [each for each in place.values() if isinstance(each, list | dict)]
+        assert refuses(SignalChatContext, CHANGE | {"append": {"list": document}}) == "append"
+        if not below:
+            return
+        if isinstance(place, list):
+            place.remove(value)
+        else:
+            del place["wrong"]
+        place = data.draw(st.sampled_from(below))
+
+
+@pytest.mark.parametrize("value", [math.nan, "\x00", 2**53, {"\ud800": 1}], ids=ascii)
+def test_the_last_of_very_many_values_is_looked_at(value: Any) -> None:
+    many = [[], [*range(200_000), value]]
+    assert refuses(SignalChatContext, CHANGE | {"context": {"a": many}}) == "context"
+    assert refuses(SignalChatContext, CHANGE | {"append": {"a": [[0]] * 200_000 + [value]}}) == "append"
+
+
+class _Text(str):
+    __slots__ = ()
+
+
+class _Number(float):
+    pass
+
+
+class _Colour(StrEnum):
+    RED = "red"
+
+
+class _Count(IntEnum):
+    TWO = 2
+    TOO_MANY = 2**53
+
+
+def test_what_extends_a_type_of_json_is_taken_for_that_type() -> None:
+    """A service in Python may have its own; what it sends is JSON all the same."""
+    context = {"colour": _Colour.RED, _Text("count"): [_Count.TWO, _Number(0.5)], "more": OrderedDict(a=_Text("b"))}
+    message = parse(SignalChatContext, CHANGE | {"context": context})
+    assert canonical(message.context) == b'{"colour":"red","count":[2,0.5],"more":{"a":"b"}}'
+    for wrong in (_Text("\x00"), _Number("nan"), _Number(1e22), _Count.TOO_MANY, OrderedDict({_Text("\ud800"): 1})):
+        assert refuses(SignalChatContext, CHANGE | {"context": {"a": [wrong]}}) == "context"

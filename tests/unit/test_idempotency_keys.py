@@ -151,7 +151,8 @@ def test_the_contract_derives_a_published_update_key(case: dict[str, Any]) -> No
     change = Change.of(asked, key=case["idempotency_key"], identity="a run/an update")
     assert change.content_hash == case["change_hash"]
     told = {name: case[name] for name in ("author", "base_revision")}
-    assert update_key(case["chat_session_id"], case["change"], message=message, **told) == case["idempotency_key"]
+    content = case["canonical_change"].encode()
+    assert update_key(case["chat_session_id"], content, message=message, **told) == case["idempotency_key"]
 
 
 def test_published_update_keys_are_the_same_exactly_where_session_change_and_state_are() -> None:

@@ -35,7 +35,7 @@ from journeys.chat_session.messages import (
 from journeys.chat_session.refusals import Refusal
 from journeys.chat_session.session import ChatSessionArtifact
 from journeys.errors import InvalidParameter
-from journeys.messages import Request, check_form, parse, parse_only
+from journeys.messages import Request, check_form, parse, parse_only, read
 from tests.support.documents import documents, texts, thoroughly
 from tests.unit.contract_requests import (
     ARGUMENT,
@@ -394,3 +394,46 @@ def test_a_document_comes_through_unchanged_or_not_at_all(context: dict[str, Any
         assert canonical(change.context) == canonical(context)
         again = SignalChatContext.model_validate_json(change.model_dump_json())
         assert canonical(again.context) == canonical(context)
+
+
+# Whose the parts of a message are.
+
+
+@thoroughly(300)
+@given(
+    st.sampled_from(MODELS),
+    st.dictionaries(st.sampled_from(_field_names), documents | st.sampled_from([{}, [], [{}], {"a": []}]), max_size=2),
+)
+def test_a_message_that_is_kept_is_the_message_that_would_be_copied(model: type[Request], odd: dict[str, Any]) -> None:
+    """What the engine reads itself is checked once; nothing else may fit for that, or be another message."""
+    raw = LEAST[model] | {name: value for name, value in odd.items() if name in model.model_fields}
+
+    def outcome(*, is_own: bool) -> str:
+        try:
+            return repr(parse(model, read(json.dumps(raw)), is_own=is_own))
+        except InvalidParameter as error:
+            return f"{error.field}: {error}"
+
+    assert outcome(is_own=True) == outcome(is_own=False)
+
+
+def test_a_callers_message_stays_as_it_was_whatever_becomes_of_its_parts() -> None:
+    """A client may send it again after the caller has gone on with its own objects."""
+    raw = {"tenant_id": "acme", "context": {"a": [1]}, "append": {"b": [{}]}, "messages": [{"c": []}]}
+    message = parse(UpdateChatContext, raw)
+    before = message.model_dump_json()
+    raw["context"]["a"].append(2)  # type: ignore[index]
+    raw["append"]["b"][0]["x"] = 1  # type: ignore[index]
+    raw["messages"][0]["c"].append(1)  # type: ignore[index]
+    assert message.model_dump_json() == before
+
+
+def test_a_message_that_nobody_else_holds_is_not_copied() -> None:
+    """Copies would take most of the time that a large message takes."""
+    raw: Any = read('{"tenant_id":"acme","context":{"a":[1]},"append":{"b":[{}]},"messages":[{"c":[]}]}')
+    message = parse(SignalChatContext, raw, is_own=True)
+    assert message.context is raw["context"]
+    assert message.append is not None
+    assert message.append["b"] is raw["append"]["b"]
+    assert message.messages is not None
+    assert message.messages[0] is raw["messages"][0]

@@ -2,7 +2,9 @@
 
 import json
 from typing import Any
+from unittest.mock import patch
 
+import jiter
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -182,3 +184,45 @@ def test_json_is_read_as_it_was_written(document: Any) -> None:
     for ascii_only in (True, False):
         written = json.dumps(document, ensure_ascii=ascii_only)
         assert json.dumps(read(written)) == json.dumps(read(written.encode())) == json.dumps(document)
+
+
+# JSON and what nearly is JSON: member names that meet, numbers of every kind, escapes, spaces.
+_spaces = st.text(st.sampled_from(" \t\r\n"), max_size=1)
+_numbers = st.from_regex(r"-?(0|[1-9]\d{0,25})(\.\d{1,25})?([eE][-+]?\d{1,3})?", fullmatch=True) | st.sampled_from(
+    ["-0", "-0.0", "00", "1.", "1e400", "1e-400", "NaN", "-Infinity", "0." + "0" * 400 + "1", "9" * 4301, "9" * 4300]
+)
+_strings = st.lists(
+    st.sampled_from(
+        ["a", "\u00e9", "\U0001f600", "\x00", "\ud800", "\\n", "\\u0000", "\\u0061", "\\ud83d\\ude00", "\\ud83d", "\\x"]
+    ),
+    max_size=3,
+).map(lambda parts: f'"{"".join(parts)}"')
+_values: st.SearchStrategy[str] = st.recursive(
+    _numbers | _strings | st.sampled_from(["true", "false", "null", "nul"]),
+    lambda children: (
+        st.lists(children, max_size=3).map(lambda items: f"[{','.join(items)}]")
+        | st.lists(st.tuples(st.sampled_from(['"a"', '"b"', '"c"', '"\\u0061"']), _spaces, children), max_size=3).map(
+            lambda members: "{" + ",".join(f"{name}{space}:{value}" for name, space, value in members) + "}"
+        )
+    ),
+    max_leaves=8,
+)
+
+
+def read_or_refused(data: bytes | str) -> str:
+    """What is read of a text, with the types of its numbers, or in which words it is refused."""
+    try:
+        return repr(read(data))
+    except InvalidParameter as error:
+        return str(error)
+
+
+@thoroughly(600)
+@given(_values, _spaces | st.sampled_from(["\ufeff", "\x00", "x", "]"]), st.sampled_from([0, 30, 195, 201, 1000]))
+def test_the_fast_parser_reads_what_the_strict_one_reads(text: str, after: str, levels: int) -> None:
+    """An optimization decides nothing: not what is JSON, nor what a number is, nor in which words one is refused."""
+    written = "[" * levels + text + "]" * levels + after
+    for data in (written, written.encode(errors="surrogatepass")):
+        with patch.object(jiter, "from_json", side_effect=ValueError):
+            strictly = read_or_refused(data)
+        assert read_or_refused(data) == strictly
