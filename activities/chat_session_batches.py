@@ -384,7 +384,7 @@ class BatchDecider:
             refusals = self._new_refusals(draft, messages, decisions)
             if self._was_just_read and not keys and refusals == self._stored_refusals:
                 # The store has just confirmed what these decisions, which write nothing, are made on.
-                return after, [self._outcome(*each) for each in zip(messages, decisions, strict=True)]
+                return after, [self._outcome(*each, context_changes) for each in zip(messages, decisions, strict=True)]
             self._was_just_read = False
             found = await self.sessions.write(
                 base=draft.session,
@@ -406,7 +406,7 @@ class BatchDecider:
                     after = await self._sync_state_surface(
                         after, payload_since=None if payload_changes else draft.session.revision
                     )
-                return after, [self._outcome(*each) for each in zip(messages, decisions, strict=True)]
+                return after, [self._outcome(*each, context_changes) for each in zip(messages, decisions, strict=True)]
             known |= {change.idempotency_key: change for change in found.known}
             found_messages |= {message.message_id: message for message in found.found}
             if found.is_elsewhere:
@@ -470,7 +470,7 @@ class BatchDecider:
                 refusals = refusals.plus(Refusals(count=1, last=(refusal,)))
         return refusals
 
-    def _outcome(self, message: _Message, decision: Decision | InitializeChatSession) -> Outcome:
+    def _outcome(self, message: _Message, decision: Decision | InitializeChatSession, context_changes: bool) -> Outcome:
         if isinstance(decision, JourneyError):
             return Outcome(refused=Refused.by(decision))
         if isinstance(decision, InitializeChatSession):
@@ -484,7 +484,7 @@ class BatchDecider:
             return Outcome(
                 revision=decision.entry.revision,
                 returning=returning,
-                keeps_context=message.change is not None and message.change.request.keeps_context,
+                keeps_context=context_changes and message.change is not None and message.change.request.keeps_context,
                 message_ids=decision.transcript.message_ids if is_answered else (),
             )
         self._agents[decision.known.revision] = decision.known.active_agent

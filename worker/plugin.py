@@ -34,7 +34,6 @@ _RESTRICTIONS: Final = SandboxRestrictions.default.with_passthrough_modules(
     "pydantic",
     "pydantic_core",
     "annotated_types",
-    "rfc8785",
     "jiter",
 ).with_import_notification_policy(
     SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT

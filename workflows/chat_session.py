@@ -431,7 +431,7 @@ class ChatSessionJourney:
             self._context.add_all(
                 message.data
                 for message, outcome in zip(messages, decided.outcomes, strict=True)
-                if outcome.is_applied and not outcome.keeps_context
+                if decided.state.context_hash and outcome.is_applied and not outcome.keeps_context
             )
             self._session = decided.state.change(self._session, at=decided.at)
         else:

@@ -129,7 +129,7 @@ class Outcome(Record):
         duplicate: Whether another message made that change.
         returning: What an update is to be answered with.
         created: Whether the session was created by the runs that this message belongs to.
-        keeps_context: Whether the change cannot have changed the context.
+        keeps_context: Whether the change cannot have changed the context; only said where another of the batch has.
         message_ids: The transcript's messages that an update of this batch has added or replaced, in order.
         deleted_at: When the session was deleted, for a deletion.
     """

@@ -85,7 +85,7 @@ def test_the_wheel_brings_one_import_name_and_no_command(wheel: Path) -> None:
     assert not [name for name in names if name.endswith("entry_points.txt")]
     requirements = metadata.get_all("Requires-Dist", [])
     required = {re.split(r"[<>=;\s]", each)[0] for each in requirements if "extra ==" not in each}
-    assert required == {"temporalio", "pydantic", "pydantic-settings", "rfc8785", "jiter"}
+    assert required == {"temporalio", "pydantic", "pydantic-settings", "jiter"}
 
 
 @pytest.mark.parametrize("extra", INTEGRATIONS)
