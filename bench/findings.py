@@ -18,9 +18,9 @@ FINDINGS: Final = {
         "workflow in another one: the worker crosses between Python and the core six times instead of two."
     ),
     "Memory of a live session": (
-        "The SDK's core allocated half of it (`heaptrack`, `tracemalloc`). A sixth were protobuf messages of the last "
-        "activation, which the SDK keeps. A third were Python objects, most of them the SDK's for each run. A tenth "
-        "of the whole was the journey's own, above all the context."
+        "As of 2026-11-27, after what the SDK kept of the last activation was released: of 72 KiB, about 45 were the "
+        "SDK's core's (`heaptrack`), 14 the Python objects that the SDK makes for each run, and 8 the journey's own, "
+        "above all the context (`tracemalloc`). The rest was the allocator's."
     ),
     "Cold resume": (
         "Of one call's 19 ms, the first attempt took 1.3 ms; it finds no live run. A look at the session's last run "
