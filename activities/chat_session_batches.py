@@ -145,6 +145,9 @@ class BatchDecider:
         Args:
             payloads: The workflow's argument if the batch has it, then the data of each message.
 
+        Returns:
+            The decision, perhaps of the first messages only; the others wait for the next batch.
+
         Raises:
             JourneyError: The stored session cannot be held.
             ApplicationError: A store is away.
@@ -155,6 +158,7 @@ class BatchDecider:
             await run_by_size(len(each), self._parse, received, each)
             for received, each in zip(self.batch.messages, data, strict=True)
         ]
+        messages = messages[: _place_of_hand_over(messages)]
         self._stored_refusals = self.batch.refusals
         self._refused = self.batch.refused
         try:
@@ -596,6 +600,18 @@ class BatchDecider:
             refusals=self._stored_refusals if self._stored_refusals != expected else None,
             advanced_from=self._advanced_from,
         )
+
+
+def _place_of_hand_over(messages: Sequence[_Message]) -> int | None:
+    """Where a message gives the session away behind others, which are to be answered before it is decided.
+
+    Otherwise the old owner would be answered with what the new one has made of the session.
+    """
+    for place, message in enumerate(messages):
+        request = message.change.request if message.change else None
+        if place and isinstance(request, UpdateChatSession) and request.new_user_id is not None:
+            return place
+    return None
 
 
 def _may_rest_on_an_absent_message(decision: Decision) -> bool:

@@ -1,5 +1,6 @@
 """A session has a title, is put away and taken out again, and is given to another user: changes like any other."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -84,6 +85,35 @@ async def test_a_session_that_is_given_away_is_the_new_owners_at_once(journeys: 
             await sessions.initialize(tenant_id=tenant, user_id="anonymous", session_name="a")
         assert (await sessions.get(tenant_id=tenant, user_id="ada")).chat_session_id == session
         assert not (await sessions.list(tenant_id=tenant, user_id="anonymous")).sessions
+
+
+@also_replayed
+async def test_the_old_owner_is_not_answered_with_what_the_new_one_says(journeys: Journeys) -> None:
+    """All of them wait for a worker, which finds them at once."""
+    request = journeys.request()
+    async with journeys.worker():
+        session = (await journeys.initialize(request))["chat_session_id"]
+    ada = {"user_id": request["user_id"]}
+    waiting = []
+    for call in (
+        journeys.update(session, ada | {"context": {"a": 1}}),
+        journeys.initialize(request),
+        journeys.edit(session, {"new_user_id": "bob"}),
+        journeys.update(session, {"user_id": "bob", "context": {"b": 2}}),
+        journeys.update(session, ada | {"context": {"c": 3}}),
+    ):
+        waiting.append(asyncio.create_task(call))
+        await asyncio.sleep(0.2)  # one after the other
+    async with journeys.worker():
+        changed, found, given, new, old = await asyncio.gather(*waiting, return_exceptions=True)
+    for answer in (changed, found):
+        assert not isinstance(answer, BaseException)
+        assert (answer["user_id"], answer["context"], answer["revision"]) == (request["user_id"], {"a": 1}, 1)
+    for answer, revision in ((given, 2), (new, 3)):
+        assert not isinstance(answer, BaseException)
+        assert (answer["user_id"], answer["applied_revision"]) == ("bob", revision)
+    assert isinstance(old, WorkflowUpdateFailedError)
+    assert code_and_field(old)[0] == "SESSION_NOT_FOUND"
 
 
 async def test_a_user_gives_nothing_away(journeys: Journeys) -> None:
