@@ -16,13 +16,13 @@ from temporalio.exceptions import ApplicationError
 from activities.agent_turns import AgentTurns
 from activities.chat_session_artifacts import as_artifact, as_deleted_artifact
 from activities.chat_session_cache import SessionCache
+from activities.chat_session_messages import MessageParser, ParsedMessage
 from activities.large_work import heartbeat_while, run_by_size
 from journeys.chat_session.activities import (
     Batch,
     DecidedBatch,
     KnownChange,
     Outcome,
-    ReceivedMessage,
     Refused,
     SessionSettings,
     SessionState,
@@ -33,7 +33,6 @@ from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
 from journeys.chat_session.messages import (
     DeleteChatSession,
     InitializeChatSession,
-    JourneyArgument,
     SignalChatContext,
     UpdateChatContext,
     UpdateChatSession,
@@ -45,46 +44,20 @@ from journeys.chat_session.rules import (
     Decision,
     Draft,
     as_known,
-    check_context,
-    check_request_size,
     decide,
 )
 from journeys.chat_session.session import ChatSessionArtifact, WrittenEntry
 from journeys.chat_session.transcript import StoredMessage, TranscriptDraft
 from journeys.errors import DatabaseUnavailable, EngineUnavailable, InvalidParameter, JourneyError
 from journeys.failures import from_failure
-from journeys.messages import parse, read
 from journeys.retry_policies import LOCAL_ATTEMPTS
 from journeys.state_surface import StateSurface, SurfaceArtifact
 from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 from stores.deletions_supabase import DeletionsSupabase
 
-_CHANGES: Final[Mapping[str, type[SignalChatContext | UpdateChatSession]]] = {
-    "signal": SignalChatContext,
-    "update": UpdateChatContext,
-    "edit": UpdateChatSession,
-}
 _ROUNDS: Final = 10
 # The key of revision 0, before the first run ID.
 _CREATION: Final = "initialize/"
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """A message that was parsed: a change, an initialization, a deletion, or the error that refuses it."""
-
-    received: ReceivedMessage
-    content: Change | InitializeChatSession | DeleteChatSession | JourneyError
-    claimed_tenant: str | None  # None if none can be read
-    size: int
-
-    @property
-    def change(self) -> Change | None:
-        return self.content if isinstance(self.content, Change) else None
-
-    @property
-    def update_id(self) -> str:
-        return self.received.identity.partition("/")[2]
 
 
 class _SessionDeleted(Exception):  # noqa: N818 - no error: it leads to what is said of a deleted session
@@ -155,7 +128,7 @@ class BatchDecider:
         argument = payloads[0] if self.batch.has_argument else None
         data = payloads[1:] if self.batch.has_argument else payloads
         messages = [
-            await run_by_size(len(each), self._parse, received, each)
+            await run_by_size(len(each), self._parser.parse_message, received, each)
             for received, each in zip(self.batch.messages, data, strict=True)
         ]
         messages = messages[: _place_of_hand_over(messages)]
@@ -179,49 +152,13 @@ class BatchDecider:
         self.cache.put(draft)
         return self._report(before, draft, outcomes)
 
-    # Messages are parsed.
-
-    def _parse(self, received: ReceivedMessage, data: bytes) -> _Message:
-        claimed: str | None = None
-        try:
-            check_request_size(len(data), self.settings.limits)
-            raw = read(data)
-            if isinstance(raw, dict) and isinstance(raw.get("tenant_id"), str):
-                claimed = raw["tenant_id"]
-            if received.kind == "initialize":
-                initialization = parse(InitializeChatSession, raw, is_own=True)
-                self._check_initialization(initialization)
-                return _Message(received, initialization, claimed, len(data))
-            if received.kind == "delete":
-                return _Message(received, parse(DeleteChatSession, raw), claimed, len(data))
-            request = parse(_CHANGES[received.kind], raw, depth=self.settings.limits.nesting, is_own=True)
-        except JourneyError as error:
-            return _Message(received, error, claimed, len(data))
-        # Another run may get a retry of an update, so its key does not depend on the run.
-        name = received.identity if received.kind == "signal" else received.identity.partition("/")[2]
-        change = Change.of(request, key=request.key(self.chat_session_id, name), identity=received.identity)
-        return _Message(received, change, claimed, len(data))
-
-    def _check_initialization(self, request: InitializeChatSession) -> None:
-        request.check(self.chat_session_id, self.batch.at)
-        check_context(request.context, self.settings.limits)
-
-    def _argument_initialization(self, data: bytes) -> InitializeChatSession | None:
-        try:
-            check_request_size(len(data), self.settings.limits)
-            argument = parse(JourneyArgument, read(data), is_own=True)
-            if argument.chat_session_id != self.chat_session_id:
-                raise InvalidParameter("chat_session_id: is not the session of this workflow", field="chat_session_id")
-            if argument.initialization:
-                self._check_initialization(argument.initialization)
-        except JourneyError as error:
-            self._argument_error = InvalidParameter(error.message, field=error.field)
-            return None
-        return argument.initialization
+    @property
+    def _parser(self) -> MessageParser:
+        return MessageParser(self.chat_session_id, self.settings.limits, self.batch.at)
 
     # The session is found.
 
-    async def _find(self, argument: bytes | None, messages: Sequence[_Message]) -> Draft | None:
+    async def _find(self, argument: bytes | None, messages: Sequence[ParsedMessage]) -> Draft | None:
         """The session as stored, created if need be, with the State Surface brought up to it; None if there is none."""
         initializations = [each.content for each in messages if isinstance(each.content, InitializeChatSession)]
         if not initializations:  # only the row says who created it
@@ -230,7 +167,10 @@ class BatchDecider:
                 self._is_known_to_workflow = True
                 return draft
         if self.batch.may_create and argument is not None:
-            initializations[:0] = filter(None, [self._argument_initialization(argument)])
+            try:
+                initializations[:0] = filter(None, [self._parser.parse_argument(argument)])
+            except InvalidParameter as error:
+                self._argument_error = error
         if initializations and self.batch.may_create:
             return await self._create(initializations[0])
         stored = await self._read()
@@ -311,7 +251,7 @@ class BatchDecider:
 
     # The messages are decided and stored.
 
-    async def _settle_all(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
+    async def _settle_all(self, draft: Draft, messages: Sequence[ParsedMessage]) -> tuple[Draft, list[Outcome]]:
         """Decide and store messages up to a deletion that takes effect, if there is one.
 
         Raises:
@@ -329,7 +269,7 @@ class BatchDecider:
             outcomes.append(refused)
             rest = rest[place + 1 :]
 
-    async def _delete(self, draft: Draft, message: _Message, outcomes: list[Outcome]) -> tuple[Draft, Outcome]:
+    async def _delete(self, draft: Draft, message: ParsedMessage, outcomes: list[Outcome]) -> tuple[Draft, Outcome]:
         """Delete the session, unless the message may not.
 
         Args:
@@ -361,7 +301,7 @@ class BatchDecider:
         self.cache.forget(self.chat_session_id)
         return await self._load(await self._reread())
 
-    async def _settle(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
+    async def _settle(self, draft: Draft, messages: Sequence[ParsedMessage]) -> tuple[Draft, list[Outcome]]:
         try:
             return await self._decide_and_store(draft, messages)
         except ApplicationError as failure:
@@ -376,7 +316,7 @@ class BatchDecider:
             outcomes += decided
         return draft, outcomes
 
-    async def _decide_and_store(self, draft: Draft, messages: Sequence[_Message]) -> tuple[Draft, list[Outcome]]:
+    async def _decide_and_store(self, draft: Draft, messages: Sequence[ParsedMessage]) -> tuple[Draft, list[Outcome]]:
         """Decide messages and store them, again and again if the ledger or the revision says otherwise."""
         known: dict[str, KnownChange] = {}
         found_messages: dict[str, StoredMessage] = {}
@@ -421,7 +361,7 @@ class BatchDecider:
     async def _decide_all(
         self,
         draft: Draft,
-        messages: Sequence[_Message],
+        messages: Sequence[ParsedMessage],
         known: Mapping[str, KnownChange],
         found_messages: Mapping[str, StoredMessage],
     ) -> _Decided:
@@ -463,7 +403,7 @@ class BatchDecider:
         return _Decided(draft, decisions, entries, transcript)
 
     def _new_refusals(
-        self, draft: Draft, messages: Sequence[_Message], decisions: Sequence[Decision | InitializeChatSession]
+        self, draft: Draft, messages: Sequence[ParsedMessage], decisions: Sequence[Decision | InitializeChatSession]
     ) -> Refusals:
         """The refusals to store: those of signals of the session's own tenant, or of none that can be read."""
         refusals = self._stored_refusals.plus(self._refused)
@@ -474,7 +414,9 @@ class BatchDecider:
                 refusals = refusals.plus(Refusals(count=1, last=(refusal,)))
         return refusals
 
-    def _outcome(self, message: _Message, decision: Decision | InitializeChatSession, context_changes: bool) -> Outcome:
+    def _outcome(
+        self, message: ParsedMessage, decision: Decision | InitializeChatSession, context_changes: bool
+    ) -> Outcome:
         if isinstance(decision, JourneyError):
             return Outcome(refused=Refused.by(decision))
         if isinstance(decision, InitializeChatSession):
@@ -556,15 +498,15 @@ class BatchDecider:
 
     # The workflow is told.
 
-    async def _tell_of_deletion(self, deleted: "_SessionDeleted", messages: Sequence[_Message]) -> DecidedBatch:
+    async def _tell_of_deletion(self, deleted: "_SessionDeleted", messages: Sequence[ParsedMessage]) -> DecidedBatch:
         self.cache.forget(self.chat_session_id)
         await self._sync_tombstone(deleted.tombstone)
         outcomes = list(deleted.before)
         outcomes += [_outcome_of_deleted(deleted.tombstone, each) for each in messages[len(outcomes) :]]
         return DecidedBatch(at=self.batch.at, outcomes=tuple(outcomes), settings=self.settings, is_deleted=True)
 
-    def _nothing_there(self, messages: Sequence[_Message]) -> DecidedBatch:
-        def refusal(message: _Message) -> JourneyError:
+    def _nothing_there(self, messages: Sequence[ParsedMessage]) -> DecidedBatch:
+        def refusal(message: ParsedMessage) -> JourneyError:
             return message.content if isinstance(message.content, JourneyError) else SessionNotFound()
 
         return DecidedBatch(
@@ -602,7 +544,7 @@ class BatchDecider:
         )
 
 
-def _place_of_hand_over(messages: Sequence[_Message]) -> int | None:
+def _place_of_hand_over(messages: Sequence[ParsedMessage]) -> int | None:
     """Where a message gives the session away behind others, which are to be answered before it is decided.
 
     Otherwise the old owner would be answered with what the new one has made of the session.
@@ -629,7 +571,7 @@ def _refusal_by(failure: ApplicationError) -> JourneyError:
     return error
 
 
-def _outcome_of_deleted(tombstone: Tombstone, message: _Message) -> Outcome:
+def _outcome_of_deleted(tombstone: Tombstone, message: ParsedMessage) -> Outcome:
     content = message.content
     if isinstance(content, DeleteChatSession):
         answer = tombstone.answer_deletion(content, message.update_id)
