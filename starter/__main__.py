@@ -1,6 +1,10 @@
 """`python -m starter`: the `journey` command."""
 
-from starter.cli.app import main
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the imports below without a traceback
+
+from starter.cli.app import main  # noqa: E402
 
 if __name__ == "__main__":
     main()

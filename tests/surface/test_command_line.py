@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from starter.cli.app import app
 from tests.support.commands import JOURNEY, command_process, only_object, run_command, run_journey, wait_for_exit
 from tests.support.journeys import Journeys
+from tests.support.polling import eventually
 from tests.support.schemas import schema_files
 
 Command: TypeAlias = "Callable[..., Awaitable[subprocess.CompletedProcess[str]]]"
@@ -400,6 +402,14 @@ async def test_a_setting_that_makes_no_sense_is_named(environment: dict[str, str
         assert (done.returncode, done.stdout) == (1, "")
         assert re.fullmatch(r"INVALID_PARAMETER: .*\n", done.stderr), done.stderr
         assert named in done.stderr
+
+
+async def test_a_command_that_is_interrupted_as_it_loads_ends_in_silence() -> None:
+    async with command_process(JOURNEY, "session", "list", "--tenant", "t") as process:
+        maps = Path(f"/proc/{process.pid}/maps")
+        await eventually(lambda: "pydantic_core" in maps.read_text())  # it loads its libraries
+        process.send_signal(signal.SIGINT)
+        assert await wait_for_exit(process) == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
