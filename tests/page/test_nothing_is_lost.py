@@ -4,10 +4,11 @@ import asyncio
 
 from playwright.async_api import Route, expect
 
-from tests.page.conftest import Opener, World
+from tests.page.conftest import AWAY, Opener, World
 from tests.page.person import Person
 
 WAITS = "Not sent yet"
+LAST_ID = "last-event-id"
 
 
 async def sent_once(world: World, ada: Person, text: str) -> None:
@@ -74,6 +75,31 @@ async def test_a_message_that_goes_out_before_the_stream_is_back_stands_after_wh
     await expect(ada.by("guide")).to_have_count(2)
     for place, text in enumerate(("First", "“First”", "Meanwhile", "Next", "“Next”")):
         await expect(ada.articles.nth(place)).to_contain_text(text)
+
+
+async def test_an_answer_that_came_before_the_stream_begins_anew_is_not_waited_for(ada: Person, world: World) -> None:
+    sessions, tenant = world.journeys.sessions, world.tenant_id
+    await ada.agent.select_option(AWAY)
+    await ada.say("Anybody there?")
+    waiting = ada.conversation.get_by_text("Solution liaison is about to answer…")
+    await expect(waiting).to_be_visible()
+    await world.gateway.kill()
+    asked = await sessions.get(ada.session, tenant_id=tenant)
+    await sessions.update_context(
+        ada.session,
+        tenant_id=tenant,
+        messages=[{"role": "assistant", "text": "Here I am"}],
+        author=AWAY,
+        idempotency_key=f"agent-turn/{ada.session}/{asked.turn_revision}",
+    )
+
+    async def begin_anew(route: Route) -> None:
+        await route.continue_(headers={name: value for name, value in route.request.headers.items() if name != LAST_ID})
+
+    await ada.page.route("**/events", begin_anew)
+    await world.gateway.start()
+    await expect(ada.by(AWAY)).to_contain_text("Here I am")
+    await expect(waiting).to_be_hidden()
 
 
 async def test_a_gateway_that_is_killed_loses_nothing_and_is_found_again(ada: Person, world: World) -> None:

@@ -18,6 +18,7 @@ from tests.support.journeys import Journeys, also_replayed
 from tests.support.pillar_briefing.activities import prepare_briefing
 from tests.support.pillar_briefing.contract import JOURNEY_ID, Briefing, BriefingWithdrawn, Prepared
 from tests.support.pillar_briefing.workflow import PillarBriefingJourney
+from tests.support.watching import until_revision
 from worker.journey_worker import journey_worker
 from worker.plugin import JourneyPlugin
 from worker.registry import JOURNEYS, Journey
@@ -96,6 +97,7 @@ async def test_a_payload_codec_reaches_every_message_of_both_journeys(journeys: 
         session = (await encoded.initialize())["chat_session_id"]
         await encoded.update(session, {"context": {"secret": "xylophone"}})
         await encoded.signal(session, {"context": {"topic": "rents"}})
+        await until_revision(encoded, session, 2)
         seen = await encoded.sessions.get(session, tenant_id=journeys.tenant_id)
         assert seen.context == {"secret": "xylophone", "topic": "rents"}
         read = await encoded.read(chat_session_id=session)

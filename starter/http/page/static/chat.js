@@ -93,8 +93,10 @@ export class Chat extends EventTarget {
   async loadOlder() {
     if (!this.older || this.#isLoadingOlder) return false;
     this.#isLoadingOlder = true;
+    const before = this.older;
     try {
-      const page = await this.api.get(`${this.path}/messages?limit=${PAGE}&before=${encodeURIComponent(this.older)}`);
+      const page = await this.api.get(`${this.path}/messages?limit=${PAGE}&before=${encodeURIComponent(before)}`);
+      if (this.older !== before) return false; // the stream has begun anew, with later messages
       /** @type {Message[]} */
       const messages = page.messages.filter((/** @type {Message} */ message) => !this.messages.has(message.id));
       this.messages = new Map([...messages.map((message) => /** @type {const} */ ([message.id, message])), ...this.messages]);
@@ -278,10 +280,10 @@ export class Chat extends EventTarget {
   #findTurn() {
     const revision = this.session?.turn_revision;
     const asked = revision ? this.changes.get(revision) : undefined;
-    if (!asked) return;
-    const answer = this.#answerKey(asked.revision);
+    const answer = asked && this.#answerKey(asked.revision);
     const isOver = [...this.changes.values()].some((entry) => entry.idempotency_key === answer);
-    if (!isOver) this.#follow(asked);
+    if (asked && !isOver) this.#follow(asked);
+    else this.#waitFor(null);
   }
 
   /** @param {Change} entry */
