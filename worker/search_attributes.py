@@ -1,5 +1,8 @@
 """Register and check the search attributes that journeys set, which must exist before the first journey starts."""
 
+from datetime import timedelta
+from typing import Final
+
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
@@ -7,6 +10,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.errors import EngineUnavailable
 from journeys.search_attributes import SEARCH_ATTRIBUTES
+
+# The SDK retries the call meanwhile: a server that closes an old connection cancels what was just sent on it.
+_DEADLINE: Final = timedelta(seconds=10)
 
 
 class SearchAttributesMissing(EngineUnavailable):
@@ -16,7 +22,7 @@ class SearchAttributesMissing(EngineUnavailable):
 async def missing_search_attributes(client: Client) -> tuple[str, ...]:
     """The names of the search attributes that the client's namespace lacks."""
     answer = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace)
+        ListSearchAttributesRequest(namespace=client.namespace), retry=True, timeout=_DEADLINE
     )
     return tuple(
         name
@@ -34,7 +40,9 @@ async def register_search_attributes(client: Client) -> tuple[str, ...]:
                 AddSearchAttributesRequest(
                     namespace=client.namespace,
                     search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
-                )
+                ),
+                retry=True,
+                timeout=_DEADLINE,
             )
         except RPCError as error:
             if error.status is not RPCStatusCode.ALREADY_EXISTS:
