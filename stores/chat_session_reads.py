@@ -38,9 +38,15 @@ class ChatSessionReads:
             raise InvalidParameter("user_id: is needed if chat_session_id is absent", field="user_id")
         if session is None:
             raise await self._explain_absence(wanted)
-        if wanted.at_revision is not None:
+        if wanted.at_revision is None:
+            return session
+        try:
             return await self._read_earlier(session, wanted.at_revision)
-        return session
+        except InvalidParameter:
+            # A deletion takes the ledger away, perhaps just after the session was read.
+            if await self._views.read(session.chat_session_id, wanted.tenant_id, wanted.user_id) is None:
+                raise await self._explain_absence(wanted) from None
+            raise
 
     async def _explain_absence(self, wanted: GetChatSession) -> SessionNotFound:
         """Why there is no such session: a service of its tenant is told that it was deleted."""

@@ -8,11 +8,11 @@ import pytest
 
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session import full_contexts
-from journeys.chat_session.errors import ContextTooLarge
+from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
 from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
 from journeys.chat_session.limits import MAX_FOLD_BYTES, MAX_FOLD_CHANGES
 from journeys.errors import InvalidParameter
-from stores.earlier_contexts_supabase import EarlierContextsSupabase
+from stores.earlier_contexts_supabase import EarlierContext, EarlierContextsSupabase
 from tests.support.journeys import Journeys, Json
 from tests.support.watching import until_revision
 
@@ -133,6 +133,24 @@ async def test_a_ledger_that_was_edited_is_not_believed(journeys: Journeys) -> N
         )
         with pytest.raises(InvalidParameter, match="the ledger was edited"):
             await read_at(journeys, session, 1)
+
+
+async def test_a_session_that_is_deleted_while_it_is_read_is_not_found(
+    journeys: Journeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fold = EarlierContextsSupabase.at
+
+    async def fold_after_deletion(
+        self: EarlierContextsSupabase, chat_session_id: str, revision: int
+    ) -> EarlierContext | None:
+        await journeys.sessions.delete(chat_session_id, tenant_id=journeys.tenant_id)
+        return await fold(self, chat_session_id, revision)
+
+    monkeypatch.setattr(EarlierContextsSupabase, "at", fold_after_deletion)
+    async with journeys.worker():
+        session = await journeys.create_session()
+        with pytest.raises(SessionNotFound):
+            await read_at(journeys, session, 0)
 
 
 async def test_a_long_history_is_folded_from_few_changes(journeys: Journeys) -> None:
