@@ -27,7 +27,7 @@ from journeys.errors import InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from tests.support.journeys import Journeys, Json, also_replayed
 from tests.support.polling import eventually
-from tests.support.watching import refusal_code, until_refusals, until_status
+from tests.support.watching import refusal_code, until_admitted, until_refusals, until_status
 
 
 async def say_much(journeys: Journeys, session: str) -> None:
@@ -185,8 +185,9 @@ async def test_a_deletion_that_the_store_refuses_is_refused_alone(journeys: Jour
         await until_over(journeys, session)
     await journeys.signal(session, {"append": {"notes": [1]}})
     deleting = asyncio.create_task(journeys.delete(session, update_id="a\0b"))
-    updating = asyncio.create_task(journeys.update(session, {"append": {"notes": [2]}}))
-    await asyncio.sleep(1)  # so that they come as one batch
+    updating = asyncio.create_task(journeys.update(session, {"append": {"notes": [2]}}, id="changed"))
+    for update_id in ("a\0b", "changed"):  # so that they come as one batch
+        await until_admitted(journeys, session, update_id)
     async with journeys.worker():
         assert await refusal_code(deleting) == "INVALID_PARAMETER"
         assert (await updating)["context"] == {"notes": [1, 2]}

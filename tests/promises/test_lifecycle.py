@@ -12,7 +12,7 @@ from journeys.chat_session.errors import SessionNotActive, SessionNotFound
 from journeys.errors import IdempotencyConflict, InvalidParameter, RevisionConflict
 from tests.support.artifact import ARTIFACT
 from tests.support.journeys import Journeys, also_replayed, code_and_field
-from tests.support.watching import until_status
+from tests.support.watching import until_admitted, until_status
 
 
 @also_replayed
@@ -95,15 +95,15 @@ async def test_the_old_owner_is_not_answered_with_what_the_new_one_says(journeys
         session = (await journeys.initialize(request))["chat_session_id"]
     ada = {"user_id": request["user_id"]}
     waiting = []
-    for call in (
-        journeys.update(session, ada | {"context": {"a": 1}}),
-        journeys.initialize(request),
-        journeys.edit(session, {"new_user_id": "bob"}),
-        journeys.update(session, {"user_id": "bob", "context": {"b": 2}}),
-        journeys.update(session, ada | {"context": {"c": 3}}),
+    for update_id, call in (
+        ("changed", journeys.update(session, ada | {"context": {"a": 1}}, id="changed")),
+        ("found", journeys.initialize(request, id="found")),
+        ("given", journeys.edit(session, {"new_user_id": "bob"}, id="given")),
+        ("new", journeys.update(session, {"user_id": "bob", "context": {"b": 2}}, id="new")),
+        ("old", journeys.update(session, ada | {"context": {"c": 3}}, id="old")),
     ):
         waiting.append(asyncio.create_task(call))
-        await asyncio.sleep(0.2)  # one after the other
+        await until_admitted(journeys, session, update_id)  # one after the other
     async with journeys.worker():
         changed, found, given, new, old = await asyncio.gather(*waiting, return_exceptions=True)
     for answer in (changed, found):

@@ -194,13 +194,14 @@ class Journeys:
         assert_exchange_fits(DELETE, sent, answer)
         return answer
 
-    async def edit(self, chat_session_id: str, request: Json) -> Json:
+    async def edit(self, chat_session_id: str, request: Json, **options: Any) -> Json:
         """The update `update_chat_session`, for the test's tenant; it resumes a session that sleeps."""
         sent = {"tenant_id": self.tenant_id} | request
         answer: Json = await self.client.execute_update_with_start_workflow(
             EDIT,
             sent,
             start_workflow_operation=self.start({"chat_session_id": chat_session_id, "tenant_id": self.tenant_id}),
+            **options,
         )
         assert_exchange_fits(EDIT, sent, answer)
         return answer

@@ -7,9 +7,12 @@ from uuid import UUID
 
 import pytest
 from pydantic_core import from_json
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.update.v1 import UpdateRef, WaitPolicy
 from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
 from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowFailureError,
@@ -22,6 +25,27 @@ from temporalio.service import RPCError, RPCStatusCode
 from journeys.chat_session.names import UPDATE, workflow_id
 from tests.support.journeys import Journeys, Json, code_and_field, code_of, failed_tasks
 from tests.support.polling import eventually
+
+
+async def until_admitted(journeys: Journeys, session: str, update_id: str) -> None:
+    """Wait until the server has an update of the session's open run, which needs no worker."""
+    execution = WorkflowExecution(workflow_id=workflow_id(session))
+    request = PollWorkflowExecutionUpdateRequest(
+        namespace=journeys.client.namespace,
+        update_ref=UpdateRef(workflow_execution=execution, update_id=update_id),
+        wait_policy=WaitPolicy(),
+    )
+
+    async def is_admitted() -> bool:
+        try:
+            await journeys.client.workflow_service.poll_workflow_execution_update(request)
+        except RPCError as failure:
+            if failure.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+        return True
+
+    await eventually(is_admitted)
 
 
 async def until_revision(journeys: Journeys, session: str, revision: int) -> Json:
