@@ -127,8 +127,9 @@ class BatchDecider:
         """
         argument = payloads[0] if self.batch.has_argument else None
         data = payloads[1:] if self.batch.has_argument else payloads
+        parser = self._parser
         messages = [
-            await run_by_size(len(each), self._parser.parse_message, received, each)
+            await run_by_size(len(each), parser.parse_message, received, each)
             for received, each in zip(self.batch.messages, data, strict=True)
         ]
         messages = messages[: _place_of_hand_over(messages)]
@@ -286,7 +287,7 @@ class BatchDecider:
             assert isinstance(message.content, DeleteChatSession)
             if not draft.session.is_for(message.content.tenant_id, message.content.user_id):
                 return draft, Outcome(refused=Refused.by(SessionNotFound()))
-            deleting = self.deletions.delete(draft.session, update_id=message.update_id, at=self.batch.at)
+            deleting = self.deletions.delete(draft.session, update_id=message.received.update_id, at=self.batch.at)
             try:
                 tombstone = await heartbeat_while(deleting)
             except ApplicationError as failure:
@@ -574,7 +575,7 @@ def _refusal_by(failure: ApplicationError) -> JourneyError:
 def _outcome_of_deleted(tombstone: Tombstone, message: ParsedMessage) -> Outcome:
     content = message.content
     if isinstance(content, DeleteChatSession):
-        answer = tombstone.answer_deletion(content, message.update_id)
+        answer = tombstone.answer_deletion(content, message.received.update_id)
         if isinstance(answer, JourneyError):
             return Outcome(refused=Refused.by(answer))
         return Outcome(deleted_at=answer)

@@ -45,11 +45,6 @@ class ParsedMessage:
         """The change, if it is one."""
         return self.content if isinstance(self.content, Change) else None
 
-    @property
-    def update_id(self) -> str:
-        """The ID of the update that the message came as."""
-        return self.received.identity.partition("/")[2]
-
 
 @dataclass(frozen=True, slots=True)
 class MessageParser:
@@ -81,7 +76,7 @@ class MessageParser:
         except JourneyError as error:
             return ParsedMessage(received, error, claimed, len(data))
         # Another run may get a retry of an update, so its key does not depend on the run.
-        name = received.identity if received.kind == "signal" else received.identity.partition("/")[2]
+        name = received.identity if received.kind == "signal" else received.update_id
         change = Change.of(request, key=request.key(self.chat_session_id, name), identity=received.identity)
         return ParsedMessage(received, change, claimed, len(data))
 

@@ -56,6 +56,11 @@ class ReceivedMessage(Record):
     identity: str
     kind: MessageKind
 
+    @property
+    def update_id(self) -> str:
+        """The ID of the update that the message came as."""
+        return self.identity.partition("/")[2]
+
 
 class Batch(Record):
     """The first argument of an activity that decides messages; their payloads follow it in the same order.

@@ -1,9 +1,10 @@
 """A person who uses the page: what they see is found by the names that assistive technology has for it."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 PATIENCE_MILLISECONDS: Final = 20_000
 
@@ -35,6 +36,17 @@ class Person:
     async def say(self, text: str) -> None:
         await self.message.fill(text)
         await self.message.press("Enter")
+
+    async def hold(self, requests: str) -> asyncio.Event:
+        """Hold the window's requests to these addresses until the event that this returns is set."""
+        goes_on = asyncio.Event()
+
+        async def wait(route: Route) -> None:
+            await goes_on.wait()
+            await route.continue_()
+
+        await self.page.route(requests, wait)
+        return goes_on
 
     async def step_to(self, revision: int) -> None:
         await self.revision.fill(str(revision))

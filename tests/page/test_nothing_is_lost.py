@@ -1,7 +1,5 @@
 """What a person has written is kept through a reload, an outage and a dead gateway, and goes out once."""
 
-import asyncio
-
 from playwright.async_api import Route, expect
 
 from tests.page.conftest import AWAY, Opener, World
@@ -59,13 +57,7 @@ async def test_a_message_that_goes_out_before_the_stream_is_back_stands_after_wh
         messages=[{"role": "assistant", "text": "Meanwhile"}],
         author="liaison_insights",
     )
-    goes_on = asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        await goes_on.wait()
-        await route.continue_()
-
-    await ada.page.route("**/events", hold)
+    goes_on = await ada.hold("**/events")
     await ada.say("Next")
     async with ada.page.expect_response("**/context"):
         await world.gateway.start()

@@ -1,7 +1,5 @@
 """The list of one's sessions, and what can be done with them."""
 
-import asyncio
-
 from playwright.async_api import Locator, Route, expect
 
 from tests.page.conftest import Opener, World
@@ -110,13 +108,7 @@ async def test_a_chat_is_deleted_only_after_a_question_and_then_in_every_window(
 
 async def test_a_chat_is_deleted_with_what_was_on_its_way_to_it(ada: Person) -> None:
     gone = ada.session
-    goes_on = asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        await goes_on.wait()
-        await route.continue_()
-
-    await ada.page.route("**/context", hold)
+    goes_on = await ada.hold("**/context")
     await ada.say("To be forgotten")
     await ada.sessions.get_by_label("More for").click()
     await ada.sessions.get_by_role("button", name="Delete").click()
@@ -144,13 +136,7 @@ async def test_an_archive_that_comes_after_its_owner_has_signed_out_is_shown_to_
     await expect(ada.by("guide")).to_have_count(1)
     await choose(ada, "Between us", "Archive")
     await expect(entries(ada)).to_have_count(0)
-    goes_on = asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        await goes_on.wait()
-        await route.continue_()
-
-    await ada.page.route("**/v1/chat-sessions?lifecycle_state=*", hold)
+    goes_on = await ada.hold("**/v1/chat-sessions?lifecycle_state=*")
     await ada.sessions.get_by_text("Archived", exact=True).click()
     await ada.page.get_by_role("button", name="Sign out").click()
     async with ada.page.expect_response("**/v1/chat-sessions?lifecycle_state=*") as answered:
