@@ -1,4 +1,4 @@
-"""Asks agents to act: for each change that wants it, a workflow that whoever runs the agent's task queue picks up."""
+"""Asks agents to act: each change that asks for a turn starts a workflow on the agent's task queue."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class AgentTurns:
         """Start a turn, unless it was started before. This is called in an activity, and again if that is retried.
 
         Raises:
-            EngineUnavailable: Temporal did not take it.
+            EngineUnavailable: Temporal did not start the turn.
         """
         try:
             await activity.client().start_workflow(

@@ -1,7 +1,7 @@
 """The activities of Chat Session Management: one for each intent, and the load of a session.
 
-Three activities decide and store messages: they are one, under the name of what it is mostly for. They run inside the
-session's own workflow only. The reading activities run by themselves and change nothing.
+Three activities decide and store messages. They share one implementation; their names only say what a batch is mostly
+for. They run inside the session's own workflow only. The reading activities run standalone and change nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -147,7 +147,7 @@ def _own_session_id() -> str:
     """The session of the workflow that this activity runs in.
 
     Raises:
-        InvalidParameter: The activity runs by itself, or in another workflow: it could be pointed at any session.
+        InvalidParameter: The activity runs standalone, or in another workflow, and so could name any session.
     """
     chat_session_id = own_session_id(JOURNEY_ID, WORKFLOW_ID_PREFIX)
     if chat_session_id is None:
@@ -170,6 +170,6 @@ def _raise_to_reader(error: JourneyError | ApplicationError) -> NoReturn:
         *failure.details,
         type=failure.type,
         non_retryable=failure.non_retryable or activity.info().attempt >= READ_ATTEMPTS,
-        # A read that is refused is no fault of the worker's, and needs no stack trace in its log.
+        # A refused read is not the worker's fault, and needs no stack trace in its log.
         category=ApplicationErrorCategory.BENIGN if failure.non_retryable else ApplicationErrorCategory.UNSPECIFIED,
     ) from None

@@ -7,7 +7,7 @@ from journeys.state_surface import ProducedBy, SurfaceArtifact
 
 
 def as_deleted_artifact(tombstone: Tombstone, run_id: str) -> SurfaceArtifact:
-    """A deleted session as the State Surface keeps it, registered by a run if it was not before."""
+    """A deleted session as the State Surface keeps it; the run counts only if the artifact is not registered yet."""
     return SurfaceArtifact.model_construct(
         artifact_id=tombstone.chat_session_id,
         tenant_id=tombstone.tenant_id,

@@ -56,15 +56,15 @@ from stores.chat_sessions_supabase import ChatSessionsSupabase, StoredSession
 from stores.deletions_supabase import DeletionsSupabase
 
 _ROUNDS: Final = 10
-# The key of revision 0, before the first run ID.
+# The prefix of the key of revision 0. The first run ID follows it.
 _CREATION: Final = "initialize/"
 
 
-class _SessionDeleted(Exception):  # noqa: N818 - no error: it leads to what is said of a deleted session
+class _SessionDeleted(Exception):  # noqa: N818 - no error: it leads to the answers for a deleted session
     """The session is deleted.
 
     Attributes:
-        before: What became of the messages before the deletion, if this batch deleted it.
+        before: The outcomes of the messages before the deletion, if this batch deleted the session.
     """
 
     def __init__(self, tombstone: Tombstone, before: Sequence[Outcome] = ()) -> None:
@@ -73,11 +73,11 @@ class _SessionDeleted(Exception):  # noqa: N818 - no error: it leads to what is 
         self.before = before
 
 
-class _Superseded(Exception):  # noqa: N818 - no error: this batch is left to whoever is later
+class _Superseded(Exception):  # noqa: N818 - no error: this batch stays undecided
     """A later batch has changed the session.
 
-    A worker that was paused takes up a workflow task that another one has done meanwhile. What was refused there has
-    left no trace in the ledger, so here it would be judged anew, perhaps otherwise.
+    A worker that was paused may go on with a workflow task that another worker has completed meanwhile. A change that
+    was refused there is not in the ledger, so this batch might now accept it.
     """
 
 
@@ -110,7 +110,7 @@ class BatchDecider:
     _refused: Refusals = field(init=False, default=NO_REFUSALS)  # those that the workflow has refused, until stored
     _advanced_from: int | None = field(init=False, default=None)
     _argument_error: JourneyError | None = field(init=False, default=None)
-    _agents: dict[int, str] = field(init=False, default_factory=dict)  # that lead after the revisions of this batch
+    _agents: dict[int, str] = field(init=False, default_factory=dict)  # that lead after each revision of the batch
 
     async def decide(self, payloads: Sequence[bytes]) -> DecidedBatch:
         """Decide the batch.
@@ -122,8 +122,8 @@ class BatchDecider:
             The decision, perhaps of the first messages only; the others wait for the next batch.
 
         Raises:
-            JourneyError: The stored session cannot be held.
-            ApplicationError: A store is away.
+            JourneyError: The stored session cannot be loaded.
+            ApplicationError: A store cannot be reached.
         """
         argument = payloads[0] if self.batch.has_argument else None
         data = payloads[1:] if self.batch.has_argument else payloads
@@ -132,13 +132,13 @@ class BatchDecider:
             await run_by_size(len(each), parser.parse_message, received, each)
             for received, each in zip(self.batch.messages, data, strict=True)
         ]
-        messages = messages[: _place_of_hand_over(messages)]
+        messages = messages[: _find_hand_over(messages)]
         self._stored_refusals = self.batch.refusals
         self._refused = self.batch.refused
         try:
             draft = await self._find(argument, messages)
             if draft is None:
-                return self._nothing_there(messages)
+                return self._report_absence(messages)
             before = draft.session
             draft, outcomes = await self._settle_all(draft, messages)
             await self._start_turn(draft.session)
@@ -146,10 +146,10 @@ class BatchDecider:
             self.cache.forget(self.chat_session_id)
             return DecidedBatch(at=self.batch.at, is_superseded=True)
         except _SessionDeleted as deleted:
-            return await self._tell_of_deletion(deleted, messages)
+            return await self._report_deletion(deleted, messages)
         except SessionNotFound:
             self.cache.forget(self.chat_session_id)
-            return self._nothing_there(messages)
+            return self._report_absence(messages)
         self.cache.put(draft)
         return self._report(before, draft, outcomes)
 
@@ -160,7 +160,7 @@ class BatchDecider:
     # The session is found.
 
     async def _find(self, argument: bytes | None, messages: Sequence[ParsedMessage]) -> Draft | None:
-        """The session as stored, created if need be, with the State Surface brought up to it; None if there is none."""
+        """Find or create the session, and bring the State Surface up to it; None if there is no session."""
         initializations = [each.content for each in messages if isinstance(each.content, InitializeChatSession)]
         if not initializations:  # only the row says who created it
             draft = self.cache.get(self.chat_session_id, self.batch.revision, self.batch.context_hash)
@@ -211,7 +211,7 @@ class BatchDecider:
             held: The revision that the State Surface is known to hold.
 
         Raises:
-            _Superseded: By a later batch.
+            _Superseded: A later batch has changed the session.
         """
         self._yield_to_a_later_batch(stored)
         draft = Draft.of(stored.session, stored.fold_length)
@@ -227,9 +227,9 @@ class BatchDecider:
 
     @property
     def _decided_at(self) -> datetime:
-        """When this batch is decided, as the row keeps it: later at each attempt, local ones first.
+        """The time of this decision for the session's row: a microsecond later at each attempt, local attempts first.
 
-        An attempt that was given up for dead may live, and another one have been answered meanwhile.
+        An attempt that has timed out may go on while a later attempt is answered. The later one must win.
         """
         info = activity.info()
         earlier_attempts = info.attempt - 1 + (0 if info.is_local else LOCAL_ATTEMPTS)
@@ -239,9 +239,9 @@ class BatchDecider:
         """Decide nothing if the stored session was changed by a later batch.
 
         Raises:
-            _Superseded: It was.
-            EngineUnavailable: It was, in the future: the server's clock was put back. The retries wait for it, and
-                cost no history.
+            _Superseded: A later batch has changed it.
+            EngineUnavailable: The later batch is in the future, because the server's clock was put back. Retries, which
+                cost no history event, wait until the clock has caught up.
         """
         if stored.decided_at is None or stored.decided_at <= self._decided_at:
             return
@@ -256,7 +256,7 @@ class BatchDecider:
         """Decide and store messages up to a deletion that takes effect, if there is one.
 
         Raises:
-            _SessionDeleted: After one.
+            _SessionDeleted: A deletion took effect.
         """
         outcomes: list[Outcome] = []
         rest = list(messages)
@@ -271,15 +271,15 @@ class BatchDecider:
             rest = rest[place + 1 :]
 
     async def _delete(self, draft: Draft, message: ParsedMessage, outcomes: list[Outcome]) -> tuple[Draft, Outcome]:
-        """Delete the session, unless the message may not.
+        """Delete the session, unless the deletion is refused.
 
         Args:
             draft: The session.
             message: The deletion.
-            outcomes: Of the messages before it.
+            outcomes: The outcomes of the messages before it.
 
         Raises:
-            _SessionDeleted: It is deleted.
+            _SessionDeleted: The session is deleted.
         """
         for _ in range(_ROUNDS):
             if isinstance(message.content, JourneyError):
@@ -310,7 +310,7 @@ class BatchDecider:
             if len(messages) == 1:
                 refusal = replace(messages[0], content=error)
                 return await self._decide_and_store(draft, [refusal])
-        # One of them holds what the database refuses: find out which.
+        # The database refuses the content of some message. Decide one by one, to refuse only that message.
         outcomes: list[Outcome] = []
         for message in messages:
             draft, decided = await self._settle(draft, [message])
@@ -318,7 +318,7 @@ class BatchDecider:
         return draft, outcomes
 
     async def _decide_and_store(self, draft: Draft, messages: Sequence[ParsedMessage]) -> tuple[Draft, list[Outcome]]:
-        """Decide messages and store them, again and again if the ledger or the revision says otherwise."""
+        """Decide messages and store them; start again if the store is not as the decision assumed."""
         known: dict[str, KnownChange] = {}
         found_messages: dict[str, StoredMessage] = {}
         keys = tuple({each.change.key: None for each in messages if each.change})
@@ -328,7 +328,7 @@ class BatchDecider:
             context_changes = after.session.context_hash != draft.session.context_hash
             refusals = self._new_refusals(draft, messages, decisions)
             if self._was_just_read and not keys and refusals == self._stored_refusals:
-                # The store has just confirmed what these decisions, which write nothing, are made on.
+                # These decisions write nothing, and the store has just confirmed the session that they are made on.
                 return after, [self._outcome(*each, context_changes) for each in zip(messages, decisions, strict=True)]
             self._was_just_read = False
             found = await self.sessions.write(
@@ -406,7 +406,7 @@ class BatchDecider:
     def _new_refusals(
         self, draft: Draft, messages: Sequence[ParsedMessage], decisions: Sequence[Decision | InitializeChatSession]
     ) -> Refusals:
-        """The refusals to store: those of signals of the session's own tenant, or of none that can be read."""
+        """The refusals to store: those of signals that name the session's own tenant, or no tenant that can be read."""
         refusals = self._stored_refusals.plus(self._refused)
         for message, decision in zip(messages, decisions, strict=True):
             own = message.claimed_tenant in (None, draft.session.tenant_id)
@@ -439,9 +439,9 @@ class BatchDecider:
         return Outcome(revision=known.revision, known=known, duplicate=decision.duplicate, returning=returning)
 
     async def _start_turn(self, session: ChatSessionArtifact) -> None:
-        """Start the session's turn if this batch asks for it, also again: an earlier attempt may have died before.
+        """Start the session's turn if this batch asks for it, also in a retry: an earlier attempt may have died before.
 
-        A turn that a later change has asked for anew would only find that out and end.
+        If a later change has asked for another turn, only that one is started: the earlier turn would just end.
         """
         if agent := self._agents.get(session.turn_revision or -1):
             await self.turns.start(
@@ -497,16 +497,16 @@ class BatchDecider:
                 raise SessionNotFound("the session is gone from the store")
             tombstone = advanced
 
-    # The workflow is told.
+    # The workflow gets the result.
 
-    async def _tell_of_deletion(self, deleted: "_SessionDeleted", messages: Sequence[ParsedMessage]) -> DecidedBatch:
+    async def _report_deletion(self, deleted: "_SessionDeleted", messages: Sequence[ParsedMessage]) -> DecidedBatch:
         self.cache.forget(self.chat_session_id)
         await self._sync_tombstone(deleted.tombstone)
         outcomes = list(deleted.before)
         outcomes += [_outcome_of_deleted(deleted.tombstone, each) for each in messages[len(outcomes) :]]
         return DecidedBatch(at=self.batch.at, outcomes=tuple(outcomes), settings=self.settings, is_deleted=True)
 
-    def _nothing_there(self, messages: Sequence[ParsedMessage]) -> DecidedBatch:
+    def _report_absence(self, messages: Sequence[ParsedMessage]) -> DecidedBatch:
         def refusal(message: ParsedMessage) -> JourneyError:
             return message.content if isinstance(message.content, JourneyError) else SessionNotFound()
 
@@ -545,10 +545,10 @@ class BatchDecider:
         )
 
 
-def _place_of_hand_over(messages: Sequence[ParsedMessage]) -> int | None:
-    """Where a message gives the session away behind others, which are to be answered before it is decided.
+def _find_hand_over(messages: Sequence[ParsedMessage]) -> int | None:
+    """The place of a message that gives the session to another user after other messages; None if there is none.
 
-    Otherwise the old owner would be answered with what the new one has made of the session.
+    The messages before it are answered first. Otherwise the answers to the old owner would show changes of the new one.
     """
     for place, message in enumerate(messages):
         request = message.change.request if message.change else None
@@ -558,14 +558,14 @@ def _place_of_hand_over(messages: Sequence[ParsedMessage]) -> int | None:
 
 
 def _may_rest_on_an_absent_message(decision: Decision) -> bool:
-    """Whether a change is refused by the rule about its messages, or by one that comes after it."""
+    """Whether the rule about messages or a later rule refuses a change, perhaps for a message taken for absent."""
     if isinstance(decision, ContextTooLarge):
         return True
     return isinstance(decision, JourneyError) and decision.field in ("messages", "turn")
 
 
 def _refusal_by(failure: ApplicationError) -> JourneyError:
-    """The error with which a store refuses what a message holds. Any other failure is raised."""
+    """The contract's error if a store refuses the content of a message. Any other failure is raised."""
     error = from_failure(failure)
     if not failure.non_retryable or error is None:
         raise failure
@@ -581,7 +581,7 @@ def _outcome_of_deleted(tombstone: Tombstone, message: ParsedMessage) -> Outcome
         return Outcome(deleted_at=answer)
     if isinstance(content, JourneyError):
         return Outcome(refused=Refused.by(content))
-    if isinstance(content, InitializeChatSession):  # of this session's ID, so it is the one that created it
+    if isinstance(content, InitializeChatSession):  # its tenant and user derive this session's ID, so they created it
         return Outcome(refused=Refused.by(tombstone.refuse(content.tenant_id, None)))
     return Outcome(refused=Refused.by(tombstone.refuse(content.request.tenant_id, content.request.user_id)))
 

@@ -12,8 +12,8 @@ from journeys.chat_session.session import ChatSessionArtifact
 _MAX_SESSIONS: Final = 1000
 # Of canonical JSON. As Python objects the contexts take several times as much.
 _MAX_BYTES: Final = 2 * MIB
-# Sessions that are used more often than these others are as Python objects. To pack a small one takes 10 µs, and to
-# unpack it 30 µs.
+# So many sessions, the most recently used ones, stay Python objects. Packing a small session takes 10 µs, and unpacking
+# it 30 µs.
 _MAX_UNPACKED: Final = 64
 
 
@@ -37,7 +37,7 @@ class SessionCache:
     """A bounded cache. It answers only for the revision and the context hash that are asked for."""
 
     def __init__(self) -> None:
-        # Both have the one longest unused first, and all packed ones are longer unused than the others.
+        # Both begin with the least recently used session. Every packed session was used before every unpacked one.
         self._packed: OrderedDict[str, _Packed] = OrderedDict()
         self._drafts: OrderedDict[str, Draft] = OrderedDict()
         self._bytes = 0
@@ -52,7 +52,7 @@ class SessionCache:
         return draft
 
     def put(self, draft: Draft) -> None:
-        """Keep a session as both stores hold it, instead of the one longest unused if there are too many."""
+        """Keep a session as both stores hold it. If the cache is full, drop the least recently used sessions."""
         self.forget(draft.session.chat_session_id)
         self._drafts[draft.session.chat_session_id] = draft
         self._bytes += draft.canonical.size

@@ -29,7 +29,7 @@ from stores.deletions_supabase import DeletionsSupabase
 # Temporal lists a run a moment after it has begun.
 _QUIET_SECONDS: Final = 10
 _PAUSE_SECONDS: Final = 1
-# An agent that has not ended its turn so long after a cancel is terminated.
+# A turn that has not ended so long after its cancellation is terminated.
 _GRACE_SECONDS: Final = 10
 
 
@@ -46,7 +46,7 @@ class ChatSessionErasureActivities:
 
     @activity.defn(name=ERASE)
     async def erase_chat_session(self) -> Erased:
-        """Erase until Temporal has listed nothing for ten seconds; do nothing unless the session is deleted."""
+        """Erase until Temporal has listed nothing for a while; do nothing unless the session is deleted."""
         try:
             chat_session_id = _own_session_id()
             if await self._deletions.find(chat_session_id) is None:

@@ -1,4 +1,4 @@
-"""The messages of a batch, parsed: from data that nobody has read to what the rules decide on."""
+"""Parses the messages of a batch: unread data becomes the changes that the rules decide."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ class ParsedMessage:
     """A message that was parsed: a change, an initialization, a deletion, or the error that refuses it.
 
     Attributes:
-        claimed_tenant: None if none can be read.
-        size: Of its data in bytes.
+        claimed_tenant: The tenant that the message names; None if none can be read.
+        size: Size of the message's data in bytes.
     """
 
     received: ReceivedMessage
@@ -48,7 +48,7 @@ class ParsedMessage:
 
 @dataclass(frozen=True, slots=True)
 class MessageParser:
-    """Parses what was sent to one session.
+    """Parses the messages of one session.
 
     Attributes:
         at: When the changes are applied.
@@ -84,7 +84,7 @@ class MessageParser:
         """Parse the workflow's argument; None if it creates no session.
 
         Raises:
-            InvalidParameter: It does not fit.
+            InvalidParameter: The argument does not fit.
         """
         try:
             check_request_size(len(data), self.limits)

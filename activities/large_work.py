@@ -1,6 +1,7 @@
 """One thread for work on large messages and contexts, so that the event loop serves other sessions meanwhile.
 
-It takes the work of all sessions piece by piece, in turns. More threads would only take the interpreter from the loop.
+It takes the work of all sessions piece by piece, in turns. More threads would only compete with the event loop for the
+interpreter.
 """
 
 import asyncio
@@ -22,9 +23,9 @@ Result = TypeVar("Result")
 async def run_by_size(
     size: int, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
 ) -> Result:
-    """Call a function here, or in the thread if it works on so many bytes that it takes a while.
+    """Call a function on the event loop, or in the thread if it works on so many bytes that it takes a while.
 
-    The activity then also shows that it is alive, so that a busy worker does not begin a long batch anew for ever.
+    After work in the thread, the activity heartbeats. Otherwise a busy worker would begin a long batch anew for ever.
     """
     if size <= _LARGE_BYTES:
         return function(*args, **kwargs)
@@ -34,7 +35,7 @@ async def run_by_size(
 
 
 async def heartbeat_while(work: Awaitable[Result]) -> Result:
-    """Wait for work that may take a store a long time, and show meanwhile that the activity is alive."""
+    """Wait for work that may take a store a long time, and heartbeat meanwhile."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done():

@@ -10,13 +10,13 @@ def own_session_id(workflow_type: str, prefix: str) -> str | None:
 
     Args:
         workflow_type: The type that the workflow must have.
-        prefix: What its ID must begin with.
+        prefix: The prefix that the workflow's ID must have.
 
     Returns:
-        The session's ID; None if the activity runs by itself or in another workflow.
+        The session's ID; None if the activity runs standalone or in another workflow.
     """
     info = activity.info()
     workflow_id = info.workflow_id or ""
     chat_session_id = workflow_id.removeprefix(prefix)
-    its_own = info.workflow_type == workflow_type and workflow_id.startswith(prefix)
-    return chat_session_id if its_own and is_session_id(chat_session_id) else None
+    is_own = info.workflow_type == workflow_type and workflow_id.startswith(prefix)
+    return chat_session_id if is_own and is_session_id(chat_session_id) else None

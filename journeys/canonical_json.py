@@ -1,4 +1,4 @@
-"""Canonical JSON (RFC 8785) and the hashes that are taken of it.
+"""Canonical JSON (RFC 8785) and its hashes.
 
 Two documents are the same change, or the same context, exactly when their canonical bytes are equal. Python's
 `==` would not do: `1 == True == 1.0`.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
-# Code points order as UTF-16 code units do unless a document has characters of both of these kinds.
+# Code points and UTF-16 code units give the same order, unless a document has characters of both of these kinds.
 _ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
 _ABOVE_SURROGATES: Final = re.compile("[\ue000-\uffff]")
 
@@ -27,7 +27,7 @@ def canonical(value: object) -> bytes:
     The standard library writes the same bytes as RFC 8785, except for the order of keys (section 3.2.3: by UTF-16 code
     unit) and for floats that it writes with `.0` or with an exponent (section 3.2.2.3: as ECMAScript does). Only these
     are rewritten, and only in a document that has some. An integer that a double cannot hold keeps its digits: the
-    contract refuses it, but a hand on the database can store it.
+    contract refuses it, but an edit of the database can store it.
 
     Args:
         value: JSON as Python objects: dict, list, str, int, float, bool, None.
@@ -44,7 +44,7 @@ def canonical(value: object) -> bytes:
         ensure_ascii=False,
         separators=(",", ":"),
         allow_nan=False,
-        check_circular=False,  # nothing in JSON holds itself; to look takes a quarter of the time
+        check_circular=False,  # JSON has no cycles, and the check takes a quarter of the time
     )
     if not text.isascii() and _ASTRAL.search(text) and _ABOVE_SURROGATES.search(text):
         text = json.dumps(_by_utf16(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -62,7 +62,7 @@ def canonical_hash(value: object) -> str:
 
 
 class CanonicalObject:
-    """A JSON object with the canonical form of each of its members, so that a change costs what it changes.
+    """A JSON object with the canonical form of each member, so that a change rewrites only the members that it changes.
 
     Attributes:
         document: The object. It is never changed in place.
@@ -76,8 +76,8 @@ class CanonicalObject:
 
         Args:
             document: The object. A member that is `bytes` is a canonical form itself.
-            before: An earlier form of the object. A member that is the same Python object is not written again, and
-                of a list that begins with the same Python objects only what follows is written.
+            before: An earlier form of the object. A member that is the same Python object is not written again. If a
+                list begins with the same Python objects as before, only the items after them are written.
 
         Raises:
             ValueError: See `canonical`.

@@ -1,4 +1,4 @@
-"""Cursors: where a page of a list ends, as an opaque text that outlives the item there."""
+"""Cursors: the end of a page, as an opaque text that stays valid if the item there is deleted."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final, TypeVar
@@ -22,7 +22,7 @@ def decode_cursor(cursor: str, kind: TypeAdapter[Place], *, field: str) -> Place
     """Read a cursor's place.
 
     Args:
-        cursor: What a caller sends as a cursor.
+        cursor: The cursor that a caller sends.
         kind: The type of the place.
         field: The request's field that has the cursor.
 

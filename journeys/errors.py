@@ -9,7 +9,8 @@
   * SessionNotFound, ContextTooLarge: `journeys.chat_session.errors`
 
 A request that fails with one of these errors has changed nothing. There is one exception: after `DatabaseUnavailable`
-or `EngineUnavailable`, a change that was accepted may still be applied. Their attribute `outcome` says whether it was.
+or `EngineUnavailable`, a change that was accepted may still be applied. Their attribute `outcome` says whether the
+change was accepted.
 
 The `code` of an error is the type of Temporal's application error. Its `field` names the field of the request that is
 at fault, or is "" if no single field is. To define an error of its own, a journey subclasses `JourneyError` with a
@@ -19,7 +20,7 @@ at fault, or is "" if no single field is. To define an error of its own, a journ
 from typing import ClassVar, Final, Literal
 
 Acceptance = Literal["accepted", "not accepted", "unknown"]
-"""Whether a change was accepted: it will be judged; it was not taken; or nobody can tell."""
+"""Whether the journey accepted a change, and so will decide it; `unknown` if the client cannot find out."""
 
 
 class JourneyError(Exception):
@@ -69,11 +70,11 @@ class IdempotencyConflict(JourneyError):  # noqa: N818
 
 
 class _Unavailable(JourneyError):  # noqa: N818
-    """Something that the call needs is away.
+    """Something that the call needs cannot be reached.
 
     Attributes:
-        outcome: Whether the change that was sent is accepted. If it is, do not send it again without its
-            `idempotency_key`; if that is unknown, send it again under the same key.
+        outcome: Whether the change was accepted. If it was, do not send it again without its `idempotency_key`. If that
+            is unknown, send it again under the same key.
     """
 
     def __init__(self, message: str, *, field: str = "", outcome: Acceptance = "unknown") -> None:

@@ -6,7 +6,7 @@ from journeys.errors import ERRORS, DatabaseUnavailable, EngineUnavailable, Jour
 
 
 def as_failure(error: JourneyError) -> ApplicationError:
-    """Make an error's application error. Its only detail is `{"field": ...}`.
+    """Convert an error of the contract to an application error. Its only detail is `{"field": ...}`.
 
     An activity is retried only if a store or Temporal is unavailable; every other error is non-retryable.
     """

@@ -1,7 +1,7 @@
 """I-JSON (RFC 7493): the JSON that Temporal, PostgreSQL and clients in every language hand on unchanged.
 
-Everything else is refused: NaN and infinities, numbers below 1e-100 other than zero, integers that a double cannot hold
-exactly (also if they are written as `1e22`), NUL characters (PostgreSQL text has none) and lone surrogates (UTF-8 has
+Everything else is refused: NaN and infinities, numbers between -1e-100 and 1e-100 other than zero, integers beyond
+±(2^53-1) (also if they are written as `1e22`), NUL characters (PostgreSQL text has none) and lone surrogates (UTF-8 has
 none).
 """
 
@@ -14,12 +14,12 @@ from journeys.errors import InvalidParameter
 MAX_SAFE_INTEGER = 2**53 - 1
 """The largest integer that every JSON implementation holds exactly (RFC 7493 section 2.2)."""
 
-# jsonb keeps smaller numbers in a few bytes, and writes hundreds of digits when it is read.
+# jsonb stores a smaller number in a few bytes, but writes it out with hundreds of digits.
 _MIN_MAGNITUDE = 1e-100
 
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 
-# More values than a message has at one level, unless it holds the same object again and again.
+# A level with more values than this may hold the same objects again and again. Then each object is checked once.
 _MANY = 100_000
 
 
@@ -62,7 +62,7 @@ def check_i_json(value: object, *, field: str, depth: int) -> None:
 
 
 def _without_subclass(value: object, field: str) -> object:
-    """A value of Python whose type extends one of JSON's, as that type."""
+    """Convert a value whose class extends a JSON type to that type."""
     if isinstance(value, str):
         return str.__str__(value)
     kinds: tuple[type[Any], ...] = (int, float, dict, list, tuple)

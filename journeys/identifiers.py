@@ -55,7 +55,7 @@ def _to_utc(moment: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Requires a whole text to match a pattern, and tells the type's JSON Schema.
+    """Requires a whole text to match a pattern, both in pydantic and in JSON Schema.
 
     Attributes:
         pattern: A regular expression that means the same in Python and in ECMAScript.

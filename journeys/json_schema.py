@@ -1,7 +1,7 @@
 """The JSON Schema of a message, with the descriptions that its class gives.
 
-A schema says all of a message's form that JSON Schema can say. The engine checks more than that: bytes, nesting, and
-what JSON peers cannot carry faithfully.
+A schema describes a message as far as JSON Schema can. The engine also checks sizes in bytes, nesting, and values that
+JSON peers cannot carry faithfully.
 """
 
 import inspect
@@ -50,7 +50,7 @@ class _Generator(GenerateJsonSchema):
         return described
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        # An answer has all its fields; a request's null says what absence says.
+        # An answer has all its fields; in a request, null means absent.
         if self.mode == "serialization" or schema.get("default") is None:
             return self.generate_inner(schema["schema"])
         return super().default_schema(schema)
@@ -77,18 +77,18 @@ def _or_null(schema: JsonSchemaValue) -> JsonSchemaValue:
 
 
 def _read_docstring(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
-    """A model's description, and those of its attributes; a base class describes what it defines."""
+    """The descriptions of a model and of its attributes; a base class describes the attributes that it defines."""
     attributes: dict[str, str] = {}
     for each in reversed(model.__mro__):
         if issubclass(each, BaseModel):
             _, _, section = inspect.cleandoc(each.__doc__ or "").partition("\nAttributes:\n")
-            attributes |= {name: _as_json_says(text) for name, text in _ATTRIBUTE.findall(section)}
+            attributes |= {name: _in_json_terms(text) for name, text in _ATTRIBUTE.findall(section)}
     description, _, _ = inspect.cleandoc(model.__doc__ or "").partition("\nAttributes:\n")
-    return _as_json_says(description), attributes
+    return _in_json_terms(description), attributes
 
 
-def _as_json_says(text: str) -> str:
-    """A docstring's text in JSON's words, with a line for each paragraph."""
+def _in_json_terms(text: str) -> str:
+    """A docstring's text in the terms of JSON, with one line for each paragraph."""
     paragraphs = (re.sub(r"\s+", " ", paragraph).strip() for paragraph in text.split("\n\n"))
     said = re.sub(r"\bNone\b", "null", "\n\n".join(paragraphs)).strip()
     return said[:1].upper() + said[1:]

@@ -1,8 +1,7 @@
 """How an untrusted message becomes a typed one, in the same way wherever it arrives.
 
-A message arrives as a payload that nobody has read. `check_form` looks at it as cheaply as can be, which is what a
-workflow does before it takes the message in. `read` parses it and `parse` gives it its type, which is what an activity
-or a client does.
+A message arrives as an unread payload. A workflow calls `check_form`, which is cheap, before it takes the message in.
+Activities and clients call `read`, which parses the JSON, and `parse`, which gives the message its type.
 """
 
 import json
@@ -30,12 +29,12 @@ JSON_ENCODING: Final = b"json/plain"
 
 # As deep as JSON parsers go. The contract's limit on nesting is a setting.
 _PARSER_DEPTH: Final = 200
-# A number that underflows has one of these. What begins with a fixed character is found fast.
+# A number that underflows has such an exponent or so many zeros. A pattern with a fixed first character is fast.
 _TINY_EXPONENT: Final = re.compile(r"-(?<=[eE]-)\d{3}")
 _MANY_ZEROS: Final = "0" * 100
 _SMALLEST: Final = 5e-324
 _SPACE: Final = b" \t\r\n"
-# What pydantic's messages begin with. Ours begin with the field's name.
+# The beginning of pydantic's messages. Ours begin with the field's name instead.
 _SUBJECT: Final = re.compile("(Value error, )?((Input|List|String) (?=should ))?")
 # Tells the validators of `JsonObject` and `JsonArray` that the message was checked, and that nobody else holds it.
 _OWN: Final = "own"
@@ -44,7 +43,7 @@ _REASONS: Final = {"dict_type": "should be a JSON object", "list_type": "should 
 
 
 def _unless_own(kind: type) -> WrapValidator:
-    """Have pydantic check and copy each value in a container, but not in one that `parse` has checked and may keep."""
+    """Skip pydantic's check and copy of a container that `parse` has checked and may keep."""
 
     def validate(value: object, copy: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
         return value if info.context is _OWN and type(value) is kind else copy(value)
@@ -91,7 +90,7 @@ def check_form(arguments: Sequence[object]) -> bytes:
         The argument's data.
 
     Raises:
-        InvalidParameter: It cannot be a JSON object, or there is not exactly one argument.
+        InvalidParameter: The argument cannot be a JSON object, or there is not exactly one argument.
     """
     if len(arguments) != 1:
         raise InvalidParameter(f"the call must have exactly one argument, a JSON object; it has {len(arguments)}")
@@ -112,7 +111,7 @@ def read(data: bytes | str) -> object:
     """Parse a message's JSON.
 
     Raises:
-        InvalidParameter: It is not JSON, or not JSON that every peer reads alike: a member name stands twice.
+        InvalidParameter: The message is not JSON, or an object has a member name twice, which peers read differently.
     """
     try:
         text = data if isinstance(data, str) else data.decode(errors="surrogatepass")
@@ -121,10 +120,10 @@ def read(data: bytes | str) -> object:
             try:
                 return jiter.from_json(text.encode(), allow_inf_nan=False, catch_duplicate_keys=True)
             except ValueError:
-                pass  # the standard library, which is slow, reads it after all or says what is wrong with it
+                pass  # the standard library is slow, but it may read the message, or says what is wrong with it
         return json.loads(
             text,
-            object_pairs_hook=_object,
+            object_pairs_hook=_build_object,
             parse_constant=_refuse_constant,
             parse_float=_parse_small_float if may_underflow else None,
         )
@@ -143,7 +142,7 @@ def parse(model: type[RequestType], raw: object, *, depth: int = _PARSER_DEPTH, 
         model: The message's type.
         raw: JSON as Python objects, or the model itself.
         depth: How many levels of objects and arrays a field may have.
-        is_own: Whether `raw` comes from `read`, and nobody else holds it: the message keeps its parts, not copies.
+        is_own: Whether `raw` comes from `read`, and nobody else holds it. The message then keeps its parts uncopied.
 
     Raises:
         InvalidParameter: The message does not fit; `field` is one of the model's field names or "".
@@ -163,7 +162,7 @@ def parse(model: type[RequestType], raw: object, *, depth: int = _PARSER_DEPTH, 
 
 
 def reason_of(message: str) -> str:
-    """What a message of pydantic's says, to be put after a field's name."""
+    """The reason that a message of pydantic gives, to follow a field's name."""
     return _SUBJECT.sub("", message, count=1)
 
 
@@ -176,7 +175,7 @@ def parse_only(model: type[RequestType], arguments: Sequence[object]) -> Request
     return parse(model, read(check_form(arguments)), is_own=True)
 
 
-def _object(members: list[tuple[str, object]]) -> dict[str, object]:
+def _build_object(members: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(members)
     if len(found) < len(members):
         raise InvalidParameter("the request cannot be read: an object has a member name twice")
@@ -184,7 +183,7 @@ def _object(members: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _parse_small_float(text: str) -> float:
-    """Parse a number so that one which underflows is not taken for zero: no rule accepts the smallest number."""
+    """Parse a number. One that underflows becomes the smallest number, which no rule accepts, instead of zero."""
     number = float(text)
     underflows = not number and any(digit in "123456789" for digit in re.split("[eE]", text)[0])
     return _SMALLEST if underflows else number

@@ -1,4 +1,4 @@
-"""All timeouts and retry policies. Their numbers are defined here and nowhere else."""
+"""The timeouts and retry policies of workflow tasks, activities and reads."""
 
 from datetime import timedelta
 from typing import Final
@@ -10,7 +10,7 @@ WORKFLOW_TASK_TIMEOUT: Final = timedelta(seconds=1.5)
 
 LOCAL_ATTEMPT: Final = timedelta(seconds=0.6)
 LOCAL_TOTAL: Final = timedelta(seconds=0.9)
-"""All attempts of a local activity. They end before the workflow task times out, so that it needs no heartbeat."""
+"""The time for all attempts of a local activity. The workflow task times out later, so it needs no heartbeat."""
 
 LOCAL_ATTEMPTS: Final = 2
 LOCAL_RETRIES: Final = RetryPolicy(
@@ -23,22 +23,22 @@ REGULAR_HEARTBEAT: Final = timedelta(seconds=4)
 """If a regular activity's worker dies, or waits for a store that is silent, the activity is retried after this time."""
 
 REGULAR_ATTEMPT: Final = timedelta(minutes=5)
-"""One attempt of a regular activity, as long as it heartbeats: a busy worker takes a while for a hostile batch, and a
+"""The longest attempt of a regular activity that heartbeats. A busy worker takes a while for a hostile batch, and a
 store for the deletion of a long transcript."""
 
 REGULAR_RETRIES: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)
 )
-"""There is no maximum of attempts: a write waits for the end of an outage."""
+"""The number of attempts is unlimited: a write waits for the end of an outage."""
 
 QUERY_HEAD_START: Final = timedelta(milliseconds=30)
-"""How long a caller waits for a journey's answer before it reads the store, unless other reads of its do so already.
+"""How long a read waits for the journey's answer before it asks the store instead, unless other reads do so already.
 
-A journey that is changed without a pause has no time for queries. The store holds every acknowledged change.
+A journey under constant change has no time for queries. The store holds every acknowledged change.
 """
 
 QUERY_ATTEMPT: Final = timedelta(seconds=2)
-"""How long a caller waits for a journey's answer in any case."""
+"""The longest that a read waits for the journey's answer."""
 
 READ_ATTEMPT: Final = timedelta(seconds=5)
 READ_ATTEMPTS: Final = 3

@@ -1,5 +1,5 @@
 """The stores that journeys write to: Supabase and the State Surface, on asyncpg, and their migrations.
 
-Two adapters hold the journeys' SQL: `chat_sessions_supabase` and `state_surface_postgres`. Both use `postgres`, the
-pools and the translation of errors. `migrate` brings both schemas up to date.
+The modules `*_supabase` and `state_surface_postgres` hold the journeys' SQL. All of them use `postgres`, the pools and
+the translation of errors. `migrate` brings both schemas up to date.
 """

@@ -1,6 +1,6 @@
 """Pages of transcripts, of ledgers and of lists of sessions, read from Supabase.
 
-Every page is one statement that reads only what it answers: from an index, forward or backward from a place.
+Every page is one statement, which reads only the rows of that page: from an index, forward or backward from a place.
 """
 
 import logging
@@ -31,18 +31,18 @@ from stores.postgres import Pool, PooledConnection, connection_to, parse_row
 
 _LOGGER: Final = logging.getLogger(__name__)
 
-# Before the first message of a change there is a place, too.
+# -1 is the place before the first message of a change.
 _Ordinal = Annotated[int, Field(ge=-1, le=MAX_SAFE_INTEGER)]
 _MESSAGE_PLACE: Final[TypeAdapter[tuple[Revision, _Ordinal]]] = TypeAdapter(tuple[Revision, _Ordinal])
-# A hand can have set an infinite time, and a page may end there.
+# Somebody may have set a time to infinity in the database, and a page may end there.
 _Moment = Timestamp | Literal["infinity", "-infinity"]
 _SESSION_PLACE: Final[TypeAdapter[tuple[_Moment, _Moment, Uuid]]] = TypeAdapter(tuple[_Moment, _Moment, Uuid])
 
 _BEYOND_ALL_MESSAGES: Final = (2**63 - 1, 0)
 
-# The transcript is read message by message until the page is full, and the message that would overfill it stays behind.
-# jsonb writes numbers out, so its text is never shorter than what is sent. Whether messages lie behind the place is
-# asked in order: for a mere `exists` PostgreSQL may scan the whole table.
+# The transcript is read message by message until the page is full, without the message that would overfill it. jsonb
+# writes numbers out, so its text is never shorter than what is sent. To find out whether messages lie behind the place,
+# the statement asks for the first one in order: for a mere `exists` PostgreSQL may scan the whole table.
 _PAGE: Final = """
 with recursive page as (
   (
@@ -157,7 +157,7 @@ _NEWER_THAN_ALL_SESSIONS: Final = ("infinity", "infinity", UUID(int=2**128 - 1))
 
 
 class ChatPagesSupabase:
-    """What is read page by page, on a pool of connections.
+    """Reads pages, on a pool of connections.
 
     Every method raises the errors of `stores.postgres.translate_errors`.
     """
@@ -169,7 +169,7 @@ class ChatPagesSupabase:
         """Read a page of a transcript; None if this tenant and user have no such session.
 
         Raises:
-            InvalidParameter: A cursor is none of a transcript.
+            InvalidParameter: A cursor is not one of a transcript.
         """
         async with connection_to(STORE, self._pool) as connection:
             return await fetch_messages(connection, wanted)
@@ -188,7 +188,7 @@ class ChatPagesSupabase:
             )
         if not rows:
             return None
-        entries = tuple(_entry(row) for row in rows if row["number"] is not None)
+        entries = tuple(_parse_entry(row) for row in rows if row["number"] is not None)
         return ChatSessionHistory(
             chat_session_id=wanted.chat_session_id, entries=entries, complete=rows[0]["found"] == len(entries)
         )
@@ -197,7 +197,7 @@ class ChatPagesSupabase:
         """Read a page of a list of sessions. A row that cannot be read is left out, so the page may be shorter.
 
         Raises:
-            InvalidParameter: The cursor is none of a list of sessions.
+            InvalidParameter: The cursor is not one of a list of sessions.
         """
         place: tuple[str, str, UUID] = _NEWER_THAN_ALL_SESSIONS
         if wanted.after is not None:
@@ -214,7 +214,7 @@ class ChatPagesSupabase:
             )
         page = rows[: wanted.limit]
         return ChatSessionList(
-            sessions=tuple(filter(None, map(_listed, page))),
+            sessions=tuple(filter(None, map(_parse_listed, page))),
             next=_session_cursor(page[-1]) if len(rows) > wanted.limit else None,
         )
 
@@ -223,7 +223,7 @@ async def fetch_messages(connection: PooledConnection, wanted: GetChatMessages) 
     """Read a page of a transcript on a connection; None if this tenant and user have no such session.
 
     Raises:
-        InvalidParameter: A cursor is none of a transcript.
+        InvalidParameter: A cursor is not one of a transcript.
     """
     forward = wanted.after is not None
     place: tuple[int, int] = _BEYOND_ALL_MESSAGES
@@ -247,7 +247,7 @@ async def fetch_messages(connection: PooledConnection, wanted: GetChatMessages) 
     has_others_behind = rows[0]["has_others_behind"]
     if not forward:
         page.reverse()
-    # An empty page lies at the cursor itself, which the message there is not beyond.
+    # A cursor excludes the message at its own place, so the cursors of an empty page lie on both sides of its place.
     first = _place(page[0]) if page else (place[0], place[1] + 1)
     last = _place(page[-1]) if page else (place[0], place[1] - 1)
     return ChatMessages(
@@ -266,7 +266,7 @@ def _session_cursor(row: asyncpg.Record) -> str:
 
 
 def _as_text(moment: datetime | str) -> str:
-    """A time as PostgreSQL reads it. The driver reads an infinite one as the first or the last time, without a zone."""
+    """A time as text for PostgreSQL. The driver reads an infinite time as the first or last one, without a zone."""
     if isinstance(moment, str):
         return moment
     if moment.tzinfo is None:
@@ -274,10 +274,10 @@ def _as_text(moment: datetime | str) -> str:
     return timestamp(moment)
 
 
-def _listed(row: asyncpg.Record) -> ListedChatSession | None:
+def _parse_listed(row: asyncpg.Record) -> ListedChatSession | None:
     """A session of a list; None if somebody has edited its row so that it cannot be read.
 
-    One such row must not hide all the others. Whoever reads that session by its ID is told which column is wrong.
+    One such row must not hide all the others. A read of that session by its ID says which column is wrong.
     """
     session_id = str(row["chat_session_id"])
     try:
@@ -292,7 +292,7 @@ def parse_message(row: asyncpg.Record) -> ChatMessage:
     return parse_row(STORE, ChatMessage, {**row, "id": row["message_id"], "body": from_json(row["body"])})
 
 
-def _entry(row: asyncpg.Record) -> LedgerEntry:
+def _parse_entry(row: asyncpg.Record) -> LedgerEntry:
     try:
         change = from_json(row["change"])
     except ValueError:

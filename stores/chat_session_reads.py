@@ -1,4 +1,4 @@
-"""The reading intents on Supabase: what the reading activities answer, and what the gateway answers."""
+"""The reading intents on Supabase, for the reading activities and for the gateway."""
 
 from journeys.chat_session.answers import ChatMessages, ChatSessionHistory, ChatSessionList, ChatSessionView
 from journeys.chat_session.deletion import DELETED_FIELD
@@ -49,7 +49,7 @@ class ChatSessionReads:
             raise
 
     async def _explain_absence(self, wanted: GetChatSession) -> SessionNotFound:
-        """Why there is no such session: a service of its tenant is told that it was deleted."""
+        """The error for an absent session; a service of its tenant learns that it was deleted."""
         if wanted.chat_session_id and wanted.user_id is None:
             tombstone = await self._deletions.find(wanted.chat_session_id)
             if tombstone and tombstone.tenant_id == wanted.tenant_id:
@@ -68,7 +68,7 @@ class ChatSessionReads:
             )
         if not earlier.is_proven:
             raise InvalidParameter(
-                f"at_revision: the ledger was edited, so the context of revision {revision} cannot be told",
+                f"at_revision: the ledger was edited, so the context of revision {revision} is unknown",
                 field="at_revision",
             )
         return session.model_copy(

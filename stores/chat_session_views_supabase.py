@@ -1,6 +1,7 @@
 """What one tenant and user see of a chat session in Supabase.
 
-Each statement looks for ID, tenant and user at once. Another's session costs the same and shows the same as none.
+Each statement looks for ID, tenant and user at once. So another user's session looks and costs the same as
+no session.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ _LOOK_UP: Final = f"select revision, user_id, lifecycle_state, turn_revision fro
 
 @dataclass(frozen=True, slots=True)
 class SessionGlance:
-    """The least that is to be known of a session before something is sent to it.
+    """The facts that a caller needs about a session before it sends something to it.
 
     Attributes:
         user_id: Whose session it is; None if it is deleted.
@@ -37,7 +38,7 @@ class SessionGlance:
 
 @dataclass(frozen=True, slots=True)
 class SessionSnapshot:
-    """A session and the latest page of its transcript, as they were at one moment."""
+    """A session and a page of its transcript, as they were at one moment."""
 
     session: ChatSessionView
     page: ChatMessages
@@ -63,7 +64,7 @@ class ChatSessionViewsSupabase:
         return parse_view(row) if row else None
 
     async def look_up(self, chat_session_id: str, tenant_id: str, user_id: str | None) -> SessionGlance | None:
-        """Look whether there is such a session, deleted ones included; a deleted one is no user's any more."""
+        """Look up a session, deleted ones included; a deleted session belongs to no user."""
         async with connection_to(STORE, self._pool) as connection:
             row = await connection.fetchrow(_LOOK_UP, UUID(chat_session_id), tenant_id, user_id)
         return SessionGlance(**row) if row else None

@@ -37,7 +37,7 @@ RIGHTS: Final = {
     "public.chat_messages": ("select", "insert", "update", "delete"),
     "public.chat_partials": ("select", "delete"),
 }
-"""What the statements here need; the role `journey_worker` has it."""
+"""The rights that the statements here need; the role `journey_worker` has them."""
 
 _WRITE_ATTEMPTS: Final = 5
 # How many levels of JSON a message may add around a context.
@@ -145,10 +145,10 @@ _KEEP_REFUSALS: Final = """
 update public.chat_sessions set refusals = $2::jsonb where chat_session_id = $1 and lifecycle_state <> 'DELETED'
 """
 
-# All or nothing: ledger and transcript are written only together with the session, and the session only if it still is
-# at the revision that the changes were decided against, none of their keys is known, and the transcript has none of the
-# messages that they were decided to add. What the batch does not change is not named: PostgreSQL would write a large
-# context again.
+# All or nothing: ledger and transcript are written only together with the session. The session is written only if it
+# still has the revision and the context that the changes were decided on, none of their keys is known, and the
+# transcript has none of the messages that were taken for absent. Columns that the batch does not change are not named:
+# PostgreSQL would write a large context again.
 _WRITE: Final = """
 with known as ({known}),
 {found}
@@ -285,8 +285,9 @@ class StoredSession:
     Attributes:
         refusals: The signals of its tenant that were refused.
         creation_key: The ledger's key of revision 0; None if the ledger has no such entry.
-        fold_length: Of the ledger.
-        decided_at: When the latest batch that has changed the session was begun; None if no release has said so yet.
+        fold_length: The fold length of the ledger.
+        decided_at: When the latest batch that has changed the session was begun; None if only releases that do not
+            record this have changed it.
     """
 
     session: ChatSessionArtifact
@@ -301,11 +302,11 @@ class WriteOutcome:
     """The outcome of writing a batch, or of looking its keys up.
 
     Attributes:
-        written: Whether the batch stands as it was decided.
+        written: Whether the batch is valid as it was decided, and stored.
         revision: The session's revision before the call; None if there is no such session.
         is_elsewhere: Whether the stored revision or context is not the one that the batch was decided on.
         known: The changes that the ledger already had under the batch's keys.
-        found: The messages that the batch takes for absent, and that the transcript has.
+        found: The messages that the batch took for absent, although the transcript has them.
     """
 
     written: bool
@@ -331,17 +332,17 @@ class ChatSessionsSupabase:
         """Create a session with its ledger's entry for revision 0, unless it exists.
 
         Args:
-            session: As it is to be.
+            session: The session to create.
             key: The initialization's idempotency key.
             creation_key: The ledger's key of revision 0.
 
         Returns:
-            The stored session, or what is left of it; None if the idempotency key belongs to another session.
+            The stored session, or its tombstone; None if the idempotency key belongs to another session.
         """
         change: Context = _NO_CHANGE | {"context": session.context, "active_agent": session.active_agent}
         if session.title is not None:
             change["title"] = session.title
-        for _ in range(2):  # if another transaction created the row during the statement, only the next one can see it
+        for _ in range(2):  # only the next statement sees a row that another transaction creates meanwhile
             row = await self._fetch_row(
                 _CREATE,
                 UUID(session.chat_session_id),
@@ -384,7 +385,7 @@ class ChatSessionsSupabase:
         at: datetime,
         transcript: TranscriptWrite = NO_WRITE,
     ) -> WriteOutcome:
-        """Apply a batch if session and transcript are as it was decided on, and none of its keys is known.
+        """Apply a batch if session and transcript are as they were when it was decided, and none of its keys is known.
 
         Args:
             base: The session that the batch was decided on.
@@ -392,7 +393,7 @@ class ChatSessionsSupabase:
             entries: The changes to apply, in order; if there are none, the keys and the session are only looked up.
             after: The session after the last of them.
             context_text: The context after the last of them, as JSON; None if it is the same as before.
-            refusals: To be stored; None if they stay.
+            refusals: The refusals to store; None if they stay the same.
             at: When the batch was begun.
             transcript: What the batch does to the transcript.
 
@@ -465,10 +466,10 @@ class ChatSessionsSupabase:
             json_text(_NO_CHANGE),
             canonical_hash(_NO_CHANGE),
         )
-        return _stored(row) if row else None
+        return _parse_stored(row) if row else None
 
     async def _parse_and_fill_hash(self, row: asyncpg.Record) -> StoredSession:
-        stored = _stored(row)
+        stored = _parse_stored(row)
         session = stored.session
         if row["context_hash"] != session.context_hash:
             async with connection_to(STORE, self._pool) as connection:
@@ -481,10 +482,10 @@ class ChatSessionsSupabase:
 
 
 def parse_tombstone(row: asyncpg.Record) -> Tombstone:
-    """What is left of a deleted session.
+    """The tombstone of a deleted session.
 
     Raises:
-        DatabaseUnavailable: The row does not fit.
+        InvalidParameter: The row does not fit.
     """
     fields = {**row, "chat_session_id": str(row["chat_session_id"]), "deleted_at": row["updated_at"]}
     return parse_row(STORE, Tombstone, fields)
@@ -494,7 +495,7 @@ def _parse_refusals(row: asyncpg.Record) -> Refusals:
     return parse_row(STORE, Refusals, from_json(row["refusals"] or "{}"))
 
 
-def _stored(row: asyncpg.Record) -> StoredSession:
+def _parse_stored(row: asyncpg.Record) -> StoredSession:
     refusals = _parse_refusals(row)
     fold_length = FoldLength(*row["fold_length"]) if row["fold_length"] else UNKNOWN_LENGTH
     return StoredSession(_parse_session(row), refusals, row["creation_key"], fold_length, row["decided_at"])
@@ -528,7 +529,7 @@ def parse_context(text: str) -> tuple[Context, bytes]:
     """A stored context, and its canonical form.
 
     Raises:
-        ContextTooLarge: It is too large or too deep for a journey.
+        ContextTooLarge: The context is too large or too deep for a journey.
     """
     try:
         # The parser limits the depth. The extra brackets ensure that the context can be parsed inside a message, too.

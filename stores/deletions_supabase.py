@@ -12,7 +12,7 @@ from journeys.chat_session.session import ChatSessionArtifact
 from stores.chat_sessions_supabase import STORE, parse_tombstone
 from stores.postgres import Pool, connection_to
 
-# A transcript has no limit, and goes in one statement. This is less than the attempt of the activity.
+# A transcript has no limit, and one statement deletes it. This time is shorter than an attempt of the activity.
 _DELETION_SECONDS: Final = 280
 
 _TOMBSTONE: Final = "chat_session_id, tenant_id, revision, created_at, updated_at, deleted_by"
@@ -56,7 +56,7 @@ class DeletionsSupabase:
         self._pool = pool
 
     async def delete(self, session: ChatSessionArtifact, *, update_id: str, at: datetime) -> Tombstone | None:
-        """Delete a session with its ledger and its transcript; None if it is not stored like this any more.
+        """Delete a session with its ledger and its transcript; None if the stored session is not this one any more.
 
         This takes longer the more messages the transcript has.
         """
@@ -72,7 +72,7 @@ class DeletionsSupabase:
         )
 
     async def find(self, chat_session_id: str) -> Tombstone | None:
-        """What is left of a deleted session; None if the session lives, or never existed."""
+        """The tombstone of a deleted session; None if the session is not deleted, or never existed."""
         return await self._fetch(_FIND, UUID(chat_session_id))
 
     async def advance_past(self, tombstone: Tombstone, revision: int) -> Tombstone | None:

@@ -12,8 +12,8 @@ from journeys.chat_session.session import Context
 from stores.chat_sessions_supabase import STORE, parse_context
 from stores.postgres import Pool, connection_to
 
-# The full context is read from an index of its own, and so are the changes after it: between two changes of the context
-# there may be any number of messages.
+# Indexes of their own find the full context and the changes after it: between two changes of the context there may be
+# any number of entries that only add messages.
 _AT: Final = """
 select last.revision, last.active_agent, last.context_hash, base.context, changes.changes
 from (
@@ -41,7 +41,7 @@ class EarlierContext:
 
     Attributes:
         revision: The revision, or the last one before it if there is a gap.
-        is_proven: Whether the context has the hash that the ledger says; true if the ledger says none.
+        is_proven: Whether the context has the hash in the ledger; true if the ledger has none.
     """
 
     revision: int

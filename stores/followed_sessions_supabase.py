@@ -14,7 +14,7 @@ from stores.chat_pages_supabase import MESSAGE_COLUMNS
 from stores.chat_sessions_supabase import STORE
 from stores.postgres import Pool, connection_to, parse_row
 
-# One look-up by primary key for each session. `limit` in the first part keeps the estimate, and so the plan, at that.
+# One look-up by primary key for each session: `limit` keeps PostgreSQL's row estimate, and so its plan, at that.
 _CHANGED: Final = """
 select asked.chat_session_id, s.revision, s.user_id, s.lifecycle_state
 from (
@@ -28,7 +28,7 @@ left join lateral (
 where s.revision is null or s.revision > asked.revision
 """
 
-# The session's row and its messages are of one moment: whoever owns the session then, owns all that is read here.
+# The session's row and its messages are read at one moment, so the owner in the row owns all of these messages.
 _MESSAGES: Final = f"""
 select
   s.revision as session_revision, s.user_id, s.lifecycle_state, found.number, found.message_id, found.revision,
@@ -54,11 +54,11 @@ MAX_MESSAGES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """How far a session is, and whose it is.
+    """The revision, owner and lifecycle state of a session.
 
     Attributes:
         revision: None if there is no such session.
-        user_id: Whose session it is; None if there is none any more.
+        user_id: The owner; None if the session is deleted or does not exist.
     """
 
     chat_session_id: str
@@ -72,8 +72,8 @@ class FoundMessages:
     """Messages as they are now, and the session of the same moment.
 
     Attributes:
-        messages: By their places among those that were asked for; those that are gone are not there.
-        without_body: The places of those whose bodies would make it more than a page may have.
+        messages: The messages that exist, by their places in the request.
+        without_body: The places of the messages whose bodies would exceed the size of a page.
     """
 
     state: SessionState
@@ -91,7 +91,7 @@ class FollowedSessionsSupabase:
         self._pool = pool
 
     async def changed(self, known: Iterable[tuple[str, int]]) -> list[SessionState]:
-        """Ask which of these sessions have a later revision than is known, or are not there any more."""
+        """Find those of these sessions that have a later revision than the known one, or do not exist any more."""
         sessions, revisions = [], []
         for chat_session_id, revision in known:
             sessions.append(UUID(chat_session_id))
@@ -104,8 +104,8 @@ class FollowedSessionsSupabase:
         """Read messages by their IDs.
 
         Args:
-            chat_session_id: The session, of whatever tenant and user: the caller looks at the answer's `state`.
-            message_ids: At most `MAX_MESSAGES`. Their bodies are read as far as one page goes.
+            chat_session_id: The session. Its owner is not checked here: the caller checks the answer's `state`.
+            message_ids: At most `MAX_MESSAGES` IDs. Bodies are read until they fill a page.
         """
         async with connection_to(STORE, self._pool) as connection:
             rows = await connection.fetch(_MESSAGES, UUID(chat_session_id), message_ids, MAX_PAGE_BYTES)

@@ -161,7 +161,7 @@ async def _connect(store: _Store, url: str) -> AsyncIterator[Connection]:
 
 
 def _describe(error: BaseException) -> str:
-    """Say what became of a statement of our own: what the server says in its first line, without the rows it quotes."""
+    """Say why one of our own statements failed: the server's first line, without the rows that later lines quote."""
     # After a connection is lost, the rollback fails as well. Only the error before it names the cause.
     if isinstance(error, asyncpg.InterfaceError) and error.__context__:
         error = error.__context__

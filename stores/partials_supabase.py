@@ -12,7 +12,7 @@ from stores.postgres import Pool, connection_to
 MAX_AGE_SECONDS: Final = 120
 """After this time without a new text, a partial message is forgotten."""
 
-# One statement looks for the session and writes. What stands in the transcript already is partial no more.
+# One statement looks for the session and writes. A message that the transcript already has is not partial any more.
 _WRITE: Final = """
 with session as (
   select chat_session_id, lifecycle_state from public.chat_sessions
@@ -51,7 +51,7 @@ class PartialMessage:
     """A message that an agent is writing.
 
     Attributes:
-        text: What it has written so far.
+        text: The text so far.
         written_at: By the database's clock.
     """
 
@@ -85,12 +85,12 @@ class PartialsSupabase:
         return state
 
     async def newer(self, sessions: Iterable[str], since: datetime, *, limit: int) -> list[PartialMessage]:
-        """Read the partial messages of some sessions that were written later, the oldest first.
+        """Read the partial messages of some sessions that were written after a time, oldest first.
 
         Args:
-            sessions: Their IDs.
-            since: By the database's clock.
-            limit: How many of each session, the newest.
+            sessions: The IDs of the sessions.
+            since: The time, by the database's clock.
+            limit: The maximum number of each session's messages; the newest ones are read.
         """
         async with connection_to(STORE, self._pool) as connection:
             rows = await connection.fetch(_NEWER, [UUID(each) for each in sessions], since, limit)

@@ -71,7 +71,7 @@ _REASONS: Final = {
 _UNKNOWN_LOGIN: Final = re.compile("tenant.* not found|no such (database|user)", re.IGNORECASE)
 _UNKNOWN_PARAMETER: Final = re.compile("unsupported startup parameter", re.IGNORECASE)
 
-# A host that cannot be used now: the next one is tried, as libpq does.
+# The errors of a host that cannot be used now. The next host is tried, as libpq does.
 _TRY_THE_NEXT: Final = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -86,9 +86,9 @@ async def connect(url: StoreUrl, *, timeout: float, **options: Any) -> Connectio
     asyncpg would spend the whole timeout on a first host that does not answer, so each host gets a share of it.
 
     Args:
-        url: Where to.
-        timeout: For all hosts together, in seconds.
-        **options: As `asyncpg.connect` takes them.
+        url: The URL of the server.
+        timeout: The timeout for all hosts together, in seconds.
+        **options: The options of `asyncpg.connect`.
     """
     if len(url.hosts) < 2:
         return await asyncpg.connect(url.dsn, timeout=timeout, **options)
@@ -101,7 +101,7 @@ async def connect(url: StoreUrl, *, timeout: float, **options: Any) -> Connectio
         try:
             return await _connect_to_host(url, host, wanted, timeout=timeout / len(attempts), **options)
         except _TRY_THE_NEXT as error:
-            # A server of the wrong kind says more than one that does not answer.
+            # The error of a server of the wrong kind says more than that of a server that does not answer.
             if not isinstance(last, asyncpg.TargetServerAttributeNotMatched):
                 last = error
     assert last is not None
@@ -136,8 +136,8 @@ async def open_pool(
             it. Behind one the pool caches no prepared statements, because the next transaction may run on another
             connection.
         store: The store's name in messages.
-        rights: What the statements need. A connection is refused if row-level security hides the rows from its role:
-            an empty answer would otherwise be taken for a session that does not exist.
+        rights: The rights that the statements need. A connection is refused if row-level security hides the rows from
+            its role: an empty answer would otherwise be taken for a session that does not exist.
 
     Returns:
         The pool; the caller closes it.
@@ -191,7 +191,7 @@ async def _check_rows_are_visible(connection: Connection, store: str, rights: Ri
 async def check_store(pool: Pool, url: str, *, store: str, setting: str) -> None:
     """Fail if the store turns this worker away for a reason that does not pass by itself.
 
-    A store that is away, or that lacks a table or a grant, is no such reason: the worker starts and waits for it.
+    If the store is away, or lacks a table or a grant, the worker starts and waits for it.
 
     Args:
         pool: The store's pool.
@@ -200,7 +200,7 @@ async def check_store(pool: Pool, url: str, *, store: str, setting: str) -> None
         setting: The setting that has the URL.
 
     Raises:
-        InvalidParameter: What is wrong and what to do. Never the URL or a part of it.
+        InvalidParameter: The store turns this worker away. The message says what to do, and quotes no part of the URL.
     """
     parameters = ", ".join(parse_store_url(url).server_parameters)
     try:
@@ -222,7 +222,7 @@ async def check_store(pool: Pool, url: str, *, store: str, setting: str) -> None
 
 
 def _explain_refusal(store: str, error: asyncpg.PostgresError, parameters: str) -> str:
-    """Say what is wrong if it does not pass by itself; else nothing."""
+    """Say what is wrong and what to do; empty if the worker should wait for the store."""
     state, text = error.sqlstate or "", error.args[0] if error.args else ""
     if state[:2] == "28" or _UNKNOWN_LOGIN.search(text):
         return f"{store} refuses the user, the password or the database; check them in the URL"
@@ -303,7 +303,7 @@ def describe_error(error: BaseException) -> str:
         return f"SQLSTATE {state} ({name}): {reason}" if reason else f"SQLSTATE {state} ({name})"
     if isinstance(error, socket.gaierror):
         return f"{name}: the host's name cannot be resolved"
-    # An SSLError has OpenSSL's number there.
+    # In an SSLError, `errno` is a number of OpenSSL.
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno:
         return f"{name}: {os.strerror(error.errno)}"
     return name
@@ -318,8 +318,8 @@ def parse_row(store: str, model: type[RecordType], row: Mapping[str, object]) ->
         row: The values by column.
 
     Raises:
-        InvalidParameter: A value does not fit the column's field, as a hand can have put it there. The row stays as it
-            is, so a retry would find the same.
+        InvalidParameter: A value does not fit its field, because somebody has edited the row. A retry would find the
+            same value.
     """
     try:
         return model.model_validate(dict(row))

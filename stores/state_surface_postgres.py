@@ -14,7 +14,7 @@ STORE: Final = "the State Surface"
 """The store's name in messages."""
 
 RIGHTS: Final = {"state_surface.artifacts": ("select", "insert", "update")}
-"""What the statements here need; the role `journey_worker` has it."""
+"""The rights that the statements here need; the role `journey_worker` has them."""
 
 # An equal revision is written only if its content differs, so that a retry creates no new row version. An artifact of
 # another tenant is not written to.
@@ -121,9 +121,9 @@ class StateSurfacePostgres:
         """Bring an artifact up to this revision.
 
         Args:
-            artifact: As it is to be.
+            artifact: The artifact at the new revision.
             payload_since: The payload has been the same since this revision. If the table holds exactly this revision,
-                the payload is not sent; otherwise all of the artifact is.
+                the payload is not sent; otherwise the whole artifact is sent.
 
         Returns:
             The artifact's revision afterwards, a later one if the artifact was ahead; None if it is not registered.

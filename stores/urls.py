@@ -20,7 +20,7 @@ _HOST: Final = re.compile(r"(?P<host>\[[^\[\]@]+\]|[^:\[\]]*)(?::(?P<port>[0-9]{
 _PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _TARGETS: Final = ("any", "primary", "standby", "prefer-standby", "read-write", "read-only")
 
-# What asyncpg itself takes from a URL.
+# The parameters that asyncpg itself takes from a URL.
 _DRIVER_PARAMETERS: Final = frozenset(
     {
         *("host", "port", "dbname", "database", "user", "password", "passfile", "service"),
@@ -29,7 +29,7 @@ _DRIVER_PARAMETERS: Final = frozenset(
     }
 )
 
-# What Prisma keeps to itself. The statements of this program name the schema of every table.
+# The parameters that Prisma keeps to itself. `schema` has no use here: our statements name the schema of every table.
 _CLIENT_PARAMETERS: Final = frozenset(
     {
         *("pgbouncer", "connection_limit", "pool_timeout", "connect_timeout", "socket_timeout", "statement_cache_size"),
@@ -52,12 +52,12 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class StoreUrl:
-    """What a URL says.
+    """The parts of a URL.
 
     Attributes:
         dsn: The URL as asyncpg takes it, without the parameters that stay with the client.
         hosts: The hosts, in the order in which they are tried; empty if only the environment names one.
-        target_session_attrs: As in libpq, what kind of server to connect to.
+        target_session_attrs: The kind of server to connect to, as in libpq.
         transaction_pooler: Whether the URL itself says that it leads to a pooler in transaction mode.
         connection_limit: The maximum number of connections, if the URL limits it.
         server_parameters: The names of the parameters that go to the server.
@@ -79,7 +79,7 @@ def parse_store_url(url: str) -> StoreUrl:
             `connection_limit`.
 
     Raises:
-        StoreUrlError: It cannot be used.
+        StoreUrlError: The URL cannot be used.
     """
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""The Nexus service of chat sessions, as a worker serves it: a thin face over the client."""
+"""The Nexus service of chat sessions, as a worker serves it: a thin layer over the client."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -46,16 +46,16 @@ _TYPES: Final = {
 class ChatSessionNexusService:
     """Handles the operations of `journeys.chat_session.nexus.ChatSessionService`.
 
-    An operation takes its request unread, as a workflow's handlers do: of a request that does not fit a type, the SDK
-    would tell the caller neither code nor field.
+    An operation takes its request unread, as a workflow's handlers do. If the SDK read it, the error for a request that
+    does not fit would have neither code nor field.
     """
 
     def __init__(self, client: Client, *, task_queue: str, limits: Limits) -> None:
         """Serve the sessions whose journeys poll a task queue.
 
         Args:
-            client: The worker's client. The requests go through another converter than the worker's, which hands on
-                answers unread.
+            client: The worker's client. Requests go through a converter of their own, because the worker's converter
+                hands on answers unread.
             task_queue: The task queue.
             limits: How large a request may be.
         """

@@ -24,15 +24,15 @@ async def connect(*, sandbox: bool = False, metrics_address: str | None = None) 
     runtime = None
     if metrics_address:
         try:
-            address = _numeric(metrics_address)
+            address = _resolve(metrics_address)
             runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=address)))
         except (OSError, ValueError) as error:
             raise InvalidParameter(f"JOURNEY_METRICS_ADDRESS: must be host:port ({error})") from None
     return await connect_client(plugins=[JourneyPlugin(sandbox=sandbox)], runtime=runtime)
 
 
-def _numeric(address: str) -> str:
-    """The same `host:port` with the host's number, which is all that the SDK takes."""
+def _resolve(address: str) -> str:
+    """Replace the host of `host:port` by its IP address: the SDK takes no name."""
     host, _, port = address.rpartition(":")
     family, _, _, _, found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
     number = str(found[0])

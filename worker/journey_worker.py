@@ -21,8 +21,8 @@ from worker.settings import WorkerSettings
 # A workflow task that waits in a dead worker's sticky queue goes to another worker after this time.
 _STICKY_TIMEOUT: Final = timedelta(seconds=1)
 
-# Workflow code only computes, so threads would wait for each other. The second thread is for the case that the first is
-# blocked.
+# Workflow code only computes, so more threads would only wait for each other. The second thread works if the first one
+# is blocked.
 _WORKFLOW_THREADS: Final = 2
 
 # History names the release at each workflow task. Without this, the SDK would name a hash of every loaded module there.

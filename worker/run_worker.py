@@ -25,7 +25,7 @@ async def run_worker() -> None:
         logging.getLogger(__name__).info(
             "polling", extra={"task_queue": settings.task_queue, "namespace": client.namespace}
         )
-        # What is loaded by now stays. The garbage collector would look at all of it again and again, because a message
-        # or a context is ten thousand new objects: up to half of what they cost.
+        # The objects that exist by now stay. Without this, the garbage collector would visit all of them again and
+        # again, because a message or a context is ten thousand new objects: up to half of what such a message costs.
         gc.freeze()
         await asyncio.Event().wait()

@@ -29,7 +29,7 @@ def _split(names: object) -> object:
 
 
 SPLIT_AT_COMMAS: Final = BeforeValidator(_split)
-"""For a setting of several names, which is no JSON (`NoDecode`)."""
+"""Reads a setting of several names, which is not JSON (`NoDecode`)."""
 
 
 class WorkerSettings(StoreSettings):
@@ -88,7 +88,7 @@ class WorkerSettings(StoreSettings):
 
     @property
     def agent_turns(self) -> AgentTurns:
-        """What starts the turns of agents."""
+        """The starter of agents' turns."""
         return AgentTurns(agents=self.agents, timeout=timedelta(seconds=self.turn_seconds))
 
     @property

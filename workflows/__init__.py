@@ -1,1 +1,1 @@
-"""The journeys as Temporal workflows, one file each. All of them share the other modules of this package."""
+"""The journeys as Temporal workflows. All of them share the modules that are not named after a journey."""

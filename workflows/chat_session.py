@@ -1,9 +1,9 @@
 """The journey Chat Session Management: one long-lived workflow for each chat session.
 
 The workflow is the session's mailbox and sequencer. It takes messages in as they came, keeps their order, hands them in
-batches to an activity, and gives out the answers. The activity parses, decides and stores them, off the workflow's
-clock; so nothing that a message holds can make a workflow task slow. The workflow's copy of the session serves queries
-and answers, and decides nothing.
+batches to an activity, and gives out the answers. The activity parses, decides and stores them, outside the workflow's
+code, so no message can make a workflow task slow by its content. The workflow's copy of the session serves queries and
+answers, and decides nothing.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ from workflows.task_budget import TaskBudget
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Message:
-    """A message in the inbox; `outcome` is where an update waits, None for a signal."""
+    """A message in the inbox; an update waits for its `outcome`, and a signal has none."""
 
     kind: MessageKind
     identity: str
@@ -136,7 +136,7 @@ class ChatSessionJourney:
 
     @workflow.run
     async def run(self, *arguments: object) -> None:
-        """Serve the session until it is idle or cancelled, or better continued as a new run.
+        """Serve the session until it is idle, cancelled or deleted, or until the run is due to continue as new.
 
         Raises:
             ApplicationError: There is no such session and nobody initializes it (`SESSION_NOT_FOUND`, or
@@ -156,7 +156,7 @@ class ChatSessionJourney:
 
     @workflow.update(name=INITIALIZE)
     async def initialize_chat_session(self, *arguments: object) -> InitializedChatSession:
-        """Create the session, or answer it as it is now if it exists."""
+        """Create the session unless it exists, and answer with the session as it is now."""
         outcome = await self._take_update("initialize", arguments)
         update = workflow.current_update_info()
         created = outcome.created and update is not None and update.id == self._created_for
@@ -192,7 +192,7 @@ class ChatSessionJourney:
 
     @workflow.update(name=DELETE)
     async def delete_chat_session(self, *arguments: object) -> DeletedChatSession:
-        """Delete the session, and answer when both stores have forgotten it. An erasure of Temporal's part follows."""
+        """Delete the session, and answer when both stores have. An erasure then removes what Temporal keeps of it."""
         outcome = await self._take_update("delete", arguments)
         assert outcome.deleted_at is not None
         return DeletedChatSession(chat_session_id=self._chat_session_id, deleted_at=outcome.deleted_at)
@@ -233,7 +233,7 @@ class ChatSessionJourney:
             if context is None:
                 raise DatabaseUnavailable("the session's context is being fetched; ask again")
         except JourneyError as error:
-            # Of a failed query only the message reaches the caller.
+            # If a query fails, only the message reaches the caller.
             raise ApplicationError(str(error), type=error.code) from None
         return ChatSessionView.model_construct(**dict(self._session), context=context, refusals=self._all_refusals)
 
@@ -281,7 +281,7 @@ class ChatSessionJourney:
         self._inbox.put(message)
 
     def _read_argument(self, arguments: Sequence[object]) -> bytes:
-        """The argument's data as the activity gets it: data that cannot fit is not handed on."""
+        """The argument's data for the activity. Data that cannot be an argument is not handed on."""
         try:
             return self._check(arguments)
         except JourneyError:
@@ -389,8 +389,8 @@ class ChatSessionJourney:
     def _adopt(self, messages: Sequence[_Message], decided: DecidedBatch) -> None:
         """Take over what the stores hold now.
 
-        A recorded decision may be of the first messages only: of a release with smaller batches, or if a replay
-        delivers the signals of the next workflow task in this one.
+        A decision may cover the first messages only: if a later one gives the session to another user, if a release
+        with smaller batches recorded it, or if a replay delivers the signals of the next workflow task in this one.
         """
         messages, rest = messages[: len(decided.outcomes)], messages[len(decided.outcomes) :]
         self._inbox.put_back(rest)
@@ -456,10 +456,10 @@ class ChatSessionJourney:
             message.outcome.set_result(outcome)
 
     async def _read_session(self) -> tuple[ChatSessionReceipt, Context]:
-        """The session with its context; it is fetched if this run's copy of the context is not what the stores hold.
+        """The session with its context, which is fetched if this run's copy is not the context that the stores hold.
 
         Raises:
-            ApplicationError: What is stored cannot be read.
+            ApplicationError: The stored session cannot be read.
         """
         for _ in range(2):
             session = self._present_session()
@@ -472,10 +472,10 @@ class ChatSessionJourney:
         raise as_failure(InvalidParameter("the change is stored, and the stored session cannot be read"))
 
     def _present_session(self) -> ChatSessionReceipt:
-        """The session that an applied change is answered with.
+        """The session for the answer to an applied change.
 
         Raises:
-            ApplicationError: It was deleted right after the change.
+            ApplicationError: The session was deleted right after the change.
         """
         if self._session is None:
             raise as_failure(SessionNotFound())
@@ -502,12 +502,12 @@ class ChatSessionJourney:
 
     @property
     def _has_ended(self) -> bool:
-        """Whether the journey is over, perhaps only for now, rather than to be continued as a new run."""
+        """Whether this run completes instead of continuing as new. A later message may start the journey again."""
         return not self._has_work and (self._is_deleted or self._idle_timer.has_expired or self._is_cancelled)
 
     @property
     def _can_close(self) -> bool:
-        """Whether this run can close: not before every accepted update is answered, since closing would fail it."""
+        """Whether this run can close: not before every accepted update is answered, or that update would fail."""
         if not workflow.all_handlers_finished():
             return False
         is_due = (
@@ -541,21 +541,21 @@ class ChatSessionJourney:
         self._answer()
         self._more_waits = bool(self._inbox or self._decided)
 
-    async def _refuse_all(self, told: Refused) -> None:
+    async def _refuse_all(self, refused: Refused) -> None:
         """Refuse every message that waits or still comes, because there is nothing to serve."""
         while True:
             waiting = [*self._decided]
             self._decided.clear()
             while self._inbox:
                 waiting += [
-                    (message, Outcome(refused=told))
+                    (message, Outcome(refused=refused))
                     for message in self._inbox.take_batch(MAX_BATCH_MESSAGES, MAX_BATCH_BYTES)
                 ]
             for message, outcome in waiting:
                 if message.outcome:
                     message.outcome.set_result(outcome)
                 else:
-                    self._record_refusal(told.code, told.field)
+                    self._record_refusal(refused.code, refused.field)
             if workflow.all_handlers_finished():
                 return
             await workflow.wait_condition(lambda: bool(self._inbox) or workflow.all_handlers_finished())

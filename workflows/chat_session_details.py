@@ -1,4 +1,4 @@
-"""What the Web UI lists and shows of a session's run."""
+"""The search attributes, details and summaries of a session's run, for the Web UI."""
 
 from temporalio import workflow
 
@@ -9,7 +9,7 @@ from journeys.search_attributes import ACTIVE_AGENT, TENANT_ID, USER_ID
 
 
 def upsert_search_attributes(session: ChatSessionReceipt) -> None:
-    """Bring the search attributes up to the session; they cost an event only if one of them has changed."""
+    """Bring the search attributes up to the session; they cost a history event only if one of them has changed."""
     shown = workflow.info().typed_search_attributes
     wanted = {TENANT_ID: session.tenant_id, USER_ID: session.user_id, ACTIVE_AGENT: session.active_agent}
     changed = [key.value_set(value) for key, value in wanted.items() if shown.get(key) != value]
@@ -38,7 +38,7 @@ def set_details(session: ChatSessionReceipt, *, waiting: int, refusals: Refusals
 
 
 def batch_summary(session: ChatSessionReceipt | None, messages: int) -> str:
-    """An activity's purpose in a line: so many messages are decided at this session."""
+    """An activity's purpose in one line: how many messages it decides, and at which revision."""
     count = "1 message" if messages == 1 else f"{messages} messages"
     if session is None:
         return f"load or create the session, and decide {count}" if messages else "load or create the session"

@@ -16,7 +16,7 @@ _ERASE_AGAIN: Final = "erase_again"
 
 
 async def start_erasure(chat_session_id: str) -> None:
-    """Have a session erased, from its own workflow, which the erasure outlives."""
+    """Start the erasure of a session from the session's own workflow. The erasure outlives this workflow."""
     erasure = ERASURE_WORKFLOW_ID_PREFIX + chat_session_id
     while True:
         try:
@@ -27,8 +27,8 @@ async def start_erasure(chat_session_id: str) -> None:
                 task_timeout=WORKFLOW_TASK_TIMEOUT,
             )
         except WorkflowAlreadyStartedError:
-            # It may have looked for the last time, and end without this run. Temporal does not let it end while a
-            # signal waits.
+            # The erasure may have looked for the last time, and would end without deleting this run. Temporal does not
+            # let a workflow end while a signal waits.
             try:
                 await workflow.get_external_workflow_handle(erasure).signal(_ERASE_AGAIN)
             except ApplicationError:

@@ -9,7 +9,7 @@ _LARGE_OPENING_BYTES: Final = 32 * 1024
 
 
 def is_repeated_by_temporal() -> bool:
-    """Whether Temporal starts run after run of this workflow by itself, each with the caller's arguments."""
+    """Whether a cron schedule or a retry policy may start new runs of this workflow, with the caller's arguments."""
     info = workflow.info()
     return info.cron_schedule is not None or info.retry_policy is not None
 

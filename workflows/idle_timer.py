@@ -1,8 +1,8 @@
 """How a journey notices that it has had no message for a while, with few history events.
 
-A replay may deliver a message or a timer in another workflow task than the first execution did: a worker joins tasks
-that have led to nothing. So what is decided here depends only on times that a history holds, and not on the workflow's
-clock at the moment.
+A replay may deliver a message or a timer in another workflow task than the first execution did: a worker joins workflow
+tasks that have led to nothing. So the decisions here depend only on times in the history, and not on the workflow's
+current time.
 """
 
 import asyncio
@@ -28,14 +28,15 @@ class IdleTimer:
         """Count the idle time from here, because something was done.
 
         Args:
-            at: A time that every replay finds again, since it stands in an activity's result.
+            at: A time from an activity's result, so that every replay finds the same time.
         """
         self._counts_from = at.timestamp()
 
     def ensure_running(self, idle_seconds: float) -> None:
         """Start a timer if the running one would fire before the idle time is over.
 
-        Call it only after what every replay finds in the same place of its history, as an activity's result.
+        Call it only right after something that every replay finds at the same place in the history, for example an
+        activity's result.
 
         Args:
             idle_seconds: The idle time: a journey that did nothing for so long is idle. With 0, it is idle at once.
@@ -50,7 +51,7 @@ class IdleTimer:
         """Whether the journey is idle. Ask when there is nothing to do, never in the middle of something."""
         return not self._idle_seconds or self._counts_from + self._idle_seconds <= self._fired
 
-    # Callbacks at the moments at which a task that sleeps would go on. Such a task takes 5 KiB of each live session.
+    # These callbacks replace a task that sleeps, at the same moments. A task would take 5 KiB of each live session.
 
     def _start(self, due: float) -> None:
         loop = asyncio.get_running_loop()

@@ -30,7 +30,7 @@ class ActivityResult(Generic[ResultType]):
     """The result of an activity.
 
     Attributes:
-        ended_task: Whether it came in a later workflow task than the one that asked for it.
+        ended_task: Whether the result came in a later workflow task than the one that scheduled the activity.
     """
 
     value: ResultType
@@ -51,7 +51,7 @@ async def run_activity(
         name: The activity's name.
         arguments: The activity's arguments. History records them only if it runs as a regular activity.
         result_type: The type of the activity's result.
-        summary: One line for people who look at the trace, if it runs as a regular activity: only that can be pending.
+        summary: One line for the Web UI. Only a regular activity has it, because only that can be pending.
         ends_task: Run it as a regular activity at once, which ends the workflow task.
 
     Raises:

@@ -1,15 +1,15 @@
 """How much one workflow task may carry to the server.
 
-The completion of a workflow task carries the requests that it accepts, and its answers. The server ends the run if that
-is too much, so answers wait for a later task if need be.
+The completion of a workflow task carries the requests that it accepts, and its answers. The server ends the run if the
+completion is too large, so answers wait for a later workflow task if necessary.
 """
 
 
 class TaskBudget:
-    """Counts what the present workflow task carries.
+    """Counts the bytes that the current workflow task carries.
 
-    It cannot see where a task begins, so whoever uses it says so: after a regular activity, and when a message comes
-    while nothing is going on. In between it may count what several tasks carry, which makes answers wait, and no more.
+    It cannot see the beginning of a task, so call `begin_task` after a regular activity, and when a message comes while
+    nothing is going on. Between these calls it may count the bytes of several tasks, which only makes answers wait.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -22,7 +22,7 @@ class TaskBudget:
         self._used = 0
 
     def spend(self, size: int) -> None:
-        """Count what the task carries in any case."""
+        """Count bytes that the task carries in any case."""
         self._used += size
 
     def can_spend(self, size: int) -> bool:

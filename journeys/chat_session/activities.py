@@ -1,4 +1,4 @@
-"""What the chat session's workflow and its activities send each other."""
+"""The arguments and results of the activities of a chat session's workflow."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -21,10 +21,10 @@ def _is_default(default: object) -> Callable[[object], bool]:
 
 
 class SessionSettings(Record):
-    """The worker's settings that a session's workflow goes by.
+    """The worker's settings that a session's workflow follows.
 
-    The workflow gets them as the result of an activity, so its history holds them: another worker that replays it, with
-    other settings, decides the same.
+    The workflow gets them as the result of an activity, so its history holds them. A worker with other settings replays
+    the same decisions.
 
     Attributes:
         limits: How large requests and contexts may be.
@@ -132,9 +132,9 @@ class Outcome(Record):
         revision: The revision that holds the change; None for an initialization.
         known: The change as the ledger has it, if it was there before this batch.
         duplicate: Whether another message made that change.
-        returning: What an update is to be answered with.
+        returning: The kind of answer that an update asks for.
         created: Whether the session was created by the runs that this message belongs to.
-        keeps_context: Whether the change cannot have changed the context; only said where another of the batch has.
+        keeps_context: Whether the change cannot have changed the context; false if no change of the batch has.
         message_ids: The transcript's messages that an update of this batch has added or replaced, in order.
         deleted_at: When the session was deleted, for a deletion.
     """
@@ -197,19 +197,18 @@ class DecidedBatch(Record):
 
     Attributes:
         at: The batch's time. In a replay, the workflow's clock may show another.
-        outcomes: Of each message, in order.
-        state: The session after the batch, if its context is the one that the workflow knows, changed by the applied
-            messages.
-        loaded: The whole session after the batch, if the workflow does not know its context. If both are None, there is
-            no session.
+        outcomes: The outcome of each message, in order.
+        state: The session after the batch, if the workflow can fold its context from the one that it knows.
+        loaded: The whole session after the batch, if the workflow does not know its context. If `state` and `loaded`
+            are both None, there is no session.
         context_bytes: Canonical size of the context; None if it is the same as before the batch.
-        settings: Of the worker, if the workflow knows none yet.
-        refusals: As stored after the batch, if they are not what the batch said.
+        settings: The worker's settings, if the workflow knows none yet.
+        refusals: The stored refusals after the batch, if they are not the batch's `refusals` and `refused` together.
         advanced_from: The revision that was advanced because the State Surface was ahead of Supabase.
-        failure: Why there is no session, if the workflow's argument is at fault.
-        is_deleted: Whether there is a session no more.
-        is_superseded: Whether nothing was decided, because the stores have a later batch. That is so in a workflow task
-            that another worker has done meanwhile, or if the server's clock was put back: then the messages wait.
+        failure: Why there is no session.
+        is_deleted: Whether the session is deleted.
+        is_superseded: Whether nothing was decided, because the stores have a later batch: another worker has completed
+            the workflow task meanwhile, or the server's clock was put back. The messages then wait.
     """
 
     at: Timestamp

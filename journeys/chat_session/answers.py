@@ -149,7 +149,7 @@ def answer_update(
     """Answer an update that both stores hold.
 
     Args:
-        outcome: What became of it; not refused.
+        outcome: The update's outcome, which is not a refusal.
         session: The session as it is now.
         context: Its context, if the caller wants it.
     """

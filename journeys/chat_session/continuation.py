@@ -40,6 +40,6 @@ class CarriedState(Record):
 
     @classmethod
     def read(cls, argument: object) -> Self:
-        """The state as the journey's worker hands it on."""
+        """Read the state from the argument that the journey's worker hands on."""
         assert isinstance(argument, RawValue)
         return cls.model_validate_json(argument.payload.data)

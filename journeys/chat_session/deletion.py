@@ -1,4 +1,4 @@
-"""What is left of a deleted session, and what is said to those who still send messages to it."""
+"""The tombstone of a deleted session, and the answers to messages that still arrive for it."""
 
 from datetime import datetime
 from typing import Final
@@ -10,7 +10,7 @@ from journeys.identifiers import Timestamp
 from journeys.messages import Record
 
 DELETED_FIELD: Final = "lifecycle_state"
-"""The field of a `SessionNotFound` that tells a service of the tenant that the session was deleted."""
+"""The `field` of a `SessionNotFound` for a service of the tenant, if the session was deleted."""
 
 
 class Tombstone(Record):
@@ -28,9 +28,9 @@ class Tombstone(Record):
     deleted_by: str
 
     def answer_deletion(self, request: DeleteChatSession, update_id: str) -> datetime | SessionNotFound:
-        """When the session was deleted, for the sender of the deletion and for a service of the tenant."""
-        is_told = update_id == self.deleted_by or request.user_id is None
-        return self.deleted_at if is_told and request.tenant_id == self.tenant_id else SessionNotFound()
+        """The time of the deletion, for its sender and for a service of the tenant; an error for others."""
+        may_know = update_id == self.deleted_by or request.user_id is None
+        return self.deleted_at if may_know and request.tenant_id == self.tenant_id else SessionNotFound()
 
     def refuse(self, tenant_id: str, user_id: str | None) -> JourneyError:
         """The error for any other message: only a service of the tenant learns that there was a session."""

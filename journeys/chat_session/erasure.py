@@ -19,7 +19,7 @@ class Erased(Record):
     reads: int = 0
 
     def plus(self, *, runs: int = 0, turns: int = 0, reads: int = 0) -> Self:
-        """This and more."""
+        """The sum of these numbers and more."""
         return self.model_copy(
             update={"runs": self.runs + runs, "turns": self.turns + turns, "reads": self.reads + reads}
         )

@@ -29,7 +29,7 @@ class ContextTooLarge(JourneyError):  # noqa: N818
 
 
 def wrong_workflow_id() -> InvalidParameter:
-    """The error for a run of the journey that has not the ID of a session's workflow."""
+    """The error for a run of the journey whose workflow ID is not that of a session."""
     return InvalidParameter(
         f"chat_session_id: the workflow ID of a session is {WORKFLOW_ID_PREFIX}<chat_session_id>",
         field="chat_session_id",

@@ -1,4 +1,4 @@
-"""Contexts made of an earlier one and the accepted changes after it."""
+"""Contexts folded from an earlier context and the accepted changes after it."""
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -24,9 +24,9 @@ def fold_changes(context: Context, changes: Iterable[Mapping[str, Any]]) -> Cont
 class FoldedContext:
     """A workflow's copy of the context, and the accepted changes that are not applied to it yet.
 
-    It serves queries and answers, and decides nothing.
+    The copy serves queries and answers, and decides nothing.
 
-    It is kept as JSON: as Python's objects it would take ten times as much memory for as long as the session is live.
+    It is kept as JSON: as Python objects it would take ten times as much memory for as long as the session is live.
     """
 
     def __init__(self, context: Context, context_hash: str) -> None:
@@ -39,7 +39,8 @@ class FoldedContext:
     def add_all(self, requests: Iterable[bytes]) -> None:
         """Take the accepted changes of a batch: the data of their messages, as they came, in order.
 
-        They are applied at once if they are large, all together: each time costs as much as the context is large.
+        Once the waiting changes are large, they are applied all together: applying even one costs as much as the whole
+        context.
         """
         for request in requests:
             self._unfolded.append(request)
@@ -48,10 +49,10 @@ class FoldedContext:
             self._fold()
 
     def read(self, context_hash: str) -> Context | None:
-        """The context; None if it does not have this hash, and has to be fetched.
+        """The context; None if it does not have this hash, so that it has to be fetched.
 
         Args:
-            context_hash: What the stores hold.
+            context_hash: The hash of the context that the stores hold.
         """
         self._fold()
         if self._checked_hash != context_hash:

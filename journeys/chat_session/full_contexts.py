@@ -1,4 +1,4 @@
-"""When the ledger holds a full context, so that the context of any revision is folded from few changes."""
+"""How often the ledger holds a full context, so that the context of any revision is folded from few changes."""
 
 from dataclasses import dataclass
 from typing import Final, Self
@@ -26,4 +26,4 @@ class FoldLength:
 
 
 UNKNOWN_LENGTH: Final = FoldLength(MAX_FOLD_CHANGES, MAX_FOLD_BYTES)
-"""Of a ledger without a full context: the next change of the context is stored with it."""
+"""The length of a ledger without a full context: the next change of the context is stored with the full context."""

@@ -20,29 +20,29 @@ MAX_LOCAL_BATCH_BYTES: Final = 128 * KIB
 """Size of the messages in a batch for a local activity, whose attempt has little time."""
 
 MAX_TASK_ECHO_BYTES: Final = 1280 * KIB
-"""Requests that are accepted, and answers, in one workflow task. With the arguments of one regular activity they stay
-below 1.75 MiB. Requests that are rejected come on top, uncounted, because a replay does not see them: the embedded
-server has at most 1 MB of updates in flight. So all of it stays below the 4 MiB that the server takes of a task."""
+"""Size of the accepted requests and of the answers in one workflow task. With the arguments of one regular activity
+they stay below 1.75 MiB. Rejected requests are not counted, because a replay does not see them; the embedded server has
+at most 1 MB of updates in flight. So the total stays below the 4 MiB that the server accepts for a workflow task."""
 
 METADATA_BYTES: Final = 1 * KIB
-"""A payload has at most about so many bytes besides its data."""
+"""The approximate maximum of the bytes that a payload has besides its data."""
 
 RECEIPT_BYTES: Final = 1 * KIB
-"""An answer has at most about so many bytes besides a context."""
+"""The approximate maximum of the bytes that an answer has besides a context."""
 
 MAX_HISTORY_WITH_MESSAGES_BYTES: Final = 16 * MIB
 """Once a run's history is larger than this, its regular activities carry no messages."""
 
 MAX_UNFOLDED_BYTES: Final = 64 * KIB
-"""Accepted changes that a workflow holds without having applied them to its copy of the context."""
+"""Size of the accepted changes that a workflow holds before it applies them to its copy of the context."""
 
 MAX_FOLD_CHANGES: Final = 200
 MAX_FOLD_BYTES: Final = 1 * MIB
-"""Changes of the context, and their canonical size, of which one is stored with the full context."""
+"""After so many changes of the context, or so many canonical bytes of changes, one is stored with the full context."""
 
 MAX_CARRIED_BYTES: Final = 256 * KIB
-"""Waiting messages that continue-as-new carries over; with more, the run goes on first. They are written as base64, and
-with the context they stay below 1 MiB."""
+"""Size of the waiting messages that continue-as-new carries over. If more wait, the run first decides some of them. As
+base64 and with the context, the carried messages stay below 1 MiB."""
 
 MAX_CARRIED_CONTEXT_BYTES: Final = 384 * KIB
 """The largest context that continue-as-new carries over. The next run loads a larger one from the store."""

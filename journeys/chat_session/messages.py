@@ -55,7 +55,7 @@ MessageId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 """The ID of a message in a session's transcript."""
 
 SessionName = Annotated[str, Matching(r"[\x20-\x7e]{1,128}", "must be 1-128 printable ASCII characters")]
-"""A caller's own name of a session, of which the session's ID is derived."""
+"""A caller's own name of a session. The session's ID is derived from it."""
 
 
 class MessageEnvelope(Request):
@@ -73,7 +73,7 @@ class MessageEnvelope(Request):
 
 
 class _EnvelopeSchema:
-    """Gives a message the JSON Schema of `MessageEnvelope`: pydantic sees any object."""
+    """Gives a message the JSON Schema of `MessageEnvelope`; to pydantic, a message is just any object."""
 
     @staticmethod
     def __get_pydantic_json_schema__(_: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -157,7 +157,7 @@ class InitializeChatSession(Request):
         """Check that this request is for this session, and that `requested_at` is not in the future.
 
         Raises:
-            InvalidParameter: One of the two is not so.
+            InvalidParameter: One of the two checks fails.
         """
         if session_id(self.key) != chat_session_id:
             if self.session_name is not None:
@@ -322,7 +322,7 @@ class ListChatSessions(Request):
 
 
 class ChangeRequest(Request):
-    """Change a session; what exactly, a subclass says.
+    """Change a session. Each subclass defines the content of the change.
 
     Attributes:
         tenant_id: The tenant that the session belongs to.
@@ -339,7 +339,7 @@ class ChangeRequest(Request):
     author: CallersAuthor | None = None
 
     @model_validator(mode="after")
-    def _leave_the_engines_keys_to_it(self) -> Self:
+    def _forbid_engine_keys(self) -> Self:
         if self.user_id is not None and (self.idempotency_key or "").startswith(ENGINE_KEYS):
             raise InvalidParameter(
                 f"idempotency_key: a user's key does not begin with {', '.join(ENGINE_KEYS)}", field="idempotency_key"
@@ -353,7 +353,7 @@ class ChangeRequest(Request):
 
     @cached_property
     def canonical_change(self) -> bytes:
-        """The canonical form of the content, of which the key and the change's hash are made."""
+        """The canonical form of the content, from which the change's key and hash are made."""
         return canonical(self.change)
 
     @property
@@ -391,7 +391,7 @@ class UpdateChatSession(ChangeRequest):
     new_user_id: Identifier | None = None
 
     @model_validator(mode="after")
-    def _leave_the_owner_to_services(self) -> Self:
+    def _forbid_users_to_change_owner(self) -> Self:
         if self.new_user_id is not None and self.user_id is not None:
             raise InvalidParameter(
                 "new_user_id: only a service of the tenant, without user_id, changes the owner", field="new_user_id"

@@ -18,7 +18,7 @@ LIST: Final = "list_chat_sessions"
 LOAD: Final = "load_chat_session"
 
 READING_ACTIVITIES: Final = (GET, HISTORY, MESSAGES)
-"""They run by themselves, under the IDs `<intent>/<chat_session_id or ->/<uuid4>`."""
+"""The activities that run standalone, under the IDs `<intent>/<chat_session_id or ->/<uuid4>`."""
 
 ERASURE_ID: Final = "journey_coexistence_chat_session_erasure"
 """The type of the workflow that removes what Temporal keeps of a deleted session."""

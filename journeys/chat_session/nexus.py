@@ -34,7 +34,7 @@ class UpdateChatContextOperation(SignalChatContext):
 
 @service(name=JOURNEY_ID)
 class ChatSessionService:
-    """Create, read and change chat sessions. An operation may be retried: it is done once.
+    """Create, read and change chat sessions. An operation is done once, even if it is retried.
 
     Attributes:
         initialize_chat_session: Create a session, or find it. `created` may be false if a retry finds the session.

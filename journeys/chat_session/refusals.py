@@ -1,4 +1,4 @@
-"""What became of signals that were refused: their senders cannot be answered."""
+"""Records of refused signals: their senders cannot be answered."""
 
 from typing import Final
 
@@ -21,11 +21,11 @@ class Refusals(Record):
     last: tuple[Refusal, ...] = ()
 
     def plus(self, other: "Refusals") -> "Refusals":
-        """These and later ones."""
+        """These refusals and later ones."""
         if not other.count:
             return self
         return Refusals(count=self.count + other.count, last=(*self.last, *other.last)[-10:])
 
 
 NO_REFUSALS: Final = Refusals()
-"""One object for all sessions, since nearly all of them have no others."""
+"""One object for all sessions without refusals, which nearly all of them are."""

@@ -2,17 +2,17 @@
 
 `journeys.messages.parse` has checked the shape. The rules then look at the session as the earlier changes left it:
 
-1. Is the session this tenant's and user's? A message whose change is in the ledger is told so again even if the session
-   was given away since.
+1. Does the session belong to this tenant and user? A message whose change is in the ledger gets the same answer again,
+   even if the session belongs to another user by now.
 2. Is the idempotency key known? Then the change is a duplicate or a conflict.
 3. Is the session active, if its context or transcript is to be changed?
 4. Is the base revision the current one?
 5. Make the new context (replace or merge, then append), change the transcript, and set the active agent.
-6. Does that agent take turns, if one is asked for?
+6. If the change asks for a turn, does that agent take turns?
 7. Is the new context small enough?
 
-A refused change has no effect on later changes. An accepted one is a revision, also if it changes nothing: without a
-row in the ledger nobody could find it again.
+A refused change has no effect on later changes. An accepted change is a revision, even if it changes nothing: without a
+row in the ledger, nobody could find it again.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -46,7 +46,7 @@ class Change:
     Attributes:
         request: The request for the change.
         key: The change's idempotency key.
-        identity: Of the message that asks for it.
+        identity: The identity of the message that asks for the change.
         content: See `SignalChatContext.change`.
         content_hash: Hex SHA-256 of the canonical content. Equal hashes mean the same change.
         size: Size of the canonical content in bytes.
@@ -78,7 +78,7 @@ class Draft:
     """A session as the changes decided so far leave it, with the canonical form of its context.
 
     Attributes:
-        fold_length: Of the ledger, up to this session.
+        fold_length: The fold length of the ledger up to this revision.
     """
 
     session: ChatSessionArtifact
@@ -87,7 +87,7 @@ class Draft:
 
     @classmethod
     def of(cls, session: ChatSessionArtifact, fold_length: FoldLength = UNKNOWN_LENGTH) -> Self:
-        """A stored session."""
+        """A draft without changes, of a stored session."""
         return cls(session, CanonicalObject(session.context), fold_length)
 
 
@@ -165,7 +165,7 @@ def decide(
                 at=updated_at,
             )
             _check_turn(request, request.active_agent or session.active_agent, agents)
-        if context_hash != session.context_hash:  # a stored context may be over the limit; it can be left as it is
+        if context_hash != session.context_hash:  # a stored context over the limit may stay as it is
             check_context_size(context.size, limits)
     except JourneyError as error:
         return error
@@ -262,10 +262,10 @@ def check_arguments(arguments: Sequence[object], limits: Limits) -> bytes:
     """Check the form and the size of a call's raw arguments, without reading them.
 
     Returns:
-        The data of the only one.
+        The data of the only argument.
 
     Raises:
-        JourneyError: It cannot fit.
+        JourneyError: The arguments cannot be a request.
     """
     for argument in arguments:
         assert isinstance(argument, RawValue)
@@ -274,7 +274,7 @@ def check_arguments(arguments: Sequence[object], limits: Limits) -> bytes:
 
 
 def check_payload_size(payload: Payload, limits: Limits) -> None:
-    """Check the size of a request's payload: what the client sends, and what the worker takes in.
+    """Check the size of a request's payload, before the client sends it and when the worker takes it in.
 
     Raises:
         ContextTooLarge: The size is larger than `limits.change_bytes`.

@@ -70,7 +70,7 @@ ANSWERS: Final[dict[str, Any]] = {
 
 
 def _present(*names: str) -> JsonSchemaValue:
-    """These members are there; null means absent."""
+    """A schema that requires these members; null means absent."""
     return {"required": list(names), "properties": {name: {"not": {"type": "null"}} for name in names}}
 
 
@@ -81,7 +81,7 @@ _WHOLE_REPLACEMENT: Final = {
     "then": _present("context", "base_revision"),
 }
 
-# The classes' validators check these rules, which pydantic cannot see.
+# The classes' validators check these rules. pydantic cannot describe a validator in a schema.
 _RULES: Final[dict[type[Request], list[JsonSchemaValue]]] = {
     InitializeChatSession: [_TIME_OR_NAME],
     InitialState: [_TIME_OR_NAME],

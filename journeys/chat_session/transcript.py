@@ -1,7 +1,7 @@
 """The messages of a session's transcript, and the rules by which a change adds, replaces and removes them.
 
-The transcript may be long, and no change reads it. A decision knows only the messages that the batch names: first it
-takes them for absent; the write is refused if the store has some of them, and they are decided again.
+The transcript may be long, and no change reads it. A decision knows only the messages that the batch names, and
+first takes them for absent. If the store has some of them, it refuses the write, and the batch is decided again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ _ENVELOPE: Final = ("id", "role")
 
 
 class StoredMessage(Record):
-    """A message without its body: what it keeps when it is replaced."""
+    """A message without its body: the parts that stay the same if the message is replaced."""
 
     message_id: str
     role: str | None
@@ -75,7 +75,7 @@ NO_EDIT: Final = TranscriptEdit(messages={}, added=0, ledger={}, message_ids=())
 
 @dataclass(frozen=True, slots=True)
 class TranscriptWrite:
-    """What a batch comes to for the transcript. No message is written twice.
+    """The net effect of a batch on the transcript. No message is written twice.
 
     Attributes:
         assumed_absent: Messages that the batch touches and that the store must not have; else it is decided again.
@@ -95,7 +95,7 @@ class TranscriptDraft:
     """The transcript as the changes decided so far leave it, as far as they touch it.
 
     Attributes:
-        messages: The messages that are known; the transcript is taken not to have any others.
+        messages: The known messages; all others are taken for absent.
     """
 
     def __init__(self, stored: Mapping[str, StoredMessage]) -> None:
@@ -110,7 +110,7 @@ class TranscriptDraft:
         self._touched |= dict.fromkeys(edit.messages)
 
     def look_up(self, request: SignalChatContext) -> None:
-        """Have the messages looked up that a change names: it may be refused because they were taken for absent."""
+        """Have the store look up the messages that a refused change names: they may exist after all."""
         self._touched |= dict.fromkeys([*(request.remove_messages or ()), *request.named_messages])
 
     def write(self) -> TranscriptWrite:
@@ -131,7 +131,7 @@ def edit_transcript(
     Args:
         request: The change.
         message_ids: See `SignalChatContext.message_ids`.
-        messages: As the earlier changes left them; the transcript is taken not to have any others.
+        messages: The messages as the earlier changes left them; all others are taken for absent.
         revision: The revision that the change makes.
         at: The time at which the change is applied.
 

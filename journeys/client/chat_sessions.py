@@ -73,9 +73,9 @@ from journeys.retry_policies import QUERY_ATTEMPT, QUERY_HEAD_START
 from journeys.search_attributes import TENANT_ID, USER_ID
 
 _SUMMARY: Final = "Chat session"
-# A read of the store costs several times a query. If all queries are slow, the machine is busy, and many such reads
-# would only make it busier.
-_MAX_IMPATIENT_READS: Final = 2
+# A read of the store costs several times as much as a query. If all queries are slow, the machine is busy, and many
+# reads of the store would only make it busier.
+_MAX_EARLY_READS: Final = 2
 
 
 class ChatSessions:
@@ -104,7 +104,7 @@ class ChatSessions:
             check_payload=partial(check_payload_size, limits=Limits(change_bytes=settings.max_change_bytes)),
         )
         self._read_revisions = ReadRevisions()
-        self._impatient_reads = 0
+        self._early_reads = 0
 
     @classmethod
     async def connect(cls, *, task_queue: str | None = None, deadline: timedelta | None = None) -> Self:
@@ -181,7 +181,8 @@ class ChatSessions:
         async def send(deadline: Deadline) -> Json:
             nonlocal is_retry
             # Ten updates of a session may wait. If more callers initialize it at once, the server turns the others
-            # away, and each time it aborts some of the ten. So a retry first reads what the ten have made of it.
+            # away, and each time it aborts some of the ten. So a retry first reads the session that the ten may have
+            # created.
             if is_retry and (found := await self._read_initialized(request, chat_session_id, update_id, deadline)):
                 return found
             is_retry = True
@@ -225,13 +226,13 @@ class ChatSessions:
             live.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio logs its error
             try:
                 await asyncio.wait({live}, timeout=QUERY_HEAD_START.total_seconds())
-                if live.done() or self._impatient_reads >= _MAX_IMPATIENT_READS:
+                if live.done() or self._early_reads >= _MAX_EARLY_READS:
                     return await live or await read()
-                self._impatient_reads += 1
+                self._early_reads += 1
                 try:
                     return await read()
                 finally:
-                    self._impatient_reads -= 1
+                    self._early_reads -= 1
             finally:
                 live.cancel()
 
@@ -474,15 +475,15 @@ class ChatSessions:
     async def delete(
         self, chat_session_id: str, *, tenant_id: str, user_id: str | None = None, author: str | None = None
     ) -> DeletedChatSession:
-        """Delete a session with everything that was said in it, for good, and wait until both stores hold that.
+        """Delete a session with everything that was said in it, for good, and wait until both stores have deleted it.
 
-        What Temporal keeps of the session is removed a little later, by a workflow of its own.
+        A separate workflow removes what Temporal keeps of the session, a little later.
 
         Args:
             chat_session_id: The session's ID.
             tenant_id: The tenant that the session belongs to.
-            user_id: The user that the session belongs to. A service of the tenant may leave it out, and is told again
-                when a session was deleted that is deleted already.
+            user_id: The user that the session belongs to. A service of the tenant may leave it out; if the session is
+                deleted already, the service gets the time of that deletion.
             author: Who deletes it.
 
         Raises:
@@ -507,7 +508,7 @@ class ChatSessions:
                 may_be_taken = True
                 raise
             if answer is None:
-                if not may_be_taken:  # or an earlier attempt has deleted the session
+                if not may_be_taken:  # otherwise an earlier attempt may have deleted the session
                     await self._check_stored(argument, deadline)
                 may_be_taken = True
                 answer = await self._transport.update_with_start(
@@ -537,7 +538,7 @@ class ChatSessions:
             if failure.status is not RPCStatusCode.NOT_FOUND:
                 raise
             return None
-        # The run may have taken this update although its sender was turned away: then the answer is the update's.
+        # The run may have taken this update although its sender was turned away. Then the update's own answer counts.
         return await self._transport.poll_update(to, update_id, deadline) or seen | {"created": False}
 
     async def _check_stored(self, argument: JourneyArgument, deadline: Deadline) -> None:

@@ -1,4 +1,4 @@
-"""What a change of a session's context and transcript is made of, as the client takes it."""
+"""The parts of a change of a session's context and transcript, as the client takes them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, Required, TypedDict
@@ -14,8 +14,8 @@ class ContextChange(TypedDict, total=False):
         user_id: The user that the session belongs to; None if a service acts for the tenant.
         context: A JSON Merge Patch (RFC 7396): deep merge, None removes a key, arrays are replaced.
         append: Items to add to the end of top-level arrays. An item replaces the item that has the same string `id`.
-        messages: Messages to add to the transcript, each with members of your own. A message with the `id` of one that
-            the transcript has replaces it. `role` says whose it is; a user's messages have the role `user`.
+        messages: Messages to add to the transcript, each with members of your own. A message replaces the one that has
+            the same `id`. `role` says whose message it is; a user's messages have the role `user`.
         remove_messages: IDs of messages to remove from the transcript, before `messages` are added.
         active_agent: The agent that leads from now on: `guide` or `liaison_<pillar>`.
         turn: Ask the agent that then leads to act; it must be one that takes turns.

@@ -29,13 +29,13 @@ _TRANSIENT: Final = frozenset(
         RPCStatusCode.UNKNOWN,
     }
 )
-# The server refuses a signal with INVALID_ARGUMENT and this text if the run has had as many as it may have
-# (`history.maximumSignalsPerExecution`). A journey that has had so many continues as new, and then takes more.
+# The server refuses a signal with INVALID_ARGUMENT and this text if the run has had the maximum number of signals
+# (`history.maximumSignalsPerExecution`). The journey then continues as new, and its next run takes more.
 _TOO_MANY_SIGNALS: Final = "workflow execution limit for signal events"
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
-# If too many updates of a session wait, the server turns the next one away, and aborts some of those (UNAVAILABLE). So
-# senders that come back at once would abort each other for ever.
+# If too many updates of a session wait, the server turns the next one away, and aborts some of the waiting ones
+# (UNAVAILABLE). So senders that come back at once would abort each other for ever.
 _LEAST_PAUSE: Final = {
     RPCStatusCode.RESOURCE_EXHAUSTED: 1.0,
     RPCStatusCode.UNAVAILABLE: 0.25,

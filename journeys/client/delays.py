@@ -37,7 +37,7 @@ class DelayedCall:
         update_id: str | None,
         may_be_taken: bool,
     ) -> None:
-        """Take what the call was about.
+        """Describe the call.
 
         Args:
             client: The client that made the call.
@@ -65,10 +65,10 @@ class DelayedCall:
                     acceptance = await self._find_acceptance(workflow_id, update_id, described)
                 cause = await self._find_cause(described)
         except (TimeoutError, RuntimeError, RPCError, RPCTimeoutOrCancelledError):
-            return _late(EngineUnavailable, "no answer in time; is Temporal reachable?", acceptance)
+            return _unavailable(EngineUnavailable, "no answer in time; is Temporal reachable?", acceptance)
         if described and _waits_for_store(described):
-            return _late(DatabaseUnavailable, "the journey waits for a store", acceptance)
-        return _late(EngineUnavailable, cause, acceptance)
+            return _unavailable(DatabaseUnavailable, "the journey waits for a store", acceptance)
+        return _unavailable(EngineUnavailable, cause, acceptance)
 
     async def _describe(self, workflow_id: str) -> WorkflowExecutionDescription | None:
         try:
@@ -130,7 +130,7 @@ def _waits_for_store(described: WorkflowExecutionDescription) -> bool:
     )
 
 
-def _late(
+def _unavailable(
     kind: type[DatabaseUnavailable | EngineUnavailable], cause: str, acceptance: Acceptance
 ) -> DatabaseUnavailable | EngineUnavailable:
     return kind(f"{cause}; {_ADVICE[acceptance]}", outcome=acceptance)

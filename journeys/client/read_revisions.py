@@ -1,6 +1,6 @@
 """The revisions that a client has read, so that a later read shows no earlier state.
 
-The store can be ahead of the journey's own copy for a moment: while the activity that has stored a change returns.
+After an activity has stored a change, the store is ahead of the journey's own copy until the activity's result arrives.
 """
 
 from collections import OrderedDict
@@ -10,13 +10,13 @@ _MAX_SESSIONS: Final = 1000
 
 
 class ReadRevisions:
-    """The highest revision that was read of each session, of the sessions read last."""
+    """The highest revision that was read of each session, for the sessions that were read last."""
 
     def __init__(self) -> None:
         self._revisions: OrderedDict[str, int] = OrderedDict()
 
     def is_current(self, chat_session_id: str, revision: int) -> bool:
-        """Whether nothing later of this session was read."""
+        """Whether no later revision of this session was read."""
         return revision >= self._revisions.get(chat_session_id, 0)
 
     def add(self, chat_session_id: str, revision: int) -> None:

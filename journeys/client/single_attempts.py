@@ -1,7 +1,7 @@
 """A Temporal client whose calls are tried once, so that `deadline` alone decides on retries.
 
-The SDK's core retries a call that the server refuses, out of sight and for up to ten seconds. With ten updates of a
-session under way, the next one is refused at once, and the core would wait for seconds where a read answers it.
+The SDK's core retries a refused call by itself, for up to ten seconds. If ten updates of a session are under way, the
+server refuses the next one at once. The core would then wait for seconds, although a read can answer the caller.
 """
 
 from collections.abc import Mapping

@@ -70,8 +70,8 @@ class Transport:
             summary: The summary that the Web UI shows of the workflows that this client starts.
             task_queue: The task queue that the journey's workers poll.
             deadline: The deadline of each call.
-            check_payload: Looks at each request before it is sent, and raises a `JourneyError` if it is too large:
-                Temporal may never answer an update that is larger than it passes on.
+            check_payload: Checks each request before it is sent, and raises a `JourneyError` if it is too large:
+                Temporal may never answer an update that is too large for it.
         """
         self._client = with_single_attempts(client)
         self._workflow_type = workflow_type
@@ -224,8 +224,8 @@ class Transport:
 
         Args:
             activity: The activity's name.
-            request: What it takes.
-            subject: The ID of what is read, for the activity's ID.
+            request: The activity's argument.
+            subject: The ID of the object to read, if it has one; it becomes a part of the activity's ID.
             deadline: The deadline of the call.
         """
         activity_id = f"{activity}/{subject or '-'}/{uuid4()}"
@@ -267,7 +267,7 @@ class Transport:
         """A request as it is sent.
 
         Raises:
-            JourneyError: It is too large.
+            JourneyError: The request is too large.
         """
         document = as_json(request)
         if self._check_payload:

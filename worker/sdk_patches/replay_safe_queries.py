@@ -38,7 +38,7 @@ class _ReplaySafeQueries(BridgeWorker):
         # Runs that were replayed and perhaps have had no workflow task since. The value is the length of the history
         # after the first new events, and 0 before them.
         self._replayed: Final[dict[str, int]] = {}
-        self._lengths: Final[dict[str, int]] = {}  # of the history that each run in memory has been told of
+        self._lengths: Final[dict[str, int]] = {}  # of the history that each run in memory has received
         self._postponing: Final[set[asyncio.Task[None]]] = set()
 
     async def poll_workflow_activation(self) -> WorkflowActivation:
@@ -49,7 +49,7 @@ class _ReplaySafeQueries(BridgeWorker):
                 self._observe(activation)
                 return activation
             if any(map(_is_lone_query, activation.jobs)):
-                # It may also bring the beginning of a workflow task without any event that concerns the workflow.
+                # A lone query may also bring the beginning of a workflow task, without any event for the workflow.
                 is_ahead = activation.history_length > self._lengths.get(run_id, 0)
                 if self._replayed.pop(run_id, 0) or is_ahead:
                     self.request_workflow_eviction(run_id)  # the core evicts the run after the answer

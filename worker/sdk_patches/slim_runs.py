@@ -2,8 +2,8 @@
 
 Symptom: a session whose run is in memory keeps the messages of its latest workflow task, in both directions. It also
     keeps the state of a random number generator, which is 2.5 KiB.
-Cause: the SDK keeps the last completion, and two references into the last activation, of which each keeps it whole. It
-    makes the generator for every run, whether the run asks for random numbers or not.
+Cause: the SDK keeps the last completion, and two references into the last activation, each of which keeps the whole
+    activation. It makes the generator for every run, whether the run asks for random numbers or not.
 Upstream: no public issue found.
 Delete it when: `tests/promises/test_worker_memory.py` passes without it.
 Test: `tests/promises/test_worker_memory.py`.
