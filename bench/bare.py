@@ -61,7 +61,7 @@ class Bare:
             try:
                 await self._handle(session).query(GET, question, reject_condition=QueryRejectCondition.NOT_OPEN)
             except RPCError as failure:
-                # A server whose pollers are all busy for a while takes the worker for gone.
+                # If all pollers are busy for a while, the server takes the worker for gone.
                 if failure.status is not RPCStatusCode.FAILED_PRECONDITION:
                     raise
             else:

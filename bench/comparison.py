@@ -92,7 +92,7 @@ def goals(found: Sequence[Ratio], specials: Specials, *, busy: int) -> tuple[Goa
         to_step = known.get((figure, operation, callers, "step"))
         if not ours or not to_step:
             return {}
-        # Of each round: journey / other, divided by journey / step.
+        # In each round: (journey / other) / (journey / step) = step / other.
         of_step = [other / step for other, step in zip(ours.rounds, to_step.rounds, strict=True)]
         return {"journey": ours.median, "step": median(of_step)}
 

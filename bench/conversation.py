@@ -241,7 +241,7 @@ async def _measure_pages(pages: ChatPagesSupabase, chat: _Chat, plan: Plan) -> l
 
 
 async def _turn_pages(pages: ChatPagesSupabase, first: ListChatSessions, number: int) -> ListChatSessions:
-    """Read a list up to a page, as a caller would; the request of that page."""
+    """Read a list up to a page, as a caller would; returns the request of that page."""
     wanted = first
     for _ in range(number - 1):
         page = await pages.sessions(wanted)
@@ -251,7 +251,7 @@ async def _turn_pages(pages: ChatPagesSupabase, first: ListChatSessions, number:
 
 
 async def take_turns(calls: Sequence[Call], times: int) -> list[float]:
-    """Make each call so many times, one after the other in turns, each turn beginning with another one; their p50s."""
+    """Make the calls in turns, each turn beginning with another call; returns the p50 of each in milliseconds."""
     latencies: list[list[float]] = [[] for _ in calls]
     for turn in range(times):
         for place in range(len(calls)):

@@ -77,7 +77,7 @@ where original.chat_session_id = $1
 
 
 async def fill_transcript(connection: Connection, chat_session_id: str, messages: int) -> None:
-    """Copy a session's only message, and the change that added it, until the transcript has so many.
+    """Copy a session's only message, and the change that added it, until the transcript has that many.
 
     The session's workflow must not be running; the State Surface is brought up to the session when it resumes.
     """
@@ -89,7 +89,7 @@ async def fill_transcript(connection: Connection, chat_session_id: str, messages
 
 
 async def fill_list(connection: Connection, chat_session_id: str, sessions: int) -> None:
-    """Copy a session, for other users of its tenant, until the tenant has so many; only their rows are made."""
+    """Copy a session, for other users of its tenant, until the tenant has that many; only their rows are made."""
     await connection.execute(_COPY_SESSION, UUID(chat_session_id), sessions)
     await _tidy(connection, "public.chat_sessions")
 

@@ -87,7 +87,7 @@ class Floor:
         self._held[session.chat_session_id] = after
 
     async def signal(self, session: Session, change: Change) -> None:
-        """As an update: nobody else would do it later."""
+        """As an update: nothing would apply the change later."""
         await self.update(session, change)
 
     async def wait_until_stored(self, session: Session) -> None:

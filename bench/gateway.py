@@ -218,7 +218,7 @@ async def _measure_followers(gateway: _Gateway, sessions: ChatSessions, plan: Pl
     followed = [await _start_session(sessions, f"followed {number}") for number in range(plan.followed_sessions)]
     arrivals = _Arrivals()
     # The first followers make the gateway allocate what it keeps in any case.
-    async with _followers(gateway, followed, _NOBODY, plan.followers // 10):
+    async with _followers(gateway, followed, _UNCOUNTED, plan.followers // 10):
         before = resident_bytes(gateway.pid)
         async with _followers(gateway, followed, arrivals, plan.followers):
             grown = (resident_bytes(gateway.pid) - before) / plan.followers / KIB
@@ -240,14 +240,14 @@ async def _measure_followers(gateway: _Gateway, sessions: ChatSessions, plan: Pl
     ]
 
 
-_NOBODY: Final = _Arrivals()
+_UNCOUNTED: Final = _Arrivals()
 
 
 @asynccontextmanager
 async def _followers(
     gateway: _Gateway, sessions: Sequence[str], arrivals: _Arrivals, count: int
 ) -> AsyncIterator[None]:
-    """Followers that all have had their first event."""
+    """Open followers, and wait until each has had its first event."""
     began = [asyncio.Event() for _ in range(count)]
     async with AsyncExitStack() as stack:
 
@@ -272,7 +272,7 @@ async def _followers(
 async def _change_steadily(
     sessions: ChatSessions, followed: Sequence[str], arrivals: _Arrivals, seconds: float
 ) -> None:
-    """Change one session after the other so many times a second, whether or not the changes before are acknowledged."""
+    """Change the sessions in turns at a steady rate, whether or not the changes before are acknowledged."""
 
     async def change(session: str) -> None:
         receipt = await sessions.update_context(

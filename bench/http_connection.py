@@ -1,4 +1,4 @@
-"""A connection to the gateway that costs its caller little: a library's client would cost more than what it reads."""
+"""A connection to the gateway that costs its caller little: a library's client would cost more than the requests."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ class HttpConnection:
     async def request(
         self, method: str, path: str, body: Mapping[str, JsonValue] | None = None, headers: str = ""
     ) -> bytes:
-        """Send a request; the body of its answer, which must be a success."""
+        """Send a request; returns the body of its answer, which must be a success."""
         content = b"" if body is None else json.dumps(body).encode()
         if body is not None:
             headers += f"Content-Length: {len(content)}\r\n"

@@ -85,7 +85,7 @@ class NaiveChatSession:
         """Answer when the session is stored."""
         if request.tenant_id != workflow.info().typed_search_attributes[SearchAttributeKey.for_keyword("TenantId")]:
             raise ApplicationError("no such session")
-        return await self._stored()
+        return await self._wait_until_created()
 
     @workflow.update
     async def update_chat_context(self, request: UpdateChatContext) -> UpdatedChatSession:
@@ -106,7 +106,7 @@ class NaiveChatSession:
             raise ApplicationError("no such session")
         return self._session
 
-    async def _stored(self) -> ChatSessionArtifact:
+    async def _wait_until_created(self) -> ChatSessionArtifact:
         await workflow.wait_condition(lambda: self._session is not None)
         assert self._session is not None
         return self._session
@@ -114,7 +114,7 @@ class NaiveChatSession:
     async def _apply(self, request: SignalChatContext, message: str) -> ChatSessionArtifact:
         self._messages += 1
         async with self._lock:
-            before = await self._stored()
+            before = await self._wait_until_created()
             change = Change.of(request, key=request.key(before.chat_session_id, message), identity=message)
             decision = decide(Draft.of(before), change, {}, Limits(), workflow.now())
             if not isinstance(decision, Applied):

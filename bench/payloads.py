@@ -74,7 +74,7 @@ def next_hand_over(session: Session) -> Change:
 
 
 def next_growth(session: Session, size: int) -> Change:
-    """The next change, which adds so many bytes to the context."""
+    """The next change, which adds this number of bytes to the context."""
     session.changes += 1
     key = f"part {session.changes}"
     return Change(context={key: _text(size - len(key) - len(',"":""'))}, receipt=True)

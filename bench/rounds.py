@@ -196,7 +196,7 @@ def _work(turn: _Turn, operation: str) -> Iterable[Iterable[Call]]:
 
 
 def _one_signal(variant: Variant, session: Session) -> Call:
-    # Made when it is sent, as the session's number of changes then says which revision to wait for.
+    # The change is made when it is sent: the session's number of changes then is the revision to wait for.
     return lambda: _signal_and_wait(variant, session, next_change(session))
 
 

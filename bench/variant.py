@@ -6,7 +6,7 @@ from bench.payloads import Change, Session
 
 
 class Variant(Protocol):
-    """One way to run a chat session. No call returns before its work is done.
+    """One way to run a chat session. No call but `signal` returns before its work is done.
 
     Attributes:
         name: As in the results.

@@ -1,4 +1,4 @@
-"""What several promises share: stores that can be taken from a worker, and from nobody else."""
+"""The fixture that several promises share: stores that fail for one test's worker, and for nobody else."""
 
 from collections.abc import AsyncIterator
 

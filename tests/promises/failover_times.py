@@ -1,9 +1,13 @@
 """`python -m tests.promises.failover_times`: how long callers wait when the worker that serves them is killed.
 
-Two workers poll one task queue, and callers change a few sessions without a pause while others leave theirs alone.
-Again and again the worker that holds most sessions is killed (SIGKILL), and the time is taken from the kill to the
-answers: of the updates that it was at, of the first one of each of these callers after that, and of the first
-one to a session that it only had in its memory. Updates that it had answered already when it died are not counted.
+Two workers poll one task queue. Busy callers change a session each without a pause; quiet sessions are left alone.
+Again and again the worker that holds the most sessions is killed (SIGKILL). Three times are taken:
+
+* from the kill to the answer of an update that the worker was processing;
+* from sending to the answer of the same caller's next update;
+* from the kill to the answer of the first update to a quiet session that the worker held in memory.
+
+Updates that the worker had already answered when it died are not counted.
 """
 
 import asyncio
@@ -45,7 +49,7 @@ _START_SECONDS: Final = 90
 _MEDIAN_GOAL: Final = 2.0
 _WORST_GOAL: Final = 5.0
 
-# No other worker can have answered so soon: the server gives the dead one's queue a second.
+# An answer this soon is the dead worker's own: the server keeps a workflow task in its sticky queue for a second.
 _ANSWERED_BEFORE: Final = 0.1
 
 _out = Console()
@@ -53,7 +57,7 @@ _err = Console(stderr=True)
 
 
 class Times(Record):
-    """Seconds from the kill to the answers of one kind of update."""
+    """Seconds until the answers of one kind of update."""
 
     updates: int
     median: float
@@ -62,13 +66,13 @@ class Times(Record):
 
 
 class Report(Record):
-    """What was measured.
+    """The measured times.
 
     Attributes:
-        waiting: Updates that the killed worker was at.
-        next: The first update after that, from the moment that it was sent.
-        first: The first update, sent after the kill, to a session that the killed worker had in its memory.
-        events: The slowest update's session around that time: seconds since the kill, and what happened.
+        waiting: Updates that the killed worker was processing, from the kill.
+        next: The same callers' next updates, from the moment that they were sent.
+        first: The first updates, sent after the kill, to quiet sessions that the killed worker held in memory.
+        events: History events of the slowest update's session around that time: seconds since the kill, and the event.
     """
 
     kills: int
@@ -102,7 +106,7 @@ class _Caller:
         self._sessions = sessions
 
     async def call(self) -> tuple[float, float]:
-        """Change the session; when that was sent, and when it was answered."""
+        """Change the session; returns when the change was sent and when it was answered."""
         sent = time.monotonic()
         await self._sessions.update_context(
             self.session, tenant_id=_TENANT, context={"n": sent}, returning="receipt", idempotency_key=f"{sent}"
@@ -122,11 +126,11 @@ class _Caller:
 
 
 async def measure(kills: int, seed: int, folder: Path) -> Report:
-    """Kill so many workers, one after the other.
+    """Kill workers, one after the other.
 
     Args:
-        kills: How many.
-        seed: Decides at which moments.
+        kills: The number of workers to kill.
+        seed: Decides the moments of the kills.
         folder: Where the servers keep their data.
 
     Raises:
@@ -209,7 +213,7 @@ async def _kill_one(
 
 
 def _events(events: Iterable[HistoryEvent], killed_at: float, until: float) -> Iterator[tuple[float, str]]:
-    """What happened from just before the kill until just after the answer."""
+    """The history events from just before the kill until just after the answer."""
     for event in events:
         seconds = event.event_time.seconds + event.event_time.nanos / 1e9 - killed_at
         if -0.1 < seconds < until + 0.05:
@@ -231,12 +235,12 @@ def _times(seconds: Sequence[float]) -> Times:
     )
 
 
-def _shown(report: Report) -> Table:
+def _report_table(report: Report) -> Table:
     table = Table(title=f"seconds to the answer, over {report.kills} kills", title_justify="left")
     for name in ("update", "number", "median", "p95", "worst"):
         table.add_column(name, justify="left" if name == "update" else "right")
     for what, times in {
-        "the killed worker was at it": report.waiting,
+        "the killed worker was processing it": report.waiting,
         "the next one of the same caller": report.next,
         "the first one to a session that it held": report.first,
     }.items():
@@ -261,7 +265,7 @@ def failover_times(
     if json:
         _out.print_json(report.model_dump_json())
     else:
-        _out.print(_shown(report))
+        _out.print(_report_table(report))
         for seconds, what in report.events:
             _out.print(f"{seconds:8.3f}  {what}", highlight=False)
         _out.print(f"goals {'met' if report.goals_met else 'missed'}: median 2 s, worst 5 s", style="bold")

@@ -1,6 +1,6 @@
-"""Five thousand signals to one session while it goes on as new run after run, one in twenty of them bad.
+"""Five thousand signals, one in twenty of them bad, to one session that continues as new again and again.
 
-It takes half a minute and more, so it runs when asked for: `python -m pytest tests/promises/five_thousand_signals.py`.
+It takes at least half a minute, so it runs only on request: `python -m pytest tests/promises/five_thousand_signals.py`.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ async def test_five_thousand_signals_with_one_in_twenty_bad(journeys: Journeys) 
             if number % 20 == 0:
                 await handle.signal(UPDATE, bad[number // 20 % len(bad)])
             else:
-                # Few places, so that the context stays small and each signal still shows.
+                # Few places, so that the context stays small; the ledger's keys show each signal.
                 place = {f"place {number % 50}": number}
                 await handle.signal(UPDATE, {"tenant_id": tenant_id, "context": place, "idempotency_key": f"{number}"})
 
@@ -49,14 +49,14 @@ async def test_five_thousand_signals_with_one_in_twenty_bad(journeys: Journeys) 
             sent += AT_ONCE
             await until_revision(journeys, session, sent - sent // 20)
 
-        # A stranger's are not counted with the session's own.
+        # A stranger's refused signals are not counted with the session's own.
         await until_refusals(journeys, session, SIGNALS // 20 * 3 // 4 + 1)
         row = await assert_stored(journeys, session, SIGNALS - SIGNALS // 20)
         assert set(row["context"]) == {f"place {place}" for place in range(50)}
         keys = [entry["idempotency_key"] for entry in await journeys.ledger(session)]
         assert sorted(map(int, keys)) == [number for number in range(SIGNALS) if number % 20]
         histories = await runs(journeys, session)
-        # The server itself ends a task when a hundred signals have come meanwhile, and begins it anew.
+        # The server itself fails a workflow task during which a hundred signals come, and begins it anew.
         causes = {
             task.workflow_task_failed_event_attributes.cause
             for events in histories
@@ -66,4 +66,4 @@ async def test_five_thousand_signals_with_one_in_twenty_bad(journeys: Journeys) 
         per_run = [count(events, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) for events in histories]
         assert sum(per_run) <= SIGNALS
         assert max(per_run) <= 2 * AT_ONCE, per_run
-        assert len(histories) >= SIGNALS // AT_ONCE, "it goes on as new all the while"
+        assert len(histories) >= SIGNALS // AT_ONCE, "it continues as new all the while"

@@ -1,4 +1,4 @@
-"""A change that asks for a turn has the agent that leads act, once, whatever dies in between."""
+"""A change that asks for a turn gives the leading agent exactly one turn, whatever dies in between."""
 
 import asyncio
 

@@ -151,7 +151,7 @@ async def test_a_thousand_signals_with_one_in_twenty_bad(journeys: Journeys) -> 
         assert sorted(row["context"]["notes"]) == [number for number in range(1000) if number % 20]
         assert set(row["context"]) == {"notes"}
 
-        await until_refusals(journeys, session, 38)  # a stranger's are not the session's
+        await until_refusals(journeys, session, 38)  # a stranger's do not count
         await assert_stored(journeys, session, 950)
         histories = await runs(journeys, session)
         assert len(histories) > 1
@@ -205,7 +205,7 @@ async def test_nobody_but_a_run_before_it_tells_a_run_its_state(journeys: Journe
         await journeys.initialize(request)
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
 
-        # Where there is a session, it is served whatever the arguments say.
+        # A stored session is served whatever the arguments say.
         await forge(journeys, session, start_signal=UPDATE, start_signal_args=[{"tenant_id": "forger"}])
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
         described = await journeys.handle(session).describe()
@@ -215,7 +215,7 @@ async def test_nobody_but_a_run_before_it_tells_a_run_its_state(journeys: Journe
 
 
 async def test_the_next_run_of_a_schedule_is_no_continuation(journeys: Journeys) -> None:
-    """Temporal starts it with the same arguments, and with the run before it as the one that it continues."""
+    """Temporal starts it with the same arguments, and names the previous run as the one that it continues."""
     request = journeys.request()
     session = journeys.identity(request)
     async with journeys.worker(idle_seconds=0):
@@ -226,11 +226,11 @@ async def test_the_next_run_of_a_schedule_is_no_continuation(journeys: Journeys)
         handle = journeys.handle(session)
         first = (await handle.describe()).run_id
 
-        async def later() -> str | None:
+        async def newest_run_id() -> str | None:
             return (await handle.describe()).run_id
 
         try:
-            second = await eventually(later, lambda run_id: run_id != first)
+            second = await eventually(newest_run_id, lambda run_id: run_id != first)
             run = journeys.client.get_workflow_handle(workflow_id(session), run_id=second)
 
             async def last_event() -> HistoryEvent:
@@ -251,7 +251,7 @@ async def test_the_next_run_of_a_schedule_is_no_continuation(journeys: Journeys)
 
 @pytest.mark.parametrize("filling", [b"\x01", b'"', b"\xff", b"x"], ids=["control", "quotes", "no UTF-8", "letters"])
 async def test_signals_that_are_no_json_are_carried_over_and_refused(journeys: Journeys, filling: bytes) -> None:
-    """Nobody has read them yet: carried over, they must not become larger than a payload may be."""
+    """They are carried over unread, and must not outgrow a payload's limit on the way."""
     data = b"{" + filling * (127 * KIB)
     async with ProxiedStores.of(journeys.addresses) as stores, journeys.worker(**stores.settings, rollover_messages=1):
         session = await journeys.create_session()

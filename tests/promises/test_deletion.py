@@ -45,7 +45,7 @@ def deleted_revision(row: Json | None) -> int:
 
 
 async def until_over(journeys: Journeys, session: str) -> str | None:
-    """Wait until the session's run has completed; its run ID, or None if the erasure has removed it already."""
+    """Wait until the session's run has completed; returns its ID, None if the erasure has removed the run already."""
     try:
         return await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
     except RPCError as failure:
@@ -86,7 +86,7 @@ async def test_a_deletion_leaves_a_tombstone_in_both_stores(journeys: Journeys) 
 async def test_a_transcript_is_deleted_however_long_the_store_takes_for_it(
     journeys: Journeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stores.postgres._STATEMENT_SECONDS", 1.0)  # what any other statement may take
+    monkeypatch.setattr("stores.postgres._STATEMENT_SECONDS", 1.0)  # the limit of every other statement
     async with journeys.worker():
         session = await journeys.create_session()
         await say_much(journeys, session)
@@ -139,14 +139,14 @@ async def test_whoever_still_writes_to_a_deleted_session_is_refused(journeys: Jo
 
 
 async def test_a_deletion_is_answered_again_under_its_update_id_and_under_no_other(journeys: Journeys) -> None:
-    """A user whose answer was lost hears it from a later run; another of the user's calls learns nothing."""
+    """A user whose answer was lost gets it from a later run; another call of the same user learns nothing."""
     async with journeys.worker():
         request = journeys.request()
         session = (await journeys.initialize(request))["chat_session_id"]
         user, update_id = {"user_id": request["user_id"]}, f"{DELETE}/{uuid4()}"
         first = await journeys.delete(session, update_id=update_id, **user)
         await until_over(journeys, session)
-        # Temporal itself answers a repetition from the last run, so there is another run in between.
+        # Temporal itself answers a repetition from the last run, so the test puts another run in between.
         assert await refusal_code(journeys.delete(session, **user)) == "SESSION_NOT_FOUND"
         run_id = await until_over(journeys, session)
         assert await journeys.delete(session, update_id=update_id, **user) == first
@@ -179,7 +179,7 @@ async def test_a_stranger_deletes_nothing(journeys: Journeys) -> None:
 
 @also_replayed
 async def test_a_deletion_that_the_store_refuses_is_refused_alone(journeys: Journeys) -> None:
-    """Its update ID would stand in the tombstone. What woke the session with it is applied, and its run goes on."""
+    """The tombstone cannot hold its update ID. The other messages of its batch are applied, and the run goes on."""
     async with journeys.worker(idle_seconds=0):
         session = await journeys.create_session()
         await until_over(journeys, session)
@@ -236,7 +236,7 @@ async def test_an_erasure_leaves_a_session_that_lives_alone(journeys: Journeys) 
 
 
 async def test_a_deletion_whose_artifact_was_not_written_is_made_up_for(journeys: Journeys) -> None:
-    """As where the worker died between the stores."""
+    """As if the worker had died between the stores."""
     async with journeys.worker():
         session = await journeys.create_session()
         await journeys.sessions.delete(session, tenant_id=journeys.tenant_id)
@@ -257,7 +257,7 @@ async def test_a_deletion_whose_artifact_was_not_written_is_made_up_for(journeys
 
 
 async def test_an_artifact_that_is_ahead_of_a_tombstone_is_emptied_above_it(journeys: Journeys) -> None:
-    """As after a backup of Supabase was restored in which the deletion is, and in the State Surface a later one."""
+    """As after a restore of Supabase: the backup holds the deletion, and the State Surface a later revision."""
     async with journeys.worker():
         session = await journeys.create_session()
         await journeys.delete(session)
@@ -292,7 +292,7 @@ async def test_a_plain_start_meets_a_deleted_session_and_ends(journeys: Journeys
 async def test_an_erasure_that_is_about_to_end_removes_a_run_that_begins_meanwhile(
     journeys: Journeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run finds an erasure that has looked for the last time, and so starts none."""
+    """The run starts no erasure, since one is running; but that one has already looked for runs for the last time."""
     erase = ChatSessionErasureActivities.erase_chat_session
     has_looked, may_end = asyncio.Event(), asyncio.Event()
 

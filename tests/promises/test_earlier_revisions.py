@@ -63,7 +63,7 @@ async def test_every_revision_is_read_as_it_was(journeys: Journeys) -> None:
             assert read["updated_at"] == then[-1]["updated_at"]
             assert read["message_count"] == then[-1]["message_count"]
     lengths = await fold_lengths(journeys, session)
-    assert [length for length in lengths if length is None] == [None] * 3, "what keeps the context is not folded"
+    assert [length for length in lengths if length is None] == [None] * 3, "without a context, nothing to fold"
     assert {length for length in lengths if length is not None} == set(range(FEW))
 
 

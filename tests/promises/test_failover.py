@@ -1,4 +1,4 @@
-"""A worker is killed with callers waiting: another one answers them, and each change stands once."""
+"""A worker is killed with callers waiting: another one answers them, and each change is applied once."""
 
 import asyncio
 import signal
@@ -21,15 +21,15 @@ Answers = list["asyncio.Task[UpdateReceipt]"]
 async def until_task_is_pending(journeys: Journeys, session: str) -> None:
     """Wait until the server has a workflow task for the session, or has given it to a worker."""
 
-    async def pending() -> bool:
+    async def is_pending() -> bool:
         described = await journeys.handle(session).describe()
         return described.raw_description.HasField("pending_workflow_task")
 
-    await eventually(pending)
+    await eventually(is_pending)
 
 
 async def create_sessions_of_one_worker(journeys: Journeys, count: int) -> tuple[int, list[str]]:
-    """Create sessions until one worker has so many in its memory; its process and these sessions."""
+    """Create sessions until one worker holds `count` of them in memory; returns its process ID and these sessions."""
     held: dict[int, list[str]] = {}
     while True:
         session = await journeys.create_session()
@@ -40,7 +40,7 @@ async def create_sessions_of_one_worker(journeys: Journeys, count: int) -> tuple
 
 
 def send_updates(journeys: Journeys, session: str, word: str) -> Answers:
-    """Update one session as several callers, none of which names its change."""
+    """Update one session as several callers, none of which gives an idempotency key."""
     sessions = journeys.sessions_within(PATIENCE)
     return [
         asyncio.create_task(
@@ -53,7 +53,7 @@ def send_updates(journeys: Journeys, session: str, word: str) -> Answers:
 async def kill_with_callers_waiting(
     journeys: Journeys, victim: WorkerProcess, stores: ProxiedStores, sessions: list[str]
 ) -> dict[str, Answers]:
-    """Kill a worker between the stores, with tasks that it was given, and before more are sent to it."""
+    """Kill a worker that is between the stores for one session and has a task of another; then update a third."""
     between, given, after = sessions
     stores.state_surface.stall()
     waiting = {between: send_updates(journeys, between, "between")}

@@ -173,7 +173,7 @@ async def test_a_row_that_is_gone_ends_the_journey_and_stays_gone(journeys: Jour
 
 
 async def test_a_row_that_is_gone_is_not_answered_for(journeys: Journeys) -> None:
-    """What is acknowledged, both stores hold: whatever an initialization gets, it is no artifact of nothing."""
+    """An answer is what both stores hold, so an initialization gets no artifact of a session without a row."""
     request = journeys.request()
     async with journeys.worker():
         session = (await journeys.initialize(request))["chat_session_id"]
@@ -184,7 +184,7 @@ async def test_a_row_that_is_gone_is_not_answered_for(journeys: Journeys) -> Non
 
 @awake_or_asleep
 async def test_a_state_surface_that_is_ahead_is_gone_on_above(journeys: Journeys, idle_seconds: int) -> None:
-    """As after a backup of Supabase was restored."""
+    """As after a restore of Supabase from an older backup."""
     async with journeys.worker(idle_seconds=idle_seconds):
         session = await create_changed_session(journeys)
         for number in range(2, 5):
@@ -224,7 +224,7 @@ async def test_a_state_surface_that_is_ahead_is_gone_on_above(journeys: Journeys
 
 
 async def read_details(journeys: Journeys, session: str) -> str:
-    """What the Web UI shows of the running journey."""
+    """The details that the Web UI shows of the running journey."""
     metadata = await journeys.handle(session).query("__temporal_workflow_metadata")
     shown: str = metadata["currentDetails"] if isinstance(metadata, dict) else metadata.current_details
     return shown

@@ -1,4 +1,4 @@
-"""Idle costs nothing: a journey that nobody talks to completes, and whoever talks again resumes it."""
+"""An idle session costs nothing: its journey completes, and the next message resumes it."""
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus

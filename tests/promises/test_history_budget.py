@@ -1,4 +1,4 @@
-"""What a journey's history costs: few events for a message, and no context where none is needed."""
+"""The cost of a journey's history: few events for each message, and no context that nobody needs."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ def kinds(events: Sequence[HistoryEvent]) -> Counter[str]:
 
 
 async def create_and_count(journeys: Journeys, **more: Any) -> tuple[str, int]:
-    """Create a session; its ID, and how many events its history has so far."""
+    """Create a session; returns its ID and the number of events in its history."""
     chat_session_id = await journeys.create_session(**more)
     return chat_session_id, len(await journeys.events(chat_session_id))
 
@@ -94,7 +94,7 @@ async def test_an_update_that_changes_nothing_or_is_refused_costs_no_more_than_o
 
 
 async def test_an_update_that_no_message_can_be_and_a_query_cost_nothing(journeys: Journeys) -> None:
-    """Its form and size are seen without reading it."""
+    """The journey refuses the update by its form or size, without reading it."""
     unfit: list[list[Any]] = [[], ["text"], [{}, {}], [{"context": {"a": "x" * 200 * KIB}}]]
     async with journeys.worker():
         chat_session_id, before = await create_and_count(journeys)
@@ -188,7 +188,7 @@ async def test_an_update_costs_no_more_after_many_than_before(journeys: Journeys
 
 
 async def test_a_large_context_stands_in_the_history_only_where_it_was_sent(journeys: Journeys) -> None:
-    """Once in the argument, once in the update, once in its answer; not in what the activities are told."""
+    """At most once each in the start's argument, the initialize update, its answer and the local activity's marker."""
     text = "y" * 50 * KIB
     async with journeys.worker():
         chat_session_id, before = await create_and_count(journeys, context={"large": text})

@@ -17,7 +17,7 @@ LONG_NUMBER = "5e-324"
 
 
 async def with_ledger(journeys: Journeys, sizes: list[int]) -> str:
-    """A session whose ledger has changes of so many long numbers each, as older releases stored them."""
+    """A session whose ledger has one change for each size, of that many long numbers, as older releases stored them."""
     session: str = (await journeys.initialize(journeys.request("ada")))["chat_session_id"]
     for revision, size in enumerate(sizes, 1):
         await journeys.supabase.execute(

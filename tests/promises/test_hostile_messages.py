@@ -1,4 +1,4 @@
-"""Whatever anybody sends, however it is encoded: an error of the contract, and a journey that goes on."""
+"""Whatever a caller sends, however encoded, gets an error of the contract, and the journey goes on."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ async def check_it_goes_on(journeys: Journeys, chat_session_id: str, kept: Json)
 
 
 def check_nothing_is_told(refusals: Json, count: int) -> None:
-    """Refusals are counted, and the last ten shown, with nothing of what was sent."""
+    """Refusals are counted, and the last ten shown, without anything that was sent."""
     assert refusals["count"] == count
     assert len(refusals["last"]) == min(count, 10)
     known = {"", "tenant_id", "user_id", "context", "append", "active_agent", "merge_strategy", "base_revision"}
@@ -110,7 +110,7 @@ async def test_no_signal_harms_the_journey(journeys: Journeys) -> None:
 
         own = 0
         for number, (name, arguments) in enumerate(sent.items(), 1):
-            # The server itself fails a task during which too much arrives: let large ones find none.
+            # The server itself fails a workflow task during which too much arrives, so large signals meet none.
             if name in LARGE:
                 await until_decided()
             await handle.signal("update_chat_context", args=arguments)
@@ -166,7 +166,7 @@ async def test_no_message_harms_a_reading_activity(journeys: Journeys, activity:
 
 
 async def fate(journeys: Journeys, chat_session_id: str, arguments: Sequence[Any]) -> str | None:
-    """Start a session's journey so; the code that its run fails with."""
+    """Start a session's journey with these arguments; returns the code of its run's failure, None if it completes."""
     handle = await journeys.client.start_workflow(
         "journey_coexistence_chat_session",
         args=arguments,
@@ -215,7 +215,7 @@ async def test_no_argument_wedges_a_run(journeys: Journeys) -> None:
 
 
 def made_up_state(chat_session_id: str) -> Json:
-    """What a run that continued as new would have handed on."""
+    """A state such as a run carries over when it continues as new."""
     context = {"made": "up"}
     return {
         "session": {
@@ -274,7 +274,7 @@ async def test_a_stored_session_is_served_whatever_the_argument(journeys: Journe
 
 
 async def test_an_initialization_that_is_refused_for_its_size_creates_nothing(journeys: Journeys) -> None:
-    """Its start, which comes first, says the same."""
+    """The start's argument carries the same context."""
     async with journeys.worker():
         for size in (CHANGE_BYTES, 2 * CHANGE_BYTES, 3 * CHANGE_BYTES):
             request = journeys.request(context={"a": "x" * size})
@@ -283,7 +283,7 @@ async def test_an_initialization_that_is_refused_for_its_size_creates_nothing(jo
 
 
 async def test_no_update_id_harms_the_journey(journeys: Journeys) -> None:
-    """It goes into the ledger."""
+    """The ledger stores the update ID."""
     async with journeys.worker():
         chat_session_id = await journeys.create_session()
         revision = 0

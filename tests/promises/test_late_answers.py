@@ -17,7 +17,7 @@ from tests.support.polling import eventually
 from tests.support.tcp_proxy import ProxiedStores
 from tests.support.watching import until_revision
 
-# More than the server holds of one session.
+# More updates than the server lets wait for one session.
 CALLERS = 15
 
 
@@ -101,12 +101,12 @@ async def test_a_read_leaves_nothing_in_temporal(journeys: Journeys) -> None:
         )
         await kept.result()
 
-    async def left() -> set[str]:
+    async def list_records() -> set[str]:
         query = f"TaskQueue = '{journeys.task_queue}'"
         return {record.activity_id async for record in journeys.client.list_activities(query) if await is_there(record)}
 
     async def is_there(record: ActivityExecution) -> bool:
-        # A busy server may delete a record while it still writes the row of its list, which then stays.
+        # A busy server may delete a record while it still writes the record's row in the list; the row then stays.
         try:
             await journeys.client.get_activity_handle(record.activity_id).describe()
         except RPCError as failure:
@@ -115,4 +115,4 @@ async def test_a_read_leaves_nothing_in_temporal(journeys: Journeys) -> None:
             return False
         return True
 
-    assert await eventually(left, lambda found: kept.id in found and len(found) == 1) == {kept.id}
+    assert await eventually(list_records, lambda found: kept.id in found and len(found) == 1) == {kept.id}

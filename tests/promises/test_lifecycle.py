@@ -1,4 +1,4 @@
-"""A session has a title, is put away and taken out again, and is given to another user: changes like any other."""
+"""A session has a title, is archived and reopened, and is given to another user: changes like any other."""
 
 import asyncio
 from typing import Any
@@ -89,7 +89,7 @@ async def test_a_session_that_is_given_away_is_the_new_owners_at_once(journeys: 
 
 @also_replayed
 async def test_the_old_owner_is_not_answered_with_what_the_new_one_says(journeys: Journeys) -> None:
-    """All of them wait for a worker, which finds them at once."""
+    """All updates wait for a worker, which finds them together."""
     request = journeys.request()
     async with journeys.worker():
         session = (await journeys.initialize(request))["chat_session_id"]

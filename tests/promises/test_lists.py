@@ -1,4 +1,4 @@
-"""A session is found again: by the name that its caller gave it, by its title, and in the list of what is a user's."""
+"""A session is found again: by its caller's name for it, by its title, and in the list of its user's sessions."""
 
 import asyncio
 from typing import Any

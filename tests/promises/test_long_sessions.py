@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LONG = UUID(int=1)
 CHANGES = 2000
-# Statistics by which a session has few changes: then PostgreSQL thinks little of reading them all.
+# Most sessions have few changes, so PostgreSQL's statistics make it look cheap to read all changes of a session.
 FILL = f"""
 insert into public.chat_sessions
 select
@@ -77,7 +77,7 @@ async def test_a_key_is_looked_up_without_reading_the_ledger_of_its_session(post
                 at=session.updated_at,
             )
             assert (outcome.written, outcome.known) == (True, ())
-        # As they are planned once they have been used a few times.
+        # PostgreSQL may choose a generic plan once a statement has run a few times.
         await pool.execute("set plan_cache_mode = force_generic_plan")
         looking_up = await pool.fetch(
             "select name, cardinality(parameter_types) as parameters from pg_prepared_statements "

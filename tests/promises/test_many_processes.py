@@ -20,7 +20,7 @@ STARTERS = 25
 
 
 async def run_starters(journeys: Journeys, request: Json, ahead: list[float]) -> list[Json]:
-    """Run processes full of starters, each with its own clock; what all of them are answered."""
+    """Run processes full of starters, each process with its own clock; returns the starters' answers."""
     async with AsyncExitStack() as exits:
         processes = []
         for seconds in ahead:
@@ -54,10 +54,10 @@ async def assert_one(journeys: Journeys, request: Json, artifacts: list[Json]) -
     assert [row[0] for row in await journeys.state_surface.fetch(registered, journeys.tenant_id)] == [session]
     assert await journeys.ledger(session) == []
 
-    async def listed() -> set[str]:
+    async def list_ids() -> set[str]:
         return {run.id async for run in journeys.client.list_workflows(f"TenantId = '{journeys.tenant_id}'")}
 
-    assert await eventually(listed) == {workflow_id(session)}
+    assert await eventually(list_ids) == {workflow_id(session)}
     histories = await runs(journeys, session)
     begun = [events[0].workflow_execution_started_event_attributes for events in histories]
     assert [bool(run.continued_execution_run_id) for run in begun] == [False] + [True] * (len(begun) - 1)
@@ -72,7 +72,7 @@ async def test_two_hundred_starters_in_eight_processes_share_one_session(journey
 
 
 async def test_they_share_it_on_both_sides_of_a_minute_boundary(journeys: Journeys) -> None:
-    """Half of the processes are past the boundary already, by their clocks."""
+    """By their clocks, half of the processes are already past the boundary."""
     minute = datetime.now(UTC).replace(second=0, microsecond=0)
     request = journeys.request(requested_at=(minute + timedelta(seconds=59.9)).isoformat())
     environment = worker_environment(journeys.addresses, journeys.task_queue)

@@ -85,7 +85,7 @@ async def test_one_key_for_two_changes_is_a_conflict_and_changes_nothing(journey
         session = await journeys.create_session()
         await journeys.update(session, A | {"idempotency_key": "k", "author": "user", "returning": "receipt"})
         assert await refusal_code(journeys.update(session, B | {"idempotency_key": "k"})) == "IDEMPOTENCY_CONFLICT"
-        # Who makes it, against what, and what is to be answered does not count.
+        # The author, the base and the form of the answer do not count.
         again = await journeys.update(session, A | {"idempotency_key": "k", "author": "guide", "base_revision": 0})
         assert (again["applied_revision"], again["duplicate"]) == (1, True)
         await assert_stored(journeys, session, 1)
@@ -119,7 +119,7 @@ async def test_keys_are_a_sessions_own(journeys: Journeys) -> None:
 
 
 async def test_the_starters_update_ids_give_no_tenant_anothers_answer(journeys: Journeys) -> None:
-    """Temporal answers a known update ID to whoever asks, so the same request from another has to have another."""
+    """Temporal answers a known update ID to any caller, so another caller's equal request needs another ID."""
     change: Any = {"context": {"mood": "calm"}, "idempotency_key": "k", "base_revision": 0}
     async with journeys.worker():
         session = await journeys.create_session()
@@ -176,11 +176,11 @@ async def test_a_duplicates_receipt_is_as_it_was_and_its_artifact_as_it_is(journ
 # Where a writer may die: the activity alone, on the real stores.
 
 Message = tuple[str, Json]
-"""A message's identity, and what it says."""
+"""A message's identity, and its request."""
 
 
 class Writer:
-    """A worker's activities, as the journey of one session runs them, and how often one has shown that it is alive."""
+    """A worker's activities, as the journey of one session runs them; `heartbeats` counts their heartbeats."""
 
     def __init__(self, journeys: Journeys, surface: StateSurfacePostgres | None = None) -> None:
         self._tenant_id = journeys.tenant_id
@@ -208,14 +208,14 @@ class Writer:
         at: datetime | None = None,
         attempt: int = 1,
     ) -> DecidedBatch:
-        """Decide a batch that the journey of a session hands over, which knows the session so.
+        """Decide a batch as the journey of a session hands it over.
 
         Args:
-            session: The session.
-            *messages: Of one kind, or of a kind each.
-            kind: The kind or the kinds.
+            session: The session as its journey knows it.
+            *messages: The batch.
+            kind: The kind of all messages, or a kind for each.
             at: When the batch was begun.
-            attempt: Which attempt of the activity it is.
+            attempt: The number of the activity's attempt.
         """
         kinds = repeat(kind) if isinstance(kind, str) else kind
         batch = Batch(
@@ -235,7 +235,7 @@ class Writer:
             workflow_id=workflow_id(session.chat_session_id),
             workflow_type=JOURNEY_ID,
             attempt=attempt,
-            current_attempt_scheduled_time=datetime.now(UTC) + timedelta(minutes=1),  # after all that the tests name
+            current_attempt_scheduled_time=datetime.now(UTC) + timedelta(minutes=1),  # after every time in these tests
         )
         environment.on_heartbeat = self._count_heartbeat
         decided: DecidedBatch = await environment.run(
@@ -252,7 +252,7 @@ def raw(value: object) -> RawValue:
 
 
 def applied(decided: DecidedBatch) -> list[tuple[int | None, bool]]:
-    """Of each message the revision that holds it, and whether it is a duplicate; none was refused."""
+    """Each message's revision, and whether it is a duplicate; checks that none was refused."""
     assert not [outcome.refused for outcome in decided.outcomes if outcome.refused]
     return [(outcome.revision, outcome.duplicate) for outcome in decided.outcomes]
 
@@ -279,7 +279,7 @@ class WriterDiedError(Exception):
 
 
 class SurfaceNeverReached(StateSurfacePostgres):
-    """Where a writer dies after Supabase and before the State Surface; what it loads is registered."""
+    """A writer of changes dies after Supabase and before this State Surface; it still registers revision 0."""
 
     async def update(self, artifact: SurfaceArtifact, *, payload_since: int | None = None) -> int | None:
         if artifact.revision:
@@ -293,12 +293,12 @@ def keyed(*keys: str) -> list[Message]:
 
 
 def keyless(*names: str) -> list[Message]:
-    """Messages that only their identity tells from each other."""
+    """Messages that differ in their identity alone."""
     return [(f"run/{name}", {"append": {"notes": [0]}}) for name in names]
 
 
 def on_a_base(*_: str) -> list[Message]:
-    """Messages that name the base that they change, each the one that the message before it makes."""
+    """Messages that each name as their base the revision that the message before them makes."""
     return [(f"run/{base}", {"append": {"notes": [0]}, "base_revision": base}) for base in range(3)]
 
 
@@ -316,7 +316,7 @@ async def test_a_batch_whose_reply_was_lost_is_written_once(journeys: Journeys, 
     first = await writer.decide(session, *messages)
     before = await journeys.snapshot(session.chat_session_id)
     again = await (writer if again_by == "the same worker" else Writer(journeys)).decide(session, *messages)
-    # The journey was never told: to it these are no duplicates.
+    # The journey never got the first reply, so to the journey these are no duplicates.
     assert applied(first) == applied(again) == [(1, False), (2, False), (3, False)]
     assert again.loaded
     assert again.loaded == await as_stored(journeys, session)
@@ -338,14 +338,14 @@ async def test_a_change_whose_reply_was_lost_is_its_senders_although_the_session
     before = await journeys.snapshot(session.chat_session_id)
     again = await Writer(journeys).decide(session, ("run/a", change))
     assert applied(first) == applied(again) == [(1, False)]
-    # Sent anew, it is another message, of somebody who has no such session.
+    # Sent anew, it is another message, of a user who no longer owns the session.
     anew = await Writer(journeys).decide(session, ("another run/a", change | {"idempotency_key": "k"}))
     assert codes(anew) == ["SESSION_NOT_FOUND"]
     assert await journeys.snapshot(session.chat_session_id) == before
 
 
 async def test_a_writer_of_messages_that_dies_between_the_stores_is_made_up_for(journeys: Journeys) -> None:
-    """The payload was left out of a write that never happened; the next one sends it."""
+    """The write that never happened would have left out the payload, so the next write sends it."""
     session = await create_sleeping_session(journeys)
     with pytest.raises(WriterDiedError):
         await Writer(journeys, SurfaceNeverReached(journeys.state_surface)).decide(session, *said("a"))
@@ -373,7 +373,7 @@ async def test_a_writer_that_dies_between_the_stores_is_made_up_for(journeys: Jo
 
 
 async def test_a_worker_that_reached_one_store_only_does_not_answer_from_its_memory(journeys: Journeys) -> None:
-    """The batch before is remembered, and of the one that failed the ledger alone."""
+    """The worker's cache holds the session after the first batch; of the failed batch, only the ledger knows."""
 
     class SurfaceAway(StateSurfacePostgres):
         is_away = False
@@ -404,7 +404,7 @@ async def test_a_worker_that_reached_one_store_only_does_not_answer_from_its_mem
 async def test_what_another_left_between_the_stores_is_registered_before_it_is_answered(
     journeys: Journeys, request_: Json
 ) -> None:
-    """A duplicate is acknowledged as well: both stores hold what is answered."""
+    """A duplicate is acknowledged as well, so both stores must hold it by then."""
     session = await create_sleeping_session(journeys)
     with pytest.raises(WriterDiedError):
         await Writer(journeys, SurfaceNeverReached(journeys.state_surface)).decide(session, *keyed("a"))
@@ -426,7 +426,7 @@ async def test_what_a_stale_journey_hands_over_is_made_to_what_is_stored(journey
 
 
 async def test_a_worker_that_remembers_an_older_session_judges_by_what_is_stored(journeys: Journeys) -> None:
-    """Also where it writes nothing, so that no compare-and-set would tell."""
+    """Also if it writes nothing, so that no compare-and-set would notice."""
     session = await create_sleeping_session(journeys)
     stale = Writer(journeys)
     await stale.decide(session, *keyed("a"))
@@ -459,7 +459,7 @@ async def test_of_a_batch_with_a_known_key_the_rest_is_written(journeys: Journey
     assert applied(decided) == [(3, False), (2, True), (4, False)]
     row = await assert_stored(journeys, session.chat_session_id, 4)
     assert row["context"] == {"notes": ["a", "b", "c", "d"]}
-    # The same keys for other changes are no lost reply either.
+    # The same keys with other changes are conflicts, and no lost reply.
     others: list[Message] = [(f"run/{key}", {"context": {"n": key}, "idempotency_key": key}) for key in ("a", "b")]
     assert codes(await Writer(journeys).decide(session, *others)) == ["IDEMPOTENCY_CONFLICT"] * 2
     await assert_stored(journeys, session.chat_session_id, 4)
@@ -482,7 +482,7 @@ async def test_several_writers_at_once_make_one_ledger(journeys: Journeys) -> No
 
 @pytest.mark.parametrize("kind", [keyed, keyless, on_a_base])
 async def test_one_batch_in_several_hands_at_once_is_written_once(journeys: Journeys, kind: Any) -> None:
-    """As where an attempt was given up for dead and lives."""
+    """As if attempts that were given up for dead were still alive."""
     session = await create_sleeping_session(journeys)
     messages, begun = kind("a", "b", "c"), datetime.now(UTC)
     decided = await asyncio.gather(*(Writer(journeys).decide(session, *messages, at=begun) for _ in range(4)))
@@ -491,7 +491,7 @@ async def test_one_batch_in_several_hands_at_once_is_written_once(journeys: Jour
 
 
 async def test_a_batch_that_takes_a_while_shows_that_it_is_alive(journeys: Journeys) -> None:
-    """So it is not given up for dead, and begun anew for ever, where the machine is slow."""
+    """Otherwise a slow machine's attempt would be given up for dead, and begun anew for ever."""
     session = await create_sleeping_session(journeys)
     writer = Writer(journeys)
     large = {"context": {"refused": ["x" * 40_000]}, "base_revision": 7}
@@ -521,13 +521,13 @@ async def test_an_activity_that_writes_runs_in_its_sessions_workflow_alone(journ
     assert await journeys.snapshot(session.chat_session_id) == before
 
 
-# The statement alone: what it does for a decision that was made on something else.
+# The statement alone: its outcome if the decision was made on another base.
 
 
 async def write(
     journeys: Journeys, session: ChatSessionArtifact, messages: Sequence[Message]
 ) -> tuple[WriteOutcome, ChatSessionArtifact]:
-    """Write the changes that messages make to a session; the session after them."""
+    """Write the changes that messages make to a session; returns the outcome and the session after them."""
     draft = Draft.of(session)
     entries: list[WrittenEntry] = []
     for identity, request in messages:
@@ -552,7 +552,7 @@ async def write(
 
 @pytest.mark.parametrize("cached", [True, False])
 async def test_what_was_refused_is_not_applied_by_a_worker_that_was_paused(journeys: Journeys, cached: bool) -> None:
-    """It takes up a workflow task that another worker has done meanwhile, and the session is no longer what it was."""
+    """It resumes a workflow task that another worker has done meanwhile, and the session has changed since."""
     session = await create_sleeping_session(journeys)
     paused, live = Writer(journeys), Writer(journeys)
     begun = datetime.now(UTC)
@@ -571,7 +571,7 @@ async def test_what_was_refused_is_not_applied_by_a_worker_that_was_paused(journ
     late = await paused.decide(session, *waiting, at=task)
     assert (late.is_superseded, late.outcomes, late.state, late.loaded) == (True, (), None, None)
     assert await journeys.snapshot(session.chat_session_id) == before
-    # Whoever is not late may decide them.
+    # A writer that is not late may decide them.
     assert applied(await live.decide(session, *waiting, at=task + timedelta(seconds=2))) == [(3, False), (4, False)]
 
 
@@ -598,7 +598,7 @@ async def test_what_another_attempt_refused_is_not_applied_by_one_that_was_given
 
 
 async def test_a_worker_that_was_paused_between_the_stores_decides_nothing_either(journeys: Journeys) -> None:
-    """What it has loaded is not what is stored when it wakes up."""
+    """When it wakes up, the stores no longer hold what it has loaded."""
     session = await create_sleeping_session(journeys)
     begun = datetime.now(UTC)
     live = Writer(journeys)

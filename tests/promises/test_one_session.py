@@ -28,7 +28,7 @@ async def check_one(journeys: Journeys, request: Json, artifacts: Sequence[Json]
     assert await journeys.supabase.fetchval(counting.format("public.chat_sessions"), journeys.tenant_id) == 1
     assert await journeys.state_surface.fetchval(counting.format("state_surface.artifacts"), journeys.tenant_id) == 1
     assert await journeys.ledger(chat_session_id) == []
-    # The run that created it is the one that runs, and none came before it.
+    # The run that created the session still runs, and is the first.
     artifact = await journeys.artifact(chat_session_id)
     assert artifact
     description = await journeys.handle(chat_session_id).describe()
@@ -39,7 +39,7 @@ async def check_one(journeys: Journeys, request: Json, artifacts: Sequence[Json]
 
 
 def as_json(told: InitializedChatSession) -> Json:
-    """What a starter was told, less who created the session."""
+    """A starter's answer without `created`."""
     return told.model_dump(mode="json", exclude={"created"})
 
 
@@ -62,7 +62,7 @@ async def test_concurrent_starters_share_one_session(journeys: Journeys) -> None
 
 @also_replayed
 async def test_of_concurrent_starters_exactly_one_is_told_that_it_created_the_session(journeys: Journeys) -> None:
-    """Whatever the order; and a retry of that very call hears it again, a later call does not."""
+    """Whatever the order of the calls; a later call is not told so."""
     request = journeys.request()
     session = journeys.identity(request)
     argument = {
@@ -118,8 +118,8 @@ async def test_concurrent_starters_in_python_share_one_session(journeys: Journey
         told = await asyncio.gather(*(starter.initialize(**request) for starter in starters))
         assert [each.created for each in told].count(True) == 1
         await check_one(journeys, request, [as_json(each) for each in told])
-        # Each caller's update has an ID of its own: Temporal answers a known one without asking who asks.
-        # Those that are turned away, because ten wait, read the session instead.
+        # Each caller's update has an ID of its own, since Temporal answers a known ID to any caller.
+        # Callers that are turned away, because ten updates wait, read the session instead.
         assert 1 < await count_accepted_updates(journeys, request) <= STARTERS
 
 

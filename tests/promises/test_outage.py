@@ -1,4 +1,4 @@
-"""A store that is down: what is accepted waits and is applied in order, and what waits shows."""
+"""While a store is down, accepted messages wait, show that they wait, and are then applied in order."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ either_store = pytest.mark.parametrize("down", ["supabase", "state_surface"], in
 
 @pytest.fixture(scope="module")
 async def own_database(postgres: EmbeddedPostgres) -> str:
-    """A database that tests may damage: both stores, and nobody else's."""
+    """A database with both stores, which only these tests use and may damage."""
     return await create_migrated_database(postgres, "damaged")
 
 
@@ -58,7 +58,7 @@ async def own_database(postgres: EmbeddedPostgres) -> str:
 async def damaged(
     stack: EmbeddedStack, client: Client, worker_clients: Mapping[bool, Client], own_database: str
 ) -> AsyncIterator[Journeys]:
-    """Journeys on that database."""
+    """Journeys on the database that tests may damage."""
     addresses = replace(stack.addresses, supabase_db_url=own_database, state_surface_url=own_database)
     async with Journeys.on(addresses, client, worker_clients[PRODUCTION.sandbox]) as world:
         yield world
@@ -94,7 +94,7 @@ async def test_signals_and_updates_wait_for_the_store_and_are_applied_in_order(
 
         events = (await journeys.events(session))[before:]
         assert not unexpected_failed_tasks(events)
-        # Of its own each message has itself, an update its completion as well, and one workflow task of three events.
+        # Each message costs its own event and a workflow task of three events; an update also its completion.
         own = 3 * 10 + count(
             events,
             EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
@@ -279,7 +279,7 @@ async def test_connections_that_fall_silent_hold_up_nothing_once_the_store_answe
 async def test_all_signals_that_temporal_accepted_during_an_outage_are_applied(
     journeys: Journeys, stores: ProxiedStores, rollover: int
 ) -> None:
-    """However many: a signal is refused for what it says, never for those before it."""
+    """However many there are: a signal is refused for its content, never for the signals before it."""
     async with journeys.worker(**stores.settings, rollover_messages=rollover):
         session = await journeys.create_session()
         await stores.supabase.refuse()
@@ -347,7 +347,7 @@ async def revoked_grant(url: str, role: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def worker_role(url: str) -> AsyncIterator[tuple[str, str]]:
-    """A role that may do what a worker must, and the URL to come as it."""
+    """A role with the privileges that a worker needs, and the URL to connect as this role."""
     role = f"worker_{uuid4().hex}"
     async with connection_to(url) as connection:
         await connection.execute(f"create role {role} login bypassrls password 'secret'")
@@ -439,7 +439,7 @@ async def test_a_data_error_refuses_the_initialization_that_causes_it_and_not_th
 
 
 async def test_what_supabase_holds_is_not_refused_afterwards(damaged: Journeys, own_database: str) -> None:
-    """A refused change has changed nothing, so what only the State Surface objects to has to wait for it."""
+    """A refused change has changed nothing, so a change that only the State Surface rejects has to wait."""
     async with damaged.worker():
         session = await damaged.create_session()
         async with constraint(own_database, "state_surface.artifacts", "not semantic_payload -> 'context' ? 'mallory'"):

@@ -60,7 +60,7 @@ _NOT_OF_A_TASK = (
 
 
 def joined(history: Any) -> tuple[Any, int]:
-    """A history without those workflow tasks that led to nothing, and their number: the next task does their work."""
+    """Let workflow tasks that led to nothing time out, so that the next does their work; returns their number too."""
     events = history["events"]
     for event, after in pairwise(events):
         if event["eventType"] == _COMPLETED and after["eventType"].endswith(_NOT_OF_A_TASK):
@@ -72,7 +72,7 @@ def joined(history: Any) -> tuple[Any, int]:
 
 
 async def test_a_worker_that_joins_workflow_tasks_which_led_to_nothing_goes_on_alike() -> None:
-    """The SDK does so when it replays, in some histories and not in others."""
+    """When it replays, the SDK joins these tasks in some histories and not in others."""
     tasks = 0
     for file in RECORDED:
         for run in json.loads(file.read_text("utf-8"))["runs"]:

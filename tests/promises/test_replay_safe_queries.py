@@ -31,7 +31,7 @@ async def test_a_session_that_is_read_while_it_is_changed_can_be_replayed(journe
 
     async def change(session: str, caller: int) -> None:
         for number in range(_CHANGES):
-            for _ in range(2):  # the second finds the first in the ledger: a local activity that is soon done
+            for _ in range(2):  # the second is a duplicate: its local activity is done soon
                 await sessions.update_context(
                     session,
                     tenant_id=journeys.tenant_id,
@@ -90,13 +90,13 @@ async def test_a_session_that_is_read_before_it_is_told_of_its_idleness_goes_on(
     await _replay(journeys, ids)
 
 
-# What a forgotten run has begun is cancelled, and may just have ended.
+# A worker that forgets a run cancels the run's activities, which may just have ended.
 @pytest.mark.filterwarnings("ignore:Cannot find activity to cancel")
 async def test_a_session_that_is_read_while_its_task_is_in_other_hands_goes_on(journeys: Journeys) -> None:
     ids = await _create_unattended_sessions(journeys, idle_seconds=60)
 
     async def read_and_change(session: str) -> None:
-        with suppress(WorkflowQueryFailedError):  # by the worker that dies
+        with suppress(WorkflowQueryFailedError):  # refused by the worker that dies
             await journeys.get(session)
         await _change(journeys, session)
 
@@ -114,12 +114,12 @@ async def test_a_session_that_is_read_while_its_task_is_in_other_hands_goes_on(j
     await _replay(journeys, ids)
 
 
-# Reads wait for a worker, and then tasks do. Which of a session's two a worker is handed first is the server's choice:
-# hence so many sessions.
+# A read and a workflow task of each session wait for a worker. The server chooses which of the two it hands out first,
+# hence the many sessions.
 
 
 async def _create_unattended_sessions(journeys: Journeys, *, idle_seconds: int) -> Sequence[str]:
-    """Create sessions and leave them without a worker; those that had not gone to sleep by then."""
+    """Create sessions and leave them without a worker; returns those whose run is still open."""
     async with journeys.worker(idle_seconds=idle_seconds):
         ids = await asyncio.gather(*(journeys.create_session() for _ in range(_UNATTENDED)))
     described = await asyncio.gather(*(journeys.handle(session).describe() for session in ids))
@@ -143,7 +143,7 @@ async def _until_due(journeys: Journeys, ids: Sequence[str]) -> None:
 
 
 async def _take_one(journeys: Journeys) -> None:
-    """Be a worker that dies of a task, or refuses a read."""
+    """Act as a worker that takes a workflow task and dies, or refuses a read."""
     service, namespace = journeys.client.workflow_service, journeys.client.namespace
     queue = TaskQueue(name=journeys.task_queue)
     taken = await service.poll_workflow_task_queue(

@@ -29,7 +29,7 @@ DUE = datetime(2026, 1, 27, 10, 5, tzinfo=UTC)
 
 
 class ReversingCodec(PayloadCodec):
-    """A toy: it turns the bytes of what it encodes around, and passes on what it has not encoded."""
+    """A toy codec: it reverses the bytes of each payload, and decodes only payloads that it has encoded."""
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         return [Payload(metadata={"encoding": b"reversed"}, data=each.SerializeToString()[::-1]) for each in payloads]

@@ -1,4 +1,4 @@
-"""The worker's connections to its stores: what becomes of those that are of no use any more."""
+"""The worker replaces connections to its stores that have become useless."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -24,7 +24,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 @pytest.fixture(scope="module")
 async def own_database(postgres: EmbeddedPostgres) -> str:
-    """A database whose defaults these tests may change: both stores, and nobody else's."""
+    """A database with both stores, whose defaults these tests may change."""
     name = f"connections_{uuid4().hex}"
     await postgres.create_database(name)
     url = postgres.url(name)
@@ -36,7 +36,7 @@ async def own_database(postgres: EmbeddedPostgres) -> str:
 async def alone(
     stack: EmbeddedStack, client: Client, worker_clients: Mapping[bool, Client], own_database: str
 ) -> AsyncIterator[Journeys]:
-    """Journeys on that database."""
+    """Journeys on the database of these tests."""
     name = uuid4().hex[:12]
     addresses = replace(stack.addresses, supabase_db_url=own_database, state_surface_url=own_database)
     async with Journeys.on(
@@ -47,7 +47,7 @@ async def alone(
 
 @asynccontextmanager
 async def login_role(url: str) -> AsyncIterator[tuple[Connection, str, str]]:
-    """A superuser of the test's own and the URL to come as it, with an administrator's connection."""
+    """An administrator's connection, a superuser of the test's own, and the URL to connect as this superuser."""
     role = f"login_{uuid4().hex}"
     connection = await asyncpg.connect(url)
     try:

@@ -183,7 +183,8 @@ async def test_a_session_is_not_created_over_an_artifact_of_another_tenant(journ
         await assert_stored(journeys, session, 0)
 
 
-# Whether it can be read at all. With a revision of its own the trigger records nothing, and a live journey notices.
+# Whether a session can be read at all. The trigger does not record an edit that raises the revision itself, and a live
+# journey notices the new revision.
 
 MISFITS = {
     "updated_at": "updated_at = 'infinity'",

@@ -40,7 +40,7 @@ async def start_run(journeys: Journeys, session: str, arguments: list[Any]) -> N
 
 
 async def read_listing(journeys: Journeys, session: str) -> Json:
-    """What everybody sees of the newest run in a list: search attributes and memo."""
+    """The search attributes and memo of the newest run, which a list shows to everybody."""
     described = await journeys.handle(session).describe()
     return {**described.search_attributes, **await described.memo()}
 
@@ -101,13 +101,13 @@ async def test_the_owner_creates_the_session_in_a_run_that_a_stranger_began(
 ) -> None:
     request = journeys.request(context={"topic": "taxes"})
     session = journeys.identity(request)
-    # Nobody works: everything comes to the stranger's one run, the stranger's messages first.
+    # No worker runs, so all messages come to the stranger's one run, a stranger's message first.
     await start_run(journeys, session, [claim(session)] if arguments is None else arguments)
     handle = journeys.handle(session)
     await handle.signal(UPDATE, {"tenant_id": STRANGER, "context": {"stolen": True}})
     await handle.signal(UPDATE, {"tenant_id": journeys.tenant_id, "append": {"notes": [1]}})
     initializing = asyncio.create_task(journeys.initialize(request))
-    await asyncio.wait([initializing], timeout=0.3)  # it cannot be seen that it has arrived; either order is right
+    await asyncio.wait([initializing], timeout=0.3)  # its arrival cannot be seen; either order is right
     await handle.signal(UPDATE, {"tenant_id": journeys.tenant_id, "append": {"notes": [2]}})
     async with journeys.worker():
         artifact = await asyncio.wait_for(initializing, 30)
@@ -144,7 +144,7 @@ async def test_the_owner_creates_the_session_behind_more_foreign_messages_than_a
         await journeys.signal(session, {"tenant_id": STRANGER, "context": {"stolen": True}})
     creating = asyncio.create_task(journeys.initialize(request))
     misshapen = asyncio.create_task(refusal_code(journeys.update(session, {"surprise": True})))
-    await journeys.handle(session).describe()  # by then the server has both
+    await journeys.handle(session).describe()  # by then the server has both updates
     async with journeys.worker():
         assert (await creating)["context"] == {"a": 1}
         assert await misshapen == "INVALID_PARAMETER"

@@ -40,7 +40,7 @@ async def journeys(stack: EmbeddedStack) -> AsyncIterator[Journeys]:
 
 
 async def lose_temporal(stack: EmbeddedStack, folder: Path, journeys: Journeys) -> None:
-    """Start Temporal anew, where it was, with nothing in it."""
+    """Kill Temporal, delete its database, and start it again at the same address."""
     await stack.temporal.kill()
     (folder / "temporal" / "temporal.db").unlink()
     for file in (folder / "temporal").glob("temporal.db-*"):
@@ -58,7 +58,7 @@ def hasty(journeys: Journeys) -> ChatSessions:
 
 
 async def create_session_with_notes(journeys: Journeys, count: int) -> str:
-    """Change a new session so many times: each revision adds a note, under the key `note <revision>`."""
+    """Change a new session `count` times: each revision adds a note, under the key `note <revision>`."""
     session = await journeys.create_session()
     for revision in range(1, count + 1):
         await journeys.sessions.update_context(
@@ -100,7 +100,7 @@ async def test_every_session_goes_on_from_supabase_at_its_next_message(
         for each in (signalled, plainly_signalled):
             assert (await until_revision(journeys, each, 3))["context"] == {"notes": [1, 2, "on"]}
 
-        # Temporal knows none of its update IDs any more; the ledger knows the keys.
+        # Temporal has lost all update IDs; the ledger still knows the keys.
         again = await patient(journeys).update_context(
             resent, tenant_id=tenant_id, append={"notes": [2]}, idempotency_key="note 2"
         )

@@ -57,7 +57,7 @@ async def pooler(folder: Path, *urls: str) -> AsyncIterator[list[str]]:
     settings = folder / "pgbouncer.ini"
     settings.write_text("\n".join(lines))
     assert PGBOUNCER is not None
-    account = ["--user=nobody"] if os.geteuid() == 0 else []  # it refuses to run as root
+    account = ["--user=nobody"] if os.geteuid() == 0 else []  # PgBouncer refuses to run as root
     process = SupervisedProcess("PgBouncer", folder, stop_signal=signal.SIGINT, grace_seconds=5)
 
     async def answers() -> bool:
@@ -81,7 +81,7 @@ async def pooler(folder: Path, *urls: str) -> AsyncIterator[list[str]]:
 
 
 async def connections(journeys: Journeys) -> int:
-    """How many connections to Supabase the workers have, all together."""
+    """The number of connections to Supabase that all workers have together."""
     found: int = await journeys.supabase.fetchval(
         "select count(*) from pg_stat_activity where datname = current_database() and application_name = $1",
         NAME,
@@ -90,7 +90,7 @@ async def connections(journeys: Journeys) -> int:
 
 
 async def talk(journeys: Journeys, number: int) -> str:
-    """One session that is talked about in words of its own, each answer checked."""
+    """Change one session with notes of its own, and check each answer; returns its ID."""
     sessions = journeys.sessions
     tenant_id, user_id = f"{journeys.tenant_id}-{number % 3}", f"user {number}"
     session = await sessions.initialize(tenant_id=tenant_id, user_id=user_id, context={"owner": number})
@@ -136,5 +136,5 @@ async def test_many_sessions_share_a_few_connections_and_nothing_is_mixed_up(
             said = [from_json(line) for line in first.logged + second.logged if line.startswith("{")]
     assert len(set(identities)) == SESSIONS
     complaints = [line for line in said if line["level"] != "info"]
-    # On a busy machine, an attempt is cancelled when its time is over, and is made again.
+    # On a busy machine, an activity's attempt may time out, and is made again.
     assert [line for line in complaints if "Activity cancelled" not in str(line)] == [], "nothing failed"

@@ -1,4 +1,4 @@
-"""The transcript: what is said in a session is added, replaced, removed and read, once and in order."""
+"""The transcript: messages are added, replaced, removed and read, once and in order."""
 
 import asyncio
 import json
@@ -199,7 +199,7 @@ async def test_a_user_who_may_not_remove_a_message_is_told_so_first(journeys: Jo
 
 
 async def test_a_user_cannot_lie_in_wait_under_the_id_that_an_answer_will_get(journeys: Journeys) -> None:
-    """Otherwise the agent's answer would stand there as the user's own words."""
+    """Otherwise the agent's answer would be shown as the user's own words."""
     async with journeys.worker():
         created = await journeys.initialize()
         session, user = created["chat_session_id"], owner_of(created)
@@ -271,7 +271,7 @@ async def test_many_writers_at_once_add_all_their_messages_once(journeys: Journe
 
 
 async def test_a_batch_writes_each_message_at_most_once(journeys: Journeys) -> None:
-    """What waited for a worker is decided as one batch."""
+    """Signals that wait for a worker are decided as one batch."""
     async with journeys.worker():
         session = await journeys.create_session()
         await journeys.update(session, {"messages": [{"id": "old", "n": 0}, {"id": "gone"}, {"id": "back"}]})
@@ -300,11 +300,11 @@ async def test_a_batch_writes_each_message_at_most_once(journeys: Journeys) -> N
     assert len(versions) == 1
 
 
-# A message costs what it is, and not what is there.
+# A message costs by its own size, not by what is stored already.
 
 
 async def test_a_message_writes_the_context_in_neither_store(journeys: Journeys) -> None:
-    """A large value that a statement does not name keeps its place beside the table."""
+    """A large value that a statement does not name keeps its TOAST chunk."""
     large = {"notes": ["".join(f"{n:x}" for n in range(9000, 40_000))]}
     where = "select pg_column_toast_chunk_id({column}) from {table} where {key} = $1"
     places = (

@@ -1,4 +1,4 @@
-"""Two releases on one task queue: what a newer one has written, this one can read, or leaves alone."""
+"""Two releases on one task queue: this one reads what a newer one has written, or leaves it alone."""
 
 import asyncio
 from typing import Any
@@ -64,7 +64,7 @@ WRITTEN: dict[type[Batch | DecidedBatch | CarriedState | ChatSessionView], dict[
 
 
 def with_newer_fields(written: JsonValue) -> JsonValue:
-    """The same with a field more in every record, as a newer release would write it."""
+    """The same with one more field in every record, as a newer release would write it."""
     if isinstance(written, list):
         return [with_newer_fields(each) for each in written]
     if not isinstance(written, dict):
@@ -81,7 +81,7 @@ def test_fields_that_only_a_newer_release_knows_are_ignored(record: type[Decided
 
 
 def test_values_that_only_a_newer_release_knows_cannot_be_read() -> None:
-    """So a release reads them before a later one writes them: see docs/reliability.md."""
+    """So a release must read a new value before a later release writes it: see docs/reliability.md."""
     settings = {"limits": {"change_bytes": MAX_CHANGE_BYTES + 1}}
     with pytest.raises(ValidationError):
         SessionState.model_validate_json('{"revision": 1, "lifecycle_state": "FROZEN"}')

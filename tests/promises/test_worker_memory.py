@@ -12,16 +12,16 @@ from tests.support.worker_processes import worker_environment, worker_process
 CONTEXT_BYTES = 64 * 1024
 SESSIONS = 64
 
-# Five and a half are what the SDK's core keeps of the start, the update and the activity, and the journey of the
-# context. The latest workflow task would be one and a half more, the arguments three, the context as Python's objects
-# seven, and the activation that brought the start eight.
+# The SDK's core keeps the start, the update and the activity, and the journey the context: five and a half copies.
+# Keeping the latest workflow task would add one and a half, the arguments three, the context as Python's objects seven,
+# and the activation that brought the start eight.
 COPIES = 6.5
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a process's memory is read from /proc")
 async def test_a_live_session_keeps_no_copy_of_the_message_that_started_it(journeys: Journeys) -> None:
     async with worker_process(worker_environment(journeys.addresses, journeys.task_queue)) as worker:
-        await create_sessions(journeys, SESSIONS)  # what the worker needs for itself, its busiest moment included
+        await create_sessions(journeys, SESSIONS)  # the worker allocates its own memory, for its busiest moment too
         before = resident_bytes(worker.pid)
         await create_sessions(journeys, SESSIONS)
         kept = (resident_bytes(worker.pid) - before) / SESSIONS

@@ -21,7 +21,7 @@ _AMBIENT = re.compile("(TEMPORAL|JOURNEY|SUPABASE|STATE_SURFACE)_|(FORCE_COLOR|G
 
 
 def environment_with(environment: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without what would change a command's behaviour, and what the test adds."""
+    """This process's environment, without variables that would change a command's behaviour, plus the test's own."""
     return {name: value for name, value in os.environ.items() if not _AMBIENT.match(name)} | dict(environment)
 
 
@@ -47,7 +47,7 @@ async def run_journey(*arguments: str, **environment: str) -> "subprocess.Comple
 
 @asynccontextmanager
 async def command_process(*command: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The process of a command that goes on; it is killed if the test has not ended it."""
+    """The process of a command that keeps running; it is killed unless the test has ended it."""
     process = await asyncio.create_subprocess_exec(
         *command,
         env=environment_with(environment),
@@ -64,7 +64,7 @@ async def command_process(*command: str, **environment: str) -> AsyncIterator[as
 
 
 async def read_line(stream: asyncio.StreamReader | None, holding: str = "") -> str:
-    """Read up to the next line that holds a text; that line."""
+    """Read up to the next line that holds a text; returns that line."""
     assert stream is not None
     read = ""
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -76,7 +76,7 @@ async def read_line(stream: asyncio.StreamReader | None, holding: str = "") -> s
 
 
 async def wait_for_exit(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
-    """Exit status, and what the process has yet to say on standard output and standard error."""
+    """Wait for the exit; returns the status and the rest of standard output and standard error."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         said, complained = await process.communicate()
     assert process.returncode is not None
@@ -84,7 +84,7 @@ async def wait_for_exit(process: asyncio.subprocess.Process) -> tuple[int, str, 
 
 
 def only_object(output: str) -> dict[str, JsonValue]:
-    """The one JSON object that an output consists of."""
+    """The single JSON object of an output."""
     value = from_json(output)
     assert isinstance(value, dict)
     assert output.count("\n") == 1

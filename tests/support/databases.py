@@ -47,14 +47,14 @@ def with_login(url: str, user: str, password: str) -> str:
 
 
 async def create_database(postgres: EmbeddedPostgres, purpose: str) -> str:
-    """Create an empty database; answer its URL."""
+    """Create an empty database; returns its URL."""
     name = f"{purpose}_{uuid4().hex}"
     await postgres.create_database(name)
     return postgres.url(name)
 
 
 async def create_migrated_database(postgres: EmbeddedPostgres, purpose: str) -> str:
-    """Create a database that holds both stores; answer its URL."""
+    """Create a database that holds both stores; returns its URL."""
     url = await create_database(postgres, purpose)
     await migrate_silently(url, url)
     return url
@@ -66,12 +66,12 @@ async def migrate_silently(supabase_db_url: str, state_surface_url: str) -> None
 
 
 async def add_supabase_roles(url: str) -> None:
-    """Give a database the roles and functions that a Supabase has before any migration."""
+    """Give a database the roles and functions that a Supabase database has before any migration."""
     await execute(url, _ROLE_SHIM.read_text("utf-8"))
 
 
 async def add_session(connection: Connection, **columns: object) -> UUID:
-    """Insert the row of a session; answer its ID."""
+    """Insert the row of a session; returns its ID."""
     session_id = uuid4()
     row: dict[str, object] = {
         "chat_session_id": session_id,

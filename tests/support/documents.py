@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 MAX_SAFE_INTEGER = 2**53 - 1
 
-# Around the ends of UTF-16's code units, of what is escaped, and of what looks like a number in JSON's text.
+# Characters at the edges of UTF-16's ranges and of JSON's escapes, and characters that look like a number in JSON.
 _AWKWARD = (
     *"\x00\b\t\n\x0b\f\r\x1f\x7f\x80\x9f\u2028\u2029\u20ac\ud7ff\ue000\uf8ff\ufb33\ufffd\uffff",
     *"\U00010000\U0001f600\U0010ffff",
@@ -17,7 +17,7 @@ _POWERS = (1e-324, 5e-324, 1e-308, 1e-7, 1e-6, 1e-5, 0.1, 1.0, 1e15, 1e16, 1e20,
 
 
 def thoroughly(max_examples: int = 80) -> settings:
-    """So many examples, however long a busy machine takes over each of them; a quarter for `make fast`."""
+    """Settings for this many examples, however long each takes on a busy machine; a quarter of them in `make fast`."""
     return settings(
         max_examples=max_examples // 4 if settings.get_current_profile_name() == "fast" else max_examples,
         deadline=None,
@@ -74,5 +74,5 @@ def nested(levels: int, container: type = dict) -> Any:
 
 
 def nested_json(levels: int) -> str:
-    """The JSON of objects in one another, however many: no encoder of a library's is asked."""
+    """The JSON of objects in one another, written without an encoder, which might limit their depth."""
     return '{"in":' * (levels - 1) + "{}" + "}" * (levels - 1)

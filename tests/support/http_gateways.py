@@ -1,4 +1,4 @@
-"""Gateways as real processes, found by their addresses only, and those who call them."""
+"""Gateways as real processes, known by their addresses only, and their callers."""
 
 import asyncio
 import base64
@@ -95,7 +95,7 @@ def sign(claims: Json, key: Any = SECRET, algorithm: str = "HS256", **header: An
 
 @dataclass
 class GatewayProcess:
-    """A gateway that runs; `logged` is what it has said since it serves."""
+    """A running gateway; `logged` holds its log since it began to serve."""
 
     url: str
     process: asyncio.subprocess.Process
@@ -115,7 +115,7 @@ class GatewayProcess:
 async def gateway_process(
     journeys: Journeys, environment: Mapping[str, str] | None = None, command: tuple[str, ...] = (JOURNEY, "gateway")
 ) -> AsyncIterator[GatewayProcess]:
-    """A gateway that serves; it is killed in the end."""
+    """A gateway that serves; it is killed at the end."""
     settings = {
         "TEMPORAL_ADDRESS": journeys.addresses.temporal_address,
         "SUPABASE_DB_URL": journeys.addresses.supabase_db_url,
@@ -174,14 +174,14 @@ class Stream:
         return Event(fields["event"], int(fields["id"]) if "id" in fields else None, json.loads(fields["data"]))
 
     async def take(self, name: str) -> Event:
-        """The next event, which has this name."""
+        """The next event; checks that it has this name."""
         event = await self.next()
         assert event is not None
         assert event.name == name, event
         return event
 
     async def changes_up_to(self, revision: int) -> list[int]:
-        """The revisions of the next events, which are changes, up to one."""
+        """The revisions of the next events, up to this one; checks that all of them are changes."""
         seen: list[int] = []
         while not seen or seen[-1] < revision:
             event = await self.take("change")

@@ -1,4 +1,4 @@
-"""A test's view of the journeys: a plain Temporal client that speaks dicts, the starter, and both stores."""
+"""A test's view of the journeys: a plain Temporal client that sends dicts, the starter, and both stores."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -62,7 +62,7 @@ also_replayed = pytest.mark.parametrize("mode", [PRODUCTION, REPLAYED], ids=str)
 
 @dataclass(frozen=True)
 class Journeys:
-    """What a test of the journey works with. `client` and what is built on it know nothing but names and JSON."""
+    """All that a test of the journey uses. `client` and the calls built on it know nothing but names and JSON."""
 
     addresses: StackAddresses
     client: Client
@@ -146,7 +146,7 @@ class Journeys:
         )
 
     async def initialize(self, request: Json | None = None, **options: Any) -> Json:
-        """Update-with-start `initialize_chat_session`; answers the artifact."""
+        """Update-with-start `initialize_chat_session`; returns the artifact."""
         request = request or self.request()
         argument = {
             "chat_session_id": self.identity(request),
@@ -162,7 +162,7 @@ class Journeys:
         return answer
 
     async def create_session(self, **more: Any) -> str:
-        """Initialize a session of a user of its own; answers its ID."""
+        """Initialize a session of a user of its own; returns its ID."""
         session: str = (await self.initialize(self.request(**more)))["chat_session_id"]
         return session
 
@@ -242,7 +242,7 @@ class Journeys:
         assert_exchange_fits(name, request, answer)
         return answer
 
-    # What became of it.
+    # What Temporal and the stores hold.
 
     async def events(self, chat_session_id: str) -> list[HistoryEvent]:
         """The history of the newest run."""
@@ -315,7 +315,7 @@ def code_of(error: Failure) -> str | None:
 
 
 def code_and_field(error: Failure) -> tuple[str | None, str]:
-    """The contract's code that a failure carries, and the field that it names; its message says something."""
+    """The contract's code that a failure carries, and the field that it names; checks that it has a message."""
     cause = error.__cause__
     assert isinstance(cause, ApplicationError)
     assert cause.message

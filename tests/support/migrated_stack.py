@@ -1,4 +1,4 @@
-"""The embedded servers with both stores migrated: what nearly every test stands on."""
+"""The embedded servers with both stores migrated: nearly every test uses them."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -12,7 +12,7 @@ _UPDATES_OF_A_CALLER = 5
 
 
 async def apply_mixed_load(journeys: Journeys, session: str, *, callers: int, signals: int) -> Json:
-    """Send all of it and wait for the last note; check that each stands once, in order, where its answer says.
+    """Send all of it and wait for the last note; check that each is stored once, in order, at its answer's revision.
 
     Returns:
         The session's row.

@@ -18,7 +18,7 @@ PATIENCE = timedelta(seconds=60)
 
 @workflow.defn
 class ConversationElsewhere:
-    """Opens a session, says something, and reads what there is."""
+    """Opens a session, adds a message, and reads the session."""
 
     @workflow.run
     async def run(self, endpoint: str, request: InitializeChatSession) -> dict[str, object]:
@@ -52,7 +52,7 @@ class ConversationElsewhere:
 
 @workflow.defn
 class OperationElsewhere:
-    """Sends one operation by its name, and tells the answer or how it was refused."""
+    """Sends one operation by its name, and returns its answer or its refusal."""
 
     @workflow.run
     async def run(self, endpoint: str, operation: str, request: dict[str, object]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""A gateway that takes answers so far, and nothing else."""
+"""A gateway that takes `partial` texts of answers, and nothing else."""
 
 import asyncio
 import time
@@ -13,10 +13,10 @@ from tests.support.journeys import Json
 
 @dataclass
 class PartialsServer:
-    """Keeps what it is sent.
+    """Keeps the requests that it gets.
 
     Attributes:
-        status: What it answers with; None never answers.
+        status: The status of its answers; None never answers.
         came: When each request came.
     """
 

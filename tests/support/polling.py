@@ -17,7 +17,7 @@ async def eventually(
     probe: Callable[[], Found], wanted: Callable[[Found], object] = ..., *, within: float = ...
 ) -> Found: ...
 async def eventually(probe: Callable[[], Any], wanted: Callable[[Any], object] = bool, *, within: float = 60) -> object:
-    """Probe again and again until the probe finds what is wanted; answer what it found."""
+    """Probe again and again until the probe finds what is wanted; returns what it found."""
     end = time.monotonic() + within
     while True:
         found = probe()

@@ -12,7 +12,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="loo
 
 
 def processes_in(directory: Path) -> dict[int, str]:
-    """The command line of each process whose working directory is there, supervisors included."""
+    """The command line of each process, by ID, whose working directory is in this one, supervisors included."""
     found: dict[int, str] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -22,7 +22,7 @@ def processes_in(directory: Path) -> dict[int, str]:
 
 
 def commands_below(pid: int) -> list[str]:
-    """The command line of each process that this one has started."""
+    """The command line of each child of a process."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ") for child in children]
@@ -31,5 +31,5 @@ def commands_below(pid: int) -> list[str]:
 
 
 async def until_nothing_runs_in(directory: Path) -> None:
-    """Wait until the last process there has ended."""
+    """Wait until the last process in a directory has ended."""
     await eventually(lambda: processes_in(directory), operator.not_)

@@ -33,7 +33,7 @@ from worker.plugin import JourneyPlugin
 
 IDENTITY = "journey"
 
-# What a machine would give away: stack traces have its paths. Replay looks at none of it.
+# Fields that would give the machine away: stack traces hold its paths. Replay ignores these fields.
 _LEFT_OUT = frozenset({"stackTrace"})
 
 Recorded = Mapping[str, Json]
@@ -81,7 +81,7 @@ async def deletion(journeys: Journeys) -> str:
             return bool((await erasure.describe()).raw_description.pending_activities)
 
         await eventually(is_erasing)
-    # The erasure stands still without a worker: else it would remove what is to be recorded.
+    # Without a worker the erasure waits; otherwise it would remove the history that is to be recorded.
     return session
 
 
@@ -212,7 +212,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 async def record(kinds: Mapping[str, Kind]) -> dict[str, list[Json]]:
-    """Live through each kind of run; the histories of its runs, as JSON that says nothing about this machine."""
+    """Live through each kind of run; returns its runs' histories, as JSON that says nothing about this machine."""
     with tempfile.TemporaryDirectory() as folder:
         async with migrated_stack(Path(folder)) as stack:
             addresses = stack.addresses
@@ -245,16 +245,16 @@ async def _read_histories(journeys: Journeys, session: str) -> list[Json]:
     for identity, run_id in found:
         handle = journeys.client.get_workflow_handle(identity, run_id=run_id)
         history = (await handle.fetch_history()).to_json_dict()
-        histories.append({"workflow_id": identity, "history": _cleaned(history)})
+        histories.append({"workflow_id": identity, "history": _clean(history)})
         if (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
             await handle.terminate()
     return histories
 
 
-def _cleaned(value: Any) -> Any:
+def _clean(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _cleaned(item) for name, item in value.items() if name not in _LEFT_OUT}
-    return [_cleaned(item) for item in value] if isinstance(value, list) else value
+        return {name: _clean(item) for name, item in value.items() if name not in _LEFT_OUT}
+    return [_clean(item) for item in value] if isinstance(value, list) else value
 
 
 async def main(names: list[str]) -> None:

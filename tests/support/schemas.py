@@ -38,7 +38,7 @@ def assert_exchange_fits(intent: str, request: Any, answer: Any) -> None:
 
 
 def main() -> None:
-    """Write the files, and remove those that belong there no more."""
+    """Write the files, and remove those that no longer belong there."""
     SCHEMAS.mkdir(exist_ok=True)
     wanted = schema_files()
     for file in SCHEMAS.iterdir():

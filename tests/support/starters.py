@@ -16,7 +16,7 @@ from worker.process_lifecycle import run_and_exit
 
 
 class Order(Record):
-    """What one of these processes is to do.
+    """The order to one of these processes.
 
     Attributes:
         request: What each of its starters asks for.

@@ -37,7 +37,7 @@ class Story:
     messages: int = 0
 
     def tell(self, *, message: str = "", run: str = "run", **asked: Any) -> Decision:
-        """Send a message, and go on from what becomes of it. Every message is another unless it is named."""
+        """Send a message, and go on from its decision. Every message is a new one unless it is named."""
         self.messages += 1
         message = message or f"message {self.messages}"
         request = parse(UpdateChatContext, {"tenant_id": "acme", "user_id": "ada"} | asked)

@@ -32,7 +32,7 @@ class _Link:
 
 
 class TcpProxy:
-    """Passes connections on to a server, until it is told to be a broken network."""
+    """Passes connections on to a server, until a test makes it a broken network."""
 
     def __init__(self, url: str) -> None:
         """Stand in front of the server that a URL names; nothing is opened yet."""

@@ -34,7 +34,7 @@ def build() -> None:
 
 
 def compile_example(program: str) -> Path:
-    """Compile a program that uses the client as others do; the file to run."""
+    """Compile a program that uses the client as others do; returns the file to run."""
     source = CLIENT / "dist" / "example" / "example.ts"
     source.parent.mkdir(exist_ok=True)
     source.write_text(program, "utf-8")

@@ -1,4 +1,4 @@
-"""What tests of the journey watch for, without ever guessing how long it takes."""
+"""Waits and checks of the journey's tests, without ever guessing how long something takes."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -28,7 +28,7 @@ from tests.support.polling import eventually
 
 
 async def until_admitted(journeys: Journeys, session: str, update_id: str) -> None:
-    """Wait until the server has an update of the session's open run, which needs no worker."""
+    """Wait until the server has admitted an update to the session's open run, which needs no worker."""
     execution = WorkflowExecution(workflow_id=workflow_id(session))
     request = PollWorkflowExecutionUpdateRequest(
         namespace=journeys.client.namespace,
@@ -74,7 +74,7 @@ async def until_status(journeys: Journeys, session: str, status: WorkflowExecuti
 
 
 async def until_refusals(journeys: Journeys, session: str, count: int) -> Json:
-    """The refusals of signals that the journey shows, once they are so many."""
+    """The refusals of signals that the journey shows, once they are this many."""
 
     async def refusals() -> Json:
         shown: Json = (await journeys.get(session))["refusals"]
@@ -84,7 +84,7 @@ async def until_refusals(journeys: Journeys, session: str, count: int) -> Json:
 
 
 async def until_waiting(journeys: Journeys, session: str, *, attempt: int = 2) -> PendingActivityInfo:
-    """What the journey shows that it waits for, once the server has tried it so often."""
+    """The activity that the journey waits for, once the server has reached this attempt of it."""
 
     async def pending() -> Sequence[PendingActivityInfo]:
         return (await journeys.handle(session).describe()).raw_description.pending_activities
@@ -145,7 +145,7 @@ async def runs(journeys: Journeys, session: str) -> list[list[HistoryEvent]]:
     return found
 
 
-# What the server itself does when a message comes while a run is about to close, or a hundred of them during one task.
+# Failures by the server itself: a message came while a run was about to close, or a hundred during one workflow task.
 _OF_THE_SERVER = (
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
@@ -167,7 +167,7 @@ def count(events: Sequence[HistoryEvent], *kinds: "EventType.ValueType") -> int:
 
 
 async def assert_stored(journeys: Journeys, session: str, revision: int) -> Json:
-    """Check that both stores hold one session, at a revision that its ledger leads up to without a gap; its row."""
+    """Check that both stores hold a session at a revision, and that its ledger has no gap; returns its row."""
     row, artifact = await journeys.row(session), await journeys.artifact(session)
     ledger = await journeys.ledger(session)
     assert row is not None

@@ -28,7 +28,7 @@ def worker_environment(
 
 @dataclass(frozen=True)
 class WorkerProcess:
-    """A worker that runs; `logged` is what it has said since it began to poll."""
+    """A running worker; `logged` holds its log since it began to poll."""
 
     process: asyncio.subprocess.Process
     logged: list[str] = field(default_factory=list)
@@ -45,7 +45,7 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def worker_process(environment: Mapping[str, str]) -> AsyncIterator[WorkerProcess]:
-    """A worker that polls; it is killed in the end."""
+    """A worker that polls; it is killed at the end."""
     async with command_process(JOURNEY, "worker", **environment) as process:
         await read_line(process.stderr, "polling")
         worker = WorkerProcess(process)
@@ -65,7 +65,7 @@ async def _listen(worker: WorkerProcess) -> None:
 
 
 async def holder(journeys: Journeys, session: str) -> int:
-    """The process that has the session in its memory: the server brings it the session's next task."""
+    """The ID of the process that holds the session in memory: the server gives it the session's next workflow task."""
 
     async def identities() -> list[str]:  # none if a new run has just begun
         return [

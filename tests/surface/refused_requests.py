@@ -1,4 +1,4 @@
-"""Requests that are refused whatever a session holds, and what is looked at around a refusal."""
+"""Requests that a used session refuses, and the views of the session that tests compare around a refusal."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.support.journeys import Journeys, Json
 Case = tuple[Json, str, str]
 
 
-# What is refused as an update whatever the session holds: the message, the code, the field.
+# Updates that the session of `create_used_session` refuses: the request, the code, the field.
 REFUSED: dict[str, Case] = {
     "unknown field": ({"contxt": {}}, "INVALID_PARAMETER", ""),
     "tenant absent": ({"tenant_id": None}, "INVALID_PARAMETER", "tenant_id"),
@@ -106,7 +106,7 @@ REFUSED: dict[str, Case] = {
 
 
 def claimed(description: WorkflowExecutionDescription) -> set[str]:
-    """Which search attributes of the journey a run shows."""
+    """The names of the journey's search attributes that a run shows."""
     shown = {pair.key.name for pair in description.typed_search_attributes}
     return shown & {"TenantId", "UserId", "ActiveAgent"}
 
@@ -123,12 +123,12 @@ def is_foreign(request: Json) -> bool:
 
 
 def plain_json(text: str) -> RawValue:
-    """JSON as it is sent, with what no encoder would write."""
+    """JSON that is sent as it is, even if no encoder would write it."""
     return RawValue(Payload(metadata={"encoding": b"json/plain"}, data=text.encode()))
 
 
 async def all_but_refusals(journeys: Journeys, chat_session_id: str) -> Json:
-    """All that both stores hold of a session, but the refused signals."""
+    """A session's row without the refused signals, its ledger and its artifact."""
     row, stored = await journeys.row(chat_session_id), await journeys.snapshot(chat_session_id)
     assert row
     return {"row": row | {"refusals": None}, "ledger": stored["ledger"], "artifact": stored["artifact"]}

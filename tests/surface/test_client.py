@@ -1,4 +1,4 @@
-"""`from journeys import ChatSessions`: what a Python service gets, and which errors, whatever its client."""
+"""`from journeys import ChatSessions`: the answers and errors that a Python service gets, whatever its client."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the Python client does if Temporal or a worker is away or refuses a call, and what it tells at its deadline."""
+"""How the Python client acts if Temporal or a worker is away or refuses a call, and what it says at its deadline."""
 
 import asyncio
 from collections import Counter
@@ -29,7 +29,7 @@ from tests.support.tcp_proxy import TcpProxy
 
 
 class Refusing(Interceptor):
-    """A server that refuses each kind of call a few times, and the update IDs that it was sent."""
+    """A server that refuses each kind of call a few times; `update_ids` are those that it was sent."""
 
     def __init__(self, status: RPCStatusCode, times: int, text: str = "refused") -> None:
         self.status = status
@@ -118,7 +118,7 @@ async def test_when_temporal_goes_away_the_engine_is_unavailable_by_the_deadline
                     await call(hasty, identity, journeys.tenant_id)
 
 
-# As the server says it of the 10,001st signal of a run. Once that run has continued as new, the same signal is taken.
+# The server's error for the 10,001st signal of a run. After the run continues as new, it accepts the same signal.
 SIGNALS_EXCEEDED = "exceeded workflow execution limit for signal events"
 
 
@@ -172,7 +172,7 @@ async def test_a_signal_that_was_only_refused_is_not_accepted(journeys: Journeys
 
 
 async def test_the_starters_update_ids_are_the_contracts(journeys: Journeys) -> None:
-    """One for each call: the ledger knows a repetition, which is answered as the session is now."""
+    """Each call has its own. The ledger knows a repetition, which is answered with the session as it is now."""
     refusing = Refusing(RPCStatusCode.UNAVAILABLE, times=0)
     client = await Client.connect(journeys.addresses.temporal_address, interceptors=[refusing])
     sessions, tenant = starter(journeys, seconds=10, client=client), journeys.tenant_id

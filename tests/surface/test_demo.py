@@ -18,7 +18,7 @@ from tests.support.commands import (
 )
 from tests.support.processes_of_a_directory import until_nothing_runs_in
 
-# What a machine may have set for other purposes.
+# Settings that a machine may have for other purposes.
 ELSEWHERE = {
     "TEMPORAL_ADDRESS": "127.0.0.1:1",
     "TEMPORAL_NAMESPACE": "elsewhere",

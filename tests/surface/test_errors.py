@@ -87,7 +87,7 @@ async def test_an_update_id_runs_normally_after_a_validators_refusal(journeys: J
 
 @also_replayed
 async def test_an_update_that_was_accepted_and_refused_keeps_its_refusal(journeys: Journeys) -> None:
-    """What is not refused by its size or form is accepted, and judged in its turn."""
+    """An update is accepted unless its size or form is wrong, and is decided in its turn."""
     async with journeys.worker():
         chat_session_id = await journeys.create_session(context={"text": "t"})
         refused: dict[str, Json] = {

@@ -1,4 +1,4 @@
-"""Callers over HTTP: what the page on calling shows, which runs as it stands there, and the TypeScript client.
+"""Callers over HTTP: the examples in docs/calling.md, which run as printed, and the TypeScript client.
 
 The client's own tests are in `clients/typescript/test`.
 """
@@ -25,7 +25,7 @@ PAGE = (REPOSITORY / "docs" / "calling.md").read_text("utf-8")
 
 @pytest.fixture(scope="module")
 def client_tests() -> list[str]:
-    """The tests of the TypeScript client, which is compiled. Not for other files: their tests run at the same time."""
+    """Compile the TypeScript client; returns its test files. Only for this file: those of others run meanwhile."""
     build()
     return [str(file) for file in CLIENT.glob("dist/test/*.test.js")]
 
@@ -49,7 +49,7 @@ async def url(journeys: Journeys, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 def block(language: str, url: str) -> str:
-    """The page's one block of a language, with the address of a gateway that runs."""
+    """The page's one block in a language, with the address of the running gateway."""
     (found,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     assert found.count("http://127.0.0.1:8000") == 1
     return str(found).replace("http://127.0.0.1:8000", url)
@@ -60,7 +60,7 @@ async def test_the_curl_commands_lead_from_nothing_to_a_deleted_session(url: str
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     seen = list(map(int, re.findall(r"^id: (\d+)$", done.stdout, re.MULTILINE)))
-    # Who follows beside the rest may begin after the first changes.
+    # The follower runs beside the other commands, so it may begin after the first changes.
     assert seen in [[*range(begin, 5)] for begin in range(5)]
     assert done.stdout.count('"duplicate":true') == 1
     read = re.findall(r'^\{"(?:topic|text)":[^,\n]*\}$', done.stdout, re.MULTILINE)

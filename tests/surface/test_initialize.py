@@ -23,7 +23,7 @@ def argument_of(journeys: Journeys, request: Json) -> Json:
 
 
 async def initialize(journeys: Journeys, request: Json, **options: Any) -> Json:
-    """Update-with-start `initialize_chat_session`, with all that it answers."""
+    """Update-with-start `initialize_chat_session`; returns the whole answer."""
     answer: Json = await journeys.client.execute_update_with_start_workflow(
         "initialize_chat_session",
         request,
@@ -69,7 +69,7 @@ async def test_of_many_at_once_exactly_one_created_the_session(journeys: Journey
 
 @also_replayed
 async def test_a_retry_of_the_creating_call_still_hears_it(journeys: Journeys) -> None:
-    """Under its update ID, which the client keeps over the call's retries."""
+    """The client keeps the call's update ID over its retries."""
     async with journeys.worker():
         request = journeys.request()
         answers = [await initialize(journeys, request, id="the first call") for _ in range(3)]

@@ -117,7 +117,7 @@ async def test_the_documented_command_makes_an_endpoint(journeys: Journeys, else
 
 Refusal = tuple[str, Json, tuple[str, str, str]]
 
-# The operation, what its request has besides tenant and session, and how it is refused: code, field, Nexus's type.
+# The operation, the fields of its request besides tenant and session, and its refusal: code, field, Nexus's type.
 REFUSED: dict[str, Refusal] = {
     "a wrong type": (UPDATE, {"active_agent": "boss"}, ("INVALID_PARAMETER", "active_agent", "BAD_REQUEST")),
     "an unknown field": (UPDATE, {"contxt": {}}, ("INVALID_PARAMETER", "", "BAD_REQUEST")),
@@ -177,7 +177,7 @@ async def test_an_outage_delays_an_operation_and_does_not_fail_it(
 
 
 class LosesTheFirstAnswer(ClientInterceptor, Interceptor):
-    """Does each operation, and says at its first attempt that it has failed."""
+    """Does each operation, but reports its first attempt as failed."""
 
     def __init__(self) -> None:
         self.attempts: list[tuple[str, str]] = []

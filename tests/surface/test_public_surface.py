@@ -1,4 +1,4 @@
-"""What other systems rely on: names, payloads and what is stored, through nothing but a plain client and JSON."""
+"""Names, payloads and stored rows that other systems rely on, seen with a plain client and JSON alone."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -128,7 +128,7 @@ async def test_the_creation_has_an_entry_in_the_ledger_that_names_the_run(journe
         "applied_at": datetime.fromisoformat(artifact["created_at"]),
         "message": None,
         "turn": False,
-        "context": None,  # it stands in the change
+        "context": None,  # the change holds it
         "fold_changes": 0,
         "fold_bytes": 0,
     }

@@ -1,4 +1,4 @@
-"""The commands of the page on calling run as they stand there, with Temporal's own command line alone."""
+"""The commands in docs/calling.md run as printed, with Temporal's own command line alone."""
 
 import os
 import re

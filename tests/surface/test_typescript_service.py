@@ -1,4 +1,4 @@
-"""A service with Temporal's TypeScript client alone has all of a session: `examples/typescript-temporal`."""
+"""A service needs only Temporal's TypeScript client to use a session: `examples/typescript-temporal`."""
 
 import json
 import socket
@@ -31,7 +31,7 @@ async def program() -> Path:
 
 
 async def run(program: Path, journeys: Journeys, *arguments: str) -> list[Json]:
-    """Run the service; the lines that it prints."""
+    """Run the service; returns the lines that it prints."""
     done = await run_command(
         "node",
         str(program),

@@ -5,5 +5,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def stack() -> None:
-    """Stand in the way of the embedded servers, which every fixture of a journey builds on."""
-    pytest.fail("a unit test asks for a server: it belongs into another folder", pytrace=False)
+    """Fail instead of starting the embedded servers, which every fixture of a journey builds on."""
+    pytest.fail("a unit test asks for a server: it belongs in another folder", pytrace=False)

@@ -104,7 +104,7 @@ def raw_value(data: bytes, encoding: bytes | None = b"json/plain") -> RawValue:
 
 
 def refused(model: type[Request], raw: object) -> InvalidParameter:
-    """The error of a message that does not fit, which keeps to what every such error keeps to."""
+    """The error of a message that does not fit; checks what holds for every error."""
     with pytest.raises(InvalidParameter) as raised:
         parse(model, raw)
     check_error(model, raised.value)

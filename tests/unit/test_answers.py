@@ -1,4 +1,4 @@
-"""What an update and an initialization are answered with."""
+"""The answers to an update and to an initialization."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from tests.unit.contract_requests import (
     SESSION,
 )
 
-# What an update is answered.
+# The answer to an update.
 
 
 _NOW = ChatSessionReceipt(

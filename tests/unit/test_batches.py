@@ -1,4 +1,4 @@
-"""What a journey takes of its inbox at once, what a workflow task may carry, and where a batch is run."""
+"""How much a journey takes from its inbox at once, how much a workflow task may carry, and where a batch runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ def test_every_message_is_taken_once_and_in_order(
         batch = inbox.take_batch(max_messages, max_bytes)
         assert 0 < len(batch) <= max_messages
         assert len(batch) == 1 or sum(each.size for each in batch) <= max_bytes
-        kept = data.draw(st.integers(1, len(batch)))  # a decision may be of the first messages only
+        kept = data.draw(st.integers(1, len(batch)))  # a decision may cover only the first messages
         inbox.put_back(batch[kept:])
         taken += batch[:kept]
         assert [*taken, *inbox] == waiting
@@ -111,7 +111,7 @@ def test_what_a_task_carries_in_any_case_counts_even_beyond_its_budget() -> None
 
 @dataclass
 class Activities:
-    """The two ways to run an activity; each notes its call, then does what it is told."""
+    """The two ways to run an activity; each notes its call, then calls the test's function."""
 
     calls: list[tuple[str, str, dict[str, Any]]]
     local: Callable[[], DecidedBatch]

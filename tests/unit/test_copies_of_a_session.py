@@ -1,4 +1,4 @@
-"""A worker's cache and a workflow's copy of a session are never taken for what the stores hold without a check."""
+"""A worker's cache and a workflow's copy of a session are checked before they are taken for the stored one."""
 
 import json
 from datetime import UTC, datetime
@@ -124,7 +124,7 @@ def test_a_copy_is_read_only_if_it_has_the_stores_hash() -> None:
 
 @pytest.mark.parametrize("stale", [{"a": 2}, {}])
 def test_a_copy_that_is_not_what_the_stores_hold_is_found_out(stale: dict[str, Any]) -> None:
-    """Its hash was told with it; what is folded onto it shows that it was wrong."""
+    """The copy came with the stores' hash; a change that is folded onto the copy shows that it was wrong."""
     copy = FoldedContext(stale, canonical_hash({"a": 1}))
     copy.add_all([b'{"tenant_id":"acme","context":{"b":1}}'])
     assert copy.read(canonical_hash({"a": 1, "b": 1})) is None

@@ -1,4 +1,4 @@
-"""What the documentation says of the code is so."""
+"""The documentation's statements about the code are true."""
 
 import ast
 import re

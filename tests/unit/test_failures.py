@@ -64,15 +64,15 @@ def test_refused_signals_are_counted_and_the_last_ten_are_shown() -> None:
 
 
 def test_refusals_of_two_sources_are_counted_together() -> None:
-    def so_many(count: int, hour: int) -> Refusals:
+    def refused_signals(count: int, hour: int) -> Refusals:
         last = [Refusal(at=datetime(2026, 1, 27, hour, n, tzinfo=UTC), code="C", field="") for n in range(count)]
         return Refusals(count=count, last=tuple(last[-10:]))
 
-    both = so_many(7, 10).plus(so_many(6, 11))
+    both = refused_signals(7, 10).plus(refused_signals(6, 11))
     assert both.count == 13
     assert [(each.at.hour, each.at.minute) for each in both.last] == [
         *((10, minute) for minute in range(3, 7)),
         *((11, minute) for minute in range(6)),
     ]
-    assert so_many(12, 10).plus(so_many(25, 11)).last == so_many(25, 11).last
-    assert so_many(3, 10).plus(Refusals()) == Refusals().plus(so_many(3, 10)) == so_many(3, 10)
+    assert refused_signals(12, 10).plus(refused_signals(25, 11)).last == refused_signals(25, 11).last
+    assert refused_signals(3, 10).plus(Refusals()) == Refusals().plus(refused_signals(3, 10)) == refused_signals(3, 10)

@@ -87,7 +87,7 @@ UNFAITHFUL: list[Any] = [
 
 
 def places(value: Any) -> list[Wrong]:
-    """Messages that carry a value where any JSON may stand."""
+    """Messages that carry a value where any JSON is allowed."""
     return [
         (SignalChatContext, CHANGE | {"context": {"a": value}}, "context"),
         (UpdateChatContext, CHANGE | {"context": {"a": [{"b": [value]}]}}, "context"),
@@ -176,7 +176,7 @@ def test_what_is_nested_without_end_is_refused(levels: int, container: type) -> 
 
 def test_what_holds_itself_is_refused() -> None:
     endless: dict[str, Any] = {}
-    for name in ("again", "and again"):  # twice: as many places at a level as two to the power of its depth
+    for name in ("again", "and again"):  # the second member doubles the places at each level
         endless[name] = endless
         assert refuses(SignalChatContext, CHANGE | {"context": endless}) == "context"
 
@@ -229,7 +229,7 @@ class _Count(IntEnum):
 
 
 def test_what_extends_a_type_of_json_is_taken_for_that_type() -> None:
-    """A service in Python may have its own; what it sends is JSON all the same."""
+    """A Python service may have types of its own; what it sends is JSON all the same."""
     context = {"colour": _Colour.RED, _Text("count"): [_Count.TWO, _Number(0.5)], "more": OrderedDict(a=_Text("b"))}
     message = parse(SignalChatContext, CHANGE | {"context": context})
     assert canonical(message.context) == b'{"colour":"red","count":[2,0.5],"more":{"a":"b"}}'

@@ -67,7 +67,7 @@ def test_a_hostile_name_further_in_does_not_stretch_or_break_the_error(name: str
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES, ids=lambda name: ascii(name)[:30])
 def test_an_error_is_one_line_that_a_terminal_can_print(name: str) -> None:
-    """Who sends a message must not write lines of their own into logs and onto screens."""
+    """The sender of a message must not write lines of their own into logs and onto screens."""
     for model, raw in (
         (SignalChatContext, CHANGE | {name: 1}),
         (SignalChatContext, CHANGE | {"append": {name: 1}}),

@@ -1,4 +1,4 @@
-"""Whoever knows who asked, when and what derives the same keys and IDs, in any language."""
+"""Anyone who knows the user, the time and the request derives the same keys and IDs, in any language."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone

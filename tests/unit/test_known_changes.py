@@ -1,4 +1,4 @@
-"""A change that the ledger knows is told again to the message that made it, and is a duplicate to every other."""
+"""A change in the ledger is answered again to the message that made it, and is a duplicate for every other message."""
 
 from typing import Any
 
@@ -99,7 +99,7 @@ def test_the_message_that_made_a_change_is_told_so_again_and_is_no_duplicate(key
 def test_a_known_message_with_another_change_is_judged_as_a_new_one(
     first: dict[str, Any], second: dict[str, Any]
 ) -> None:
-    """As if a sender used an update ID again: its new change is neither taken for the old one nor lost."""
+    """As if a sender reused an update ID: its new change is neither taken for the old one nor lost."""
     story = Story()
     applied(story.tell(context={"a": 1}, message="update 1", **first))
     other = applied(story.tell(context={"a": 2}, message="update 1", **second))

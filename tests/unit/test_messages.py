@@ -1,4 +1,4 @@
-"""A message fits the contract, or it is refused with the field that is at fault, at every entrance the same way."""
+"""A message fits the contract, or it is refused with the field at fault, in the same way at every entrance."""
 
 import json
 import math
@@ -177,7 +177,7 @@ _ODD_AGENTS = (
     *("liaison_h\n", "liaison_gr\u00fcn", "xliaison_health"),
 )
 WRONG: list[Wrong] = [
-    # Nothing is converted to the type that is wanted.
+    # No value is converted to the type of its field.
     *[
         wrong
         for model in MODELS
@@ -216,7 +216,7 @@ WRONG: list[Wrong] = [
         )
     ],
     *_with(_NAMING_A_SESSION, "chat_session_id", *_ODD_IDS),
-    # What needs something else.
+    # Fields that need another field.
     (SignalChatContext, {"merge_strategy": "replace"}, "context"),
     (SignalChatContext, {"merge_strategy": "replace", "base_revision": 1}, "context"),
     (SignalChatContext, {"merge_strategy": "replace", "base_revision": 1, "append": {"a": []}}, "context"),
@@ -396,7 +396,7 @@ def test_a_document_comes_through_unchanged_or_not_at_all(context: dict[str, Any
         assert canonical(again.context) == canonical(context)
 
 
-# Whose the parts of a message are.
+# Who owns the parts of a message.
 
 
 @thoroughly(300)
@@ -405,7 +405,7 @@ def test_a_document_comes_through_unchanged_or_not_at_all(context: dict[str, Any
     st.dictionaries(st.sampled_from(_field_names), documents | st.sampled_from([{}, [], [{}], {"a": []}]), max_size=2),
 )
 def test_a_message_that_is_kept_is_the_message_that_would_be_copied(model: type[Request], odd: dict[str, Any]) -> None:
-    """What the engine reads itself is checked once; nothing else may fit for that, or be another message."""
+    """The engine does not copy a message that it has read itself; its checks and its result must be the same."""
     raw = LEAST[model] | {name: value for name, value in odd.items() if name in model.model_fields}
 
     def outcome(*, is_own: bool) -> str:

@@ -100,7 +100,7 @@ def test_what_is_none_of_the_engines_own_messages_is_not_taken_for_one(hint: typ
 
 
 def test_what_has_its_usual_value_is_left_out_of_a_history() -> None:
-    """Every acknowledged update has an outcome there."""
+    """Every acknowledged update adds an outcome to its run's history."""
     written = DecidedBatch(at=NOW, outcomes=(Outcome(revision=7),)).model_dump(mode="json")
     assert written == {"at": "2026-01-27T10:05:12.345678Z", "outcomes": [{"revision": 7}]}
     assert Outcome(refused=Refused(code="C", text="t"), duplicate=True).model_dump(mode="json") == {

@@ -1,4 +1,4 @@
-"""What comes in a payload is read as it was written, or refused by its form."""
+"""The JSON of a payload is read as it was written, or refused."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ from tests.unit.contract_requests import (
 
 @pytest.mark.parametrize("data", [b"{}", b" {}", b"\r\n\t {}", b" " * 1000 + b"{", b"{nonsense", b"{\xff"], ids=ascii)
 def test_a_form_that_may_be_an_object_is_handed_on_as_it_came(data: bytes) -> None:
-    """A workflow looks no further: what takes long to read must not make one of its tasks slow."""
+    """A workflow looks no further, since a long read would slow down its workflow task."""
     assert check_form([raw_value(data)]) == data
 
 
@@ -124,7 +124,7 @@ def test_what_is_no_json_is_refused_when_it_is_read(data: bytes) -> None:
     ],
 )
 def test_a_member_name_that_stands_twice_is_refused(data: bytes) -> None:
-    """One peer takes the first, another the last: who checked the message may have read another one."""
+    """One peer takes the first, another the last: a message may be checked by one value and used by the other."""
     with pytest.raises(InvalidParameter, match="twice") as raised:
         parse_only(SignalChatContext, [raw_value(data)])
     check_error(SignalChatContext, raised.value, "")
@@ -186,7 +186,7 @@ def test_json_is_read_as_it_was_written(document: Any) -> None:
         assert json.dumps(read(written)) == json.dumps(read(written.encode())) == json.dumps(document)
 
 
-# JSON and what nearly is JSON: member names that meet, numbers of every kind, escapes, spaces.
+# JSON and near-JSON: repeated member names, numbers of every kind, escapes, spaces.
 _spaces = st.text(st.sampled_from(" \t\r\n"), max_size=1)
 _numbers = st.from_regex(r"-?(0|[1-9]\d{0,25})(\.\d{1,25})?([eE][-+]?\d{1,3})?", fullmatch=True) | st.sampled_from(
     ["-0", "-0.0", "00", "1.", "1e400", "1e-400", "NaN", "-Infinity", "0." + "0" * 400 + "1", "9" * 4301, "9" * 4300]
@@ -210,7 +210,7 @@ _values: st.SearchStrategy[str] = st.recursive(
 
 
 def read_or_refused(data: bytes | str) -> str:
-    """What is read of a text, with the types of its numbers, or in which words it is refused."""
+    """The value that is read from a text, with the types of its numbers, or the words of the refusal."""
     try:
         return repr(read(data))
     except InvalidParameter as error:
@@ -220,7 +220,7 @@ def read_or_refused(data: bytes | str) -> str:
 @thoroughly(600)
 @given(_values, _spaces | st.sampled_from(["\ufeff", "\x00", "x", "]"]), st.sampled_from([0, 30, 195, 201, 1000]))
 def test_the_fast_parser_reads_what_the_strict_one_reads(text: str, after: str, levels: int) -> None:
-    """An optimization decides nothing: not what is JSON, nor what a number is, nor in which words one is refused."""
+    """The fast parser changes neither what is JSON, nor the type of a number, nor the words of a refusal."""
     written = "[" * levels + text + "]" * levels + after
     for data in (written, written.encode(errors="surrogatepass")):
         with patch.object(jiter, "from_json", side_effect=ValueError):

@@ -89,7 +89,7 @@ async def test_a_request_over_its_limit_is_refused_at_once_and_not_sent(call: st
 
 @pytest.mark.parametrize("converter", [DataConverter.default, pydantic_data_converter], ids=["default", "pydantic"])
 async def test_the_client_refuses_exactly_what_the_engine_would(converter: DataConverter) -> None:
-    """Escapes count as they are sent, and that is for the converter to say."""
+    """Escapes count as they are sent, which depends on the converter."""
     client, server = await unanswering(converter)
     sessions = ChatSessions(client)
     for fill in ("x", "\u00e9", '"'):
@@ -132,7 +132,7 @@ async def test_who_cannot_connect_has_sent_nothing(monkeypatch: pytest.MonkeyPat
     with pytest.raises(EngineUnavailable) as refused:
         await connect()
     assert refused.value.outcome == "not accepted"
-    # Long enough for a busy machine to be refused, since a call that its own deadline cuts off cannot know.
+    # Long enough to be refused on a busy machine too: a call that its own deadline cuts off cannot know.
     sessions = ChatSessions(await Client.connect(NOWHERE, lazy=True), deadline=timedelta(seconds=1))
     for call in CALLS.values():
         with pytest.raises(EngineUnavailable, match="nothing was accepted") as refused:

@@ -25,7 +25,7 @@ BELOW = {
 
 
 def imported(file: Path) -> Iterator[str]:
-    """The modules that a file imports, also where it does so late."""
+    """The modules that a file imports, late imports included."""
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -63,7 +63,7 @@ def test_nothing_else_of_the_library_imports_its_integrations() -> None:
 
 
 def loaded_by(program: str) -> set[str]:
-    """The modules that a program loads, measured where Python loads them."""
+    """The modules that a program loads, as Python itself lists them."""
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; {program}; print(*sys.modules)"],
         cwd=REPOSITORY,

@@ -17,7 +17,7 @@ from tests.support.story import LIMITS, NOW, Story, a_session, applied, code_and
 
 # The order of the rules.
 
-# What is wrong with a change, in the order in which it is to be told, and what tells it.
+# Faults of a change, in the order in which the rules check them, each with the code and field of its refusal.
 WRONGS: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"user_id": "eve"}, ("SESSION_NOT_FOUND", "")),
     ({"idempotency_key": "used"}, ("IDEMPOTENCY_CONFLICT", "idempotency_key")),
@@ -259,7 +259,7 @@ def test_everything_at_once_is_one_revision() -> None:
     ],
 )
 def test_what_changes_nothing_is_a_revision_all_the_same(asked: dict[str, Any]) -> None:
-    """Without a row in the ledger nobody could find it again after a crash, and it would be applied late."""
+    """Without a row in the ledger, the change could not be found after a crash, and would be applied late."""
     stored = a_session({"a": 1, "list": [{"id": "m1"}]})
     story = Story(session=stored)
     telling: list[dict[str, Any]] = [{}, {"idempotency_key": "k"}, {"base_revision": 2}]

@@ -1,4 +1,4 @@
-"""The published schemas say of a message's form what the engine says."""
+"""The published schemas and the engine agree on the form of a message."""
 
 from typing import Any
 

@@ -41,7 +41,7 @@ def test_what_is_installed_is_the_release_that_the_work_arounds_fit() -> None:
 
 
 def test_a_run_has_the_random_numbers_of_its_seed() -> None:
-    run = object.__new__(SlimWorkflowInstance)  # type: ignore[type-abstract]  # of an event loop it is only a part
+    run = object.__new__(SlimWorkflowInstance)  # type: ignore[type-abstract]  # it is only part of an event loop
     run._current_seed, run._seed_callbacks = 7, []
     of_seven = Random(7)
     assert [run._random.random(), run._random.random()] == [of_seven.random(), of_seven.random()]

@@ -1,4 +1,4 @@
-"""Errors that are built from somebody else's error show none of its text: it may quote a secret."""
+"""An error that is built from another program's error shows none of its text, which may quote a secret."""
 
 import traceback
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a store's URL means, as libpq and Prisma have it, and that an error never shows a piece of a password."""
+"""A store's URL means what libpq and Prisma take it to mean, and an error never shows a piece of a password."""
 
 import traceback
 

@@ -22,7 +22,7 @@ Store = dict[str, WrittenMessage]
 
 
 def without_bodies(store: Store, names: tuple[str, ...]) -> dict[str, StoredMessage]:
-    """The messages that a statement finds, as it answers them."""
+    """The stored messages with these names, as a statement returns them."""
     return {
         name: StoredMessage(**{field: getattr(store[name], field) for field in StoredMessage.model_fields})
         for name in names
@@ -31,7 +31,7 @@ def without_bodies(store: Store, names: tuple[str, ...]) -> dict[str, StoredMess
 
 
 def write_batch(store: Store, changes: list[tuple[int, SignalChatContext]], session: str) -> list[bool]:
-    """Decide changes and write them, as the activity does; which of them were accepted."""
+    """Decide changes and write them, as the activity does; returns which of them were accepted."""
     found: dict[str, StoredMessage] = {}
     while True:
         draft, accepted, added = TranscriptDraft(found), [], 0
@@ -102,7 +102,7 @@ def test_a_batch_has_the_effect_of_its_changes_one_by_one(sent: list[Json], size
 
 
 def test_a_refusal_that_rests_on_an_absent_message_is_looked_up_first() -> None:
-    """A user's replacement may name any role; only a message that is not there yet would have it."""
+    """A user's replacement may name any role: the stored message keeps its own, and only a new one would take it."""
     store: Store = {}
     added = parse(SignalChatContext, {"tenant_id": "acme", "user_id": "ada", "messages": [{"id": "a"}]})
     replaced = parse(

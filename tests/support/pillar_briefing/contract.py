@@ -1,4 +1,4 @@
-"""What is sent to the journey Pillar Briefing, and what its workflow and activities send each other."""
+"""The messages to the journey Pillar Briefing, and those between its workflow and its activities."""
 
 from datetime import datetime
 from typing import Final
