@@ -1,18 +1,18 @@
-# The `journey` command, as a worker unless told otherwise; as a gateway, too. The image holds no server and no credentials.
+# The `journey` command: a worker by default, a gateway if asked. The image holds no server and no credentials.
 
-# The release that the tests run on.
+# The Python release that the tests run on.
 FROM python:3.11-slim-bookworm AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 
-# No pip in it: nothing is installed where the worker runs.
+# Without pip: nothing is installed later in the image that runs.
 RUN python -m venv --without-pip /opt/journey
 
 WORKDIR /src
 
-# Dependencies change seldom, the code at every build: this layer is made of the two files that name the dependencies.
+# Dependencies change seldom, the code at every build: this layer needs only the two files that name the dependencies.
 COPY pyproject.toml constraints.txt ./
 RUN python -c "import pathlib, tomllib; \
 project = tomllib.loads(pathlib.Path('pyproject.toml').read_text())['project']; \
@@ -26,14 +26,14 @@ COPY starter/journey /opt/journey/bin/journey
 
 FROM python:3.11-slim-bookworm
 
-# By number, so that an orchestrator which refuses root can see that this is not root.
+# User and group by number, so that an orchestrator that refuses root can see that this is not root.
 RUN groupadd --system --gid 10001 journey \
     && useradd --system --uid 10001 --gid journey --no-create-home --shell /usr/sbin/nologin journey
 
 # At the same path: a virtual environment does not survive being moved.
 COPY --from=build /opt/journey /opt/journey
 
-# The rooms of a production system: neither the embedded servers nor the benchmark.
+# The packages of a production system: neither the embedded servers nor the benchmark.
 COPY supabase/migrations/ /app/supabase/migrations/
 COPY journeys/ /app/journeys/
 COPY stores/ /app/stores/

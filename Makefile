@@ -17,9 +17,8 @@ help: ## list the targets
 	install -m 755 starter/journey $(BIN)/journey
 	@touch $@
 
-# The real Supabase CLI applies the migrations that `journey migrate` applies, for the tests only. The TypeScript client is
-# built and tested, and a service in TypeScript calls sessions as any other service does. axe-core and TypeScript check the
-# page.
+# For the tests only, the Supabase CLI applies the same migrations as `journey migrate`. axe-core and TypeScript check
+# the page. The example service and the TypeScript client are built and tested.
 TYPESCRIPT := clients/typescript
 NODE_PACKAGES := tests/deployment/supabase_cli tests/page/npm examples/typescript-temporal $(TYPESCRIPT)
 %/node_modules/.installed: %/package.json %/.npmrc
@@ -37,7 +36,8 @@ dev: setup ## run the embedded stack, one worker and the example agents until Ct
 fast: setup ## run the unit tests, which need no server
 	$(BIN)/python -m pytest --hypothesis-profile fast tests/unit
 
-# Three processes with servers of their own keep two cores busy. Files in their order: the unit tests fill up the end.
+# Three processes, each with its own servers, keep two cores busy. Files run in order, so that the short unit tests come
+# last and all processes end at about the same time.
 test: setup $(NODE_PACKAGES:=/node_modules/.installed) ## run all tests, with coverage
 	$(BIN)/python -m pytest -n 3 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder --cov
 
@@ -70,7 +70,7 @@ lint: setup ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: setup ## mend style and formatting where a machine can
+format: setup ## fix style and formatting automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

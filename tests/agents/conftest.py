@@ -45,7 +45,7 @@ class Chat:
         return cls(journeys, await journeys.create_session(**more))
 
     async def say(self, text: str, **more: Any) -> int:
-        """Write a message and ask for an answer; the turn's revision."""
+        """Write a message and ask for an answer; return the turn's revision."""
         change = {"messages": [{"role": "user", "text": text}], "author": "user", "turn": True} | more
         revision: int = (await self.journeys.update(self.session, change))["applied_revision"]
         return revision
@@ -54,7 +54,7 @@ class Chat:
         return self.journeys.client.get_workflow_handle(agent_turn_id(self.session, revision))
 
     def message_id(self, revision: int) -> str:
-        """The ID that the message of a turn has, known before it is there."""
+        """The ID of a turn's message, which is known before the message exists."""
         return message_id(self.session, agent_turn_id(self.session, revision), 0)
 
     async def answers(self) -> list[Answered]:

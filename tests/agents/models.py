@@ -9,7 +9,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls
 
 
 class PausingModel(FunctionModel):
-    """Repeats what it is asked, in two halves; it waits between them until it is let go. Or it says nothing before."""
+    """Repeats what it is asked, if it is not silent, and waits for `may_end` before the end of its answer."""
 
     def __init__(self, *, is_silent: bool = False) -> None:
         self._is_silent = is_silent
@@ -60,6 +60,6 @@ class RememberingModel(FunctionModel):
 
 
 def prompt_of(messages: list[ModelMessage]) -> str:
-    """All that the model is asked since it spoke last."""
+    """Everything that the model has been asked since its last answer."""
     assert isinstance(messages[-1], ModelRequest)
     return " | ".join(str(part.content) for part in messages[-1].parts if isinstance(part, UserPromptPart))

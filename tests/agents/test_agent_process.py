@@ -36,7 +36,7 @@ async def test_an_answer_stands_once_if_the_agents_are_killed_while_they_write_i
             await asyncio.wait_for(gateway.received.wait(), 30)
             victim.kill()
             await victim.wait()
-        assert await chat.answers() == [], "they were to die while they write"
+        assert await chat.answers() == [], "the agents have answered before they were killed"
         async with command_process(*AGENTS_PROGRAM, **settings) as other:
             await read_line(other.stderr, "polling")
             assert await asyncio.wait_for(chat.turn(asked).result(), 60) == chat.message_id(asked)

@@ -134,14 +134,14 @@ async def test_an_answer_whose_acknowledgement_is_lost_stands_once(
     async with journeys.worker(agents=AGENTS), agents():
         chat = await Chat.begin(journeys, active_agent="liaison_journey")
         asked = await chat.say("Back to the guide, please.")
-        assert await result_of(chat, asked) == chat.message_id(asked), "the hand-over asked anew, and is its own"
+        assert await result_of(chat, asked) == chat.message_id(asked), "its own hand-over does not overtake it"
         await result_of(chat, await chat.turn_revision())
     assert losses == 0
     assert [each.author for each in await chat.answers()] == ["liaison_journey", "guide"]
 
 
 async def stop_a_turn(chat: Chat, model: PausingModel, text: str = "A long story, please.") -> int:
-    """Have a turn stopped while its model writes; the revision that asked for it."""
+    """Stop a turn while its model writes; return the revision that asked for it."""
     asked = await chat.say(text)
     await model.began.wait()
     await chat.turn(asked).cancel()

@@ -1,4 +1,4 @@
-"""An answer is shown while it is written, and to show it harms nothing."""
+"""An answer is shown while it is written, and showing it harms nothing."""
 
 import asyncio
 

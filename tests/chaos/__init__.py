@@ -1,8 +1,9 @@
-"""Everything dies, again and again, while callers work; then broken promises are looked for.
+"""Everything dies, again and again, while callers work; then a checker looks for broken promises.
 
-`plan` is what a seed stands for and `operations` what its callers send, both decided in advance. `caller` is a process
-that sends, `journal` what it writes down. `fleet` keeps workers and callers running, `monkey` does them and the servers
-harm, `run` is all of it together. `evidence` is what is known in the end, and `checker` finds broken promises in it,
+A seed decides in advance which harm is done (`plan`) and what callers send (`operations`). `caller` is a calling
+process, and `journal` its log. `fleet` keeps workers and callers running, `monkey` harms them and the servers, and
+`run` puts all of it together. `evidence` is everything that is known in the end. `checker` finds broken promises in it,
 with `conversation_promises`, `deletion_promises` and `hostile_promises`. `replayed_sessions` and `replayed_transcripts`
-are what the ledgers come to by rules of the checker's own, and `expected_refusals` what a session explains.
+compute from the ledgers, by rules of the checker's own, what sessions and transcripts must hold. `expected_refusals`
+decides which refusals a session's state explains.
 """

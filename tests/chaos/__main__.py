@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: kill everything for a while, and look whether what was promised was kept."""
+"""`python -m tests.chaos`: kill everything for a while, and check whether every promise was kept."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ def chaos(
     keep: Annotated[Path | None, typer.Option(help="Keep journals, logs and evidence in this new directory.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
-    """Kill everything for a while, and look whether what was promised was kept.
+    """Kill everything for a while, and check whether every promise was kept.
 
     Callers in several processes initialize, change, signal and read a handful of sessions of several tenants, with
     short deadlines, retries and late duplicates; some of what they send has to be refused. They add, replace and remove
@@ -45,14 +45,14 @@ def chaos(
     answers.
 
     Then the harm ends, the callers finish, and what they were told is compared with the ledger, both stores and the
-    journeys: nothing acknowledged is lost, nothing stands twice, one order, no gaps, one session for each
-    initialization, nobody sees another tenant's, every transcript is what was said, every revision can be read again,
-    and of a deleted session nothing is left. Exit status 0: every promise was kept; 1: one was broken; 2: wrong
-    usage, or the run could not be made.
+    journeys: nothing acknowledged is lost, nothing is applied twice, one order, no gaps, one session for each
+    initialization, nobody sees another tenant's content, every transcript holds what was said, every revision can be
+    read again, and nothing is left of a deleted session. Exit status 0: every promise was kept; 1: one was broken;
+    2: wrong usage, or the run could not be carried out.
 
-    The same seed makes the same plan, which is printed as it is carried out; what the machine makes of it differs
-    from run to run. To find the cause of a broken promise, run the seed again with --keep DIR and read
-    DIR/evidence.json, DIR/journals and DIR/worker0/server.log.
+    The same seed makes the same plan, which is printed as it is carried out; its outcome may differ from run to run.
+    To find the cause of a broken promise, run the seed again with --keep DIR and read DIR/evidence.json, DIR/journals
+    and DIR/worker0/server.log.
     """
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # a proxy's connections break all the time
     if keep:
@@ -61,12 +61,12 @@ def chaos(
     plan = make_plan(secrets.randbelow(1_000_000) if seed is None else seed, duration, workers=workers, callers=callers)
     tell(f"seed {plan.seed}: {len(plan.strikes)} strikes in {duration:.0f} s")
     try:
-        report = asyncio.run(_until_told(plan, keep))
+        report = asyncio.run(_run_until_signalled(plan, keep))
     except (RunFailed, EmbeddedStackError) as error:
-        _err.print(f"the run could not be made: {error}", style="red", highlight=False, markup=False)
+        _err.print(f"the run could not be carried out: {error}", style="red", highlight=False, markup=False)
         raise typer.Exit(2) from None
     except asyncio.CancelledError:
-        tell("ended before it was over; nothing is left running")
+        tell("interrupted; nothing is left running")
         raise typer.Exit(130) from None
     if json:
         _out.print_json(report.model_dump_json())
@@ -75,18 +75,18 @@ def chaos(
     raise typer.Exit(0 if report.kept else 1)
 
 
-async def _until_told(plan: Plan, keep: Path | None) -> Report:
+async def _run_until_signalled(plan: Plan, keep: Path | None) -> Report:
     task = asyncio.current_task()
     assert task is not None
-    told = asyncio.Event()
+    signalled = asyncio.Event()
 
-    def tell_once() -> None:
-        if not told.is_set():  # a second one must not disturb the clearing up
-            told.set()
+    def cancel_once() -> None:
+        if not signalled.is_set():  # a second signal must not interrupt the clean-up
+            signalled.set()
             task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, tell_once)
+        asyncio.get_running_loop().add_signal_handler(number, cancel_once)
     try:
         if keep is None:
             with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:

@@ -1,7 +1,7 @@
-"""A process that sends, several things at once: `python -m tests.chaos.caller CHARGE`.
+"""A process whose tasks send operations: `python -m tests.chaos.caller ORDER`.
 
-It may be killed at any moment. Started again it goes on with the steps that it has not begun; what it was doing has
-an unknown outcome.
+It may be killed at any moment. When it is started again, each task goes on with the first step that it had not begun;
+the outcome of a step that was under way is unknown.
 """
 
 import asyncio
@@ -39,10 +39,10 @@ _READ_FIRST: Final = "replace"
 
 
 class Order(Record):
-    """What a caller is to do.
+    """The instructions of a caller.
 
     Attributes:
-        folder: Where the logs are, and the file `stop` once it is to end.
+        folder: Holds the journals, and the file `stop` once the caller is to end.
         name: The caller's.
         everybody: The tasks of all callers.
     """
@@ -55,16 +55,16 @@ class Order(Record):
 
 
 class Caller:
-    """Sends operations through the starter, and notes each call before and after."""
+    """Sends operations through the client, and notes each call before and after."""
 
     def __init__(self, name: str, client: Client, journal: Journal, opened: Iterable[Seat] = ()) -> None:
-        """Send as a task of this name.
+        """Send under this name.
 
         Args:
             name: Who calls.
             client: Connected to Temporal.
             journal: Where the calls are noted.
-            opened: Whose sessions are known to exist.
+            opened: The seats whose sessions are known to exist.
         """
         self._name = name
         self._client = client
@@ -73,8 +73,8 @@ class Caller:
         self._opened = set(opened)
 
     async def do(self, wanted: Operation) -> Call:
-        """Do one thing: send it, and again while nobody knows what became of it, if that is harmless."""
-        # Only an initialization that says what the session is to be may be the first.
+        """Send an operation; again while its outcome is unknown, if a repetition is harmless."""
+        # Only an initialization with the seat's own context may create the session.
         opens = wanted.kind == "initialize" and wanted.change == {"context": wanted.seat.context}
         if not opens and wanted.seat not in self._opened:
             opening = await self.do(
@@ -181,7 +181,7 @@ class Caller:
             return _answer(await sessions.get(identity if wanted.change["by_id"] else None, **whose))
         if wanted.kind == "earlier":
             earlier = await sessions.get(identity, at_revision=at_revision, **whose)
-            return _answer(earlier).model_copy(update={"updated_at": None, "shown": None})  # they are of now
+            return _answer(earlier).model_copy(update={"updated_at": None, "shown": None})  # both are current
         after = max(0, self._newest.get(identity, 0) - 8)
         entries = await sessions.history(identity, tenant_id=wanted.tenant_id, after_revision=after)
         return Answer(
@@ -214,7 +214,7 @@ def _change(wanted: Operation) -> dict[str, object]:
 
 
 def hostile_arguments(wanted: Operation, fields: Mapping[str, Any]) -> Sequence[Any]:
-    """What a hostile message consists of: the fields of a legal one, with what makes it hostile."""
+    """The arguments of a hostile message: the fields of a legal one, and what makes it hostile."""
     fields = {name: value for name, value in fields.items() if value is not None}
     if wanted.hostile == "malformed":
         return malformed(fields, wanted.document)
@@ -265,7 +265,7 @@ async def _main(order: Order) -> None:
         opener = Caller(order.name, client, journal)
         for seat in SEATS:
             while (await opener.do(initialization(f"{order.name} opens", seat, again=False))).outcome != "done":
-                if _told_to_stop(order):
+                if _must_stop(order):
                     return
         (order.folder / f"{order.name}.ready").touch()
         async with asyncio.TaskGroup() as group:
@@ -274,17 +274,17 @@ async def _main(order: Order) -> None:
 
 
 async def _work(order: Order, task: str, caller: Caller) -> None:
-    # One byte for each step that was begun: nothing that a kill could leave half done.
+    # One byte for each step that has begun: a kill cannot leave half a byte.
     with (order.folder / f"{task}.steps").open("ab", buffering=0) as begun:
         step = begun.tell()
-        while not _told_to_stop(order):
+        while not _must_stop(order):
             begun.write(b".")
             await caller.do(operation(order.seed, task, step, order.everybody))
             step += 1
             await asyncio.sleep(_THINKING_SECONDS)
 
 
-def _told_to_stop(order: Order) -> bool:
+def _must_stop(order: Order) -> bool:
     return (order.folder / "stop").exists()
 
 

@@ -1,7 +1,7 @@
-"""Looks for what was promised in what is known. Pure: the same evidence has the same findings.
+"""Looks for broken promises in the evidence. Pure: the same evidence has the same findings.
 
-Everything is found by names that no two changes share: an operation is the `author` of its change, stands in the
-change itself and, where it has a key, in that.
+A change is found by the name of its operation, which no other operation has: the name is the change's `author`, and
+usually a part of the change and of its key.
 """
 
 from collections import Counter, defaultdict
@@ -27,10 +27,10 @@ from tests.chaos.replayed_transcripts import as_in_the_ledger
 
 
 def check(evidence: Evidence) -> list[Finding]:
-    """Decide a run.
+    """Check a run.
 
     Returns:
-        The promises that were not kept; none where all were.
+        One finding for each broken promise.
     """
     findings = list(_one_session_each(evidence))
     for session in _sessions(evidence):
@@ -54,7 +54,7 @@ def _sessions(evidence: Evidence) -> Iterator[Session]:
             yield Session(opening, found, replay(opening, found.ledger), calls[opening.chat_session_id])
 
 
-# Of the whole run.
+# Promises of the whole run.
 
 
 def _one_session_each(evidence: Evidence) -> Iterator[Finding]:
@@ -83,9 +83,9 @@ def _one_session_each(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("split", "", f"{count} sessions under the key {key}")
     yield from _ids_are_derived(evidence)
     for run in evidence.failed_runs:
-        yield Finding("broken", run.partition("/")[2].partition(":")[0], f"a run ended as none may: {run}")
+        yield Finding("broken", run.partition("/")[2].partition(":")[0], f"a run must not end like this: {run}")
     for run in evidence.unreplayable:
-        yield Finding("broken", "", f"no other worker could have gone on with run {run}")
+        yield Finding("broken", "", f"run {run} cannot be replayed")
 
 
 def _ids_are_derived(evidence: Evidence) -> Iterator[Finding]:
@@ -190,7 +190,7 @@ def _all_went_on(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("stuck", call.chat_session_id, f"{operation} ({call.kind}): {call.outcome} {call.code}")
 
 
-# Of one session.
+# Promises of one session.
 
 
 def _revisions_follow(session: Session) -> Iterator[Finding]:
@@ -242,7 +242,7 @@ def _refused_signals_are_counted(session: Session) -> Iterator[Finding]:
             refused += bool(call.must_refuse) or not (call.operation in rows or call.key in keys)
     shown = session.stored.refusals.count if session.stored.refusals else 0
     if shown < refused:
-        yield Finding("lost", session.opening.chat_session_id, f"{refused} signals were refused, and {shown} count")
+        yield Finding("lost", session.opening.chat_session_id, f"{refused} signals were refused, {shown} are counted")
 
 
 def _ledger_replays(session: Session) -> Iterator[Finding]:
@@ -251,7 +251,7 @@ def _ledger_replays(session: Session) -> Iterator[Finding]:
         where = f"revision {entry.revision} ({entry.author})"
         if entry.context_hash != state.context_hash:
             yield Finding("diverged", identity, f"{where}: the context is not what the changes before it make")
-            return  # what follows is wrong with it
+            return  # all later contexts would differ, too
         if entry.active_agent != state.active_agent:
             yield Finding("diverged", identity, f"{where}: {entry.active_agent} leads, not {state.active_agent}")
     final = session.states[-1]
@@ -261,7 +261,7 @@ def _ledger_replays(session: Session) -> Iterator[Finding]:
         yield Finding("diverged", identity, "the stored hash or agent is not what the ledger's changes make")
 
 
-def _changes_stand_once(session: Session) -> Iterator[Finding]:
+def _changes_are_applied_once(session: Session) -> Iterator[Finding]:
     rows = session.by_author
     operations = session.operations
     expected = ExpectedRefusals(session)
@@ -273,13 +273,13 @@ def _changes_stand_once(session: Session) -> Iterator[Finding]:
             yield Finding("invented", session.opening.chat_session_id, f"{where}: nobody sent this")
             continue
         if len(entries) > 1:
-            yield Finding("doubled", session.opening.chat_session_id, f"{where}: {_told(calls)}")
-        yield from _stands_as_sent(session, entries[0], calls)
+            yield Finding("doubled", session.opening.chat_session_id, f"{where}: {_outcomes_of(calls)}")
+        yield from _is_applied_as_sent(session, entries[0], calls)
     for operation, calls in operations.items():
         yield from _outcomes_hold(session, operation, calls, rows.get(operation, []), keys, expected)
 
 
-def _stands_as_sent(session: Session, entry: LedgerEntry, calls: Sequence[Call]) -> Iterator[Finding]:
+def _is_applied_as_sent(session: Session, entry: LedgerEntry, calls: Sequence[Call]) -> Iterator[Finding]:
     identity = session.opening.chat_session_id
     sent = calls[0]
     where = f"revision {entry.revision} ({sent.operation})"
@@ -289,13 +289,13 @@ def _stands_as_sent(session: Session, entry: LedgerEntry, calls: Sequence[Call])
         yield Finding("diverged", identity, f"{where}: the change's hash is another's")
     if sent.must_refuse:
         flaw: Flaw = "leak" if sent.must_refuse == SessionNotFound.code else "misjudged"
-        yield Finding(flaw, identity, f"{where}: stands, and had to be refused with {sent.must_refuse}")
+        yield Finding(flaw, identity, f"{where}: is applied, but had to be refused with {sent.must_refuse}")
     expected = {key for call in calls if (key := _key(call)) is not None}
     if expected and entry.idempotency_key not in expected:
-        yield Finding("invented", identity, f"{where}: stands under another key than its own")
+        yield Finding("invented", identity, f"{where}: is applied under another key than its own")
     bases = {call.base_revision for call in calls}
     if None not in bases and entry.revision - 1 not in bases:
-        yield Finding("misjudged", identity, f"{where}: was made to revisions {sorted(map(str, bases))}")
+        yield Finding("misjudged", identity, f"{where}: was sent against revisions {sorted(map(str, bases))}")
 
 
 def _key(call: Call) -> str | None:
@@ -332,13 +332,13 @@ def _outcomes_hold(
             continue
         if not rows:
             if call.kind == "signal" and (taken_by_another or expected.codes(call)):
-                continue  # its key stood for another change already, or the session took no such change just then
-            yield Finding("lost", identity, f"{operation}: {call.kind} {call.call} was accepted, and does not stand")
+                continue  # another change had its key, or the session refused such changes at that time
+            yield Finding("lost", identity, f"{operation}: {call.kind} {call.call} was accepted, but is not applied")
         elif call.answer and call.answer.applied_revision not in (None, *(row.revision for row in rows)):
             yield Finding(
                 "diverged",
                 identity,
-                f"{operation}: was told revision {call.answer.applied_revision}, stands at {rows[0].revision}",
+                f"{operation}: was told revision {call.answer.applied_revision}, is at {rows[0].revision}",
             )
 
 
@@ -351,9 +351,9 @@ def _rightly_refused(
     if call.code == IdempotencyConflict.code and taken_by_another:
         return
     if call.code == RevisionConflict.code and call.base_revision is not None:
-        # Sent against another base, it may stand.
+        # Sent against another base, the same change may be applied.
         if rows and rows[0].revision - 1 == call.base_revision:
-            yield Finding("misjudged", call.chat_session_id, f"{where}, and stands at {rows[0].revision}")
+            yield Finding("misjudged", call.chat_session_id, f"{where}, but is applied at {rows[0].revision}")
         elif rows and rows[0].idempotency_key == _key(call) and _was_settled_before(call, calls):
             yield Finding("misjudged", call.chat_session_id, f"{where}, and its key was known")
         return
@@ -361,7 +361,7 @@ def _rightly_refused(
 
 
 def _was_settled_before(call: Call, calls: Sequence[Call]) -> bool:
-    """Whether another call for the same had been answered when this one was sent."""
+    """Whether another call of the operation had been answered when this one was sent."""
     return any(
         each.kind != "signal" and each.outcome == "done" and each.ended_at and each.ended_at < call.invoked_at
         for each in calls
@@ -369,7 +369,7 @@ def _was_settled_before(call: Call, calls: Sequence[Call]) -> bool:
 
 
 def _in_order(session: Session) -> Iterator[Finding]:
-    """What was acknowledged, or accepted, before another change was sent stands before it."""
+    """A change that was acknowledged, or accepted, before another one was sent is applied before it."""
     rows = session.by_author
     sent: list[tuple[float, int, str]] = []
     settled: list[tuple[float, int, str]] = []
@@ -391,14 +391,14 @@ def _in_order(session: Session) -> Iterator[Finding]:
             yield Finding(
                 "reordered",
                 session.opening.chat_session_id,
-                f"{operation} stands at {revision}, and was sent after {newest[1]} at {newest[0]} was settled",
+                f"{operation} is at {revision}, but was sent after {newest[1]} at {newest[0]} was settled",
             )
 
 
 def _reads_do_not_go_back(session: Session) -> Iterator[Finding]:
-    """No read is behind an acknowledgement that came before it; one read may see what is not acknowledged yet.
+    """No read is older than a change that was acknowledged before the read; a read may show unacknowledged changes.
 
-    Of an initialization only the session's existence is acknowledged: a repeated one is answered by a read.
+    A read answers a repeated initialization, so an initialization acknowledges only that the session exists.
     """
     seen = sorted(
         (call.ended_at, call.answer.applied_revision or 0, call.call)
@@ -408,7 +408,7 @@ def _reads_do_not_go_back(session: Session) -> Iterator[Finding]:
     reads = sorted(
         (call.invoked_at, call.answer.revision, call.call)
         for call in session.calls
-        if call.kind in ("get", "history")  # an initialization may be answered with its first result by Temporal
+        if call.kind in ("get", "history")  # Temporal may answer an initialization with its first result
         and call.outcome == "done"
         and call.answer
         and call.answer.revision is not None
@@ -428,7 +428,7 @@ def _reads_do_not_go_back(session: Session) -> Iterator[Finding]:
 
 
 def _answers_are_true(session: Session) -> Iterator[Finding]:
-    """An answer shows the session as it was at the revision that it names, no older than the change that it is for."""
+    """An answer shows the session at the revision that it names, which is no older than the call's own change."""
     identity = session.opening.chat_session_id
     keys = [(entry.revision, entry.idempotency_key) for entry in session.stored.ledger]
     for call in session.calls:
@@ -465,7 +465,7 @@ _PROMISES: Final[Sequence[Callable[[Session], Iterator[Finding]]]] = (
     _messages_are_known,
     _refused_signals_are_counted,
     _ledger_replays,
-    _changes_stand_once,
+    _changes_are_applied_once,
     _in_order,
     _reads_do_not_go_back,
     _answers_are_true,
@@ -475,7 +475,7 @@ _PROMISES: Final[Sequence[Callable[[Session], Iterator[Finding]]]] = (
 _PROMISES_OF_DELETED: Final[Sequence[Callable[[Session], Iterator[Finding]]]] = DELETION_PROMISES
 
 
-def _told(calls: Sequence[Call]) -> str:
+def _outcomes_of(calls: Sequence[Call]) -> str:
     return ", ".join(f"{call.kind} {call.call} {call.outcome}" for call in calls)
 
 

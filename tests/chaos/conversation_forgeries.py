@@ -84,7 +84,7 @@ def lost_title(evidence: Evidence) -> Evidence:
 
 
 def archived_in_the_end(evidence: Evidence) -> Evidence:
-    """A session was reopened, and is archived everywhere."""
+    """A session was reopened, but is archived in every store."""
     session = _long_transcript(evidence)
     return with_session(evidence, session.model_copy(update={"lifecycle_state": "ARCHIVED"}))
 
@@ -136,7 +136,7 @@ def old_owner_is_told_more(evidence: Evidence) -> Evidence:
 
 
 def kept_by_the_old_owner(evidence: Evidence) -> Evidence:
-    """A session was given away, and is the old owner's everywhere."""
+    """A session was given away, but every store still names the old owner."""
     session, _, owner = _given_away(evidence)
     return with_session(evidence, session.model_copy(update={"user_id": owner}))
 
@@ -166,7 +166,7 @@ def shown_another_title(evidence: Evidence) -> Evidence:
 
 
 def revision_that_cannot_be_folded(evidence: Evidence) -> Evidence:
-    """The ledger says of one revision in the middle that it had another context."""
+    """A ledger entry in the middle has the hash of another context."""
     session = _long_transcript(evidence)
     half = len(session.ledger) // 2
     other = session.ledger[half].model_copy(update={"context_hash": "0" * 64})
@@ -185,7 +185,7 @@ def another_context_of_an_earlier_revision(evidence: Evidence) -> Evidence:
 
 
 def another_revision_than_asked_for(evidence: Evidence) -> Evidence:
-    """A read of an earlier revision is answered truly, with another revision."""
+    """A read of an earlier revision is answered with another revision, which is shown correctly."""
     call, _ = _earlier_read(evidence)
     assert call.at_revision is not None
     return with_call(evidence, call.model_copy(update={"at_revision": call.at_revision - 1}))
@@ -222,7 +222,7 @@ def _long_transcript(evidence: Evidence) -> StoredSession:
 
 
 def _with_transcript(evidence: Evidence, session: StoredSession, rows: Sequence[TranscriptRow]) -> Evidence:
-    """The evidence with another transcript, whose number of messages every store knows."""
+    """The evidence with another transcript, whose messages every store counts correctly."""
     changed = {"transcript": tuple(rows), "message_count": len(rows)}
     return with_session(evidence, session.model_copy(update=changed))
 
@@ -239,7 +239,7 @@ def _in_place_of(row: TranscriptRow, other: TranscriptRow) -> TranscriptRow:
 def _transcripts(
     evidence: Evidence,
 ) -> Iterator[tuple[StoredSession, dict[str, TranscriptRow], Sequence[TranscriptRow]]]:
-    """Of each session, transcripts as they were at earlier revisions, and as they are now."""
+    """The transcript of each session at every earlier revision, and as it is now."""
     sent = {call.operation: call for call in evidence.calls}
     for session in evidence.stored:
         for place in range(len(session.ledger)):
@@ -248,7 +248,7 @@ def _transcripts(
 
 
 def _edits(evidence: Evidence, name: str, value: str) -> Iterator[tuple[StoredSession, int]]:
-    """Sessions, with the number of ledger entries up to one that sets something, and that others follow."""
+    """Sessions, each with the number of ledger entries up to one that sets a value and is not the last."""
     for session in evidence.stored:
         for place, entry in enumerate(session.ledger[:-1], start=1):
             if entry.change.get(name) == value:
@@ -256,7 +256,7 @@ def _edits(evidence: Evidence, name: str, value: str) -> Iterator[tuple[StoredSe
 
 
 def _given_away(evidence: Evidence) -> tuple[StoredSession, int, str]:
-    """A session that has a new owner in the end, the revision since which, and its old owner."""
+    """A session that was given away for good, the new owner's first revision, and the old owner."""
     for opening in evidence.openings:
         session = next(each for each in evidence.stored if each.chat_session_id == opening.chat_session_id)
         if session.user_id not in (None, opening.user_id):

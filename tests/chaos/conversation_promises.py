@@ -30,14 +30,14 @@ def _transcript_holds_what_was_said(session: Session) -> Iterator[Finding]:
 
 
 def _messages_are_there_once(session: Session) -> Iterator[Finding]:
-    """No message of an operation is there under two IDs, and none of an operation that does not stand."""
+    """No message is there under two IDs, and none of an operation that was not applied."""
     rows = session.by_author
     said = Counter((str(row.body.get("of")), str(row.body.get("index"))) for row in session.stored.transcript)
     for (operation, index), count in said.items():
         if count > 1:
             yield Finding("doubled", session.identity, f"{operation}: message {index} is there {count} times")
         if operation not in rows:
-            yield Finding("invented", session.identity, f"{operation}: does not stand, and its message {index} does")
+            yield Finding("invented", session.identity, f"{operation}: is not applied, but message {index} is there")
 
 
 def _messages_are_in_order(session: Session) -> Iterator[Finding]:
@@ -90,10 +90,10 @@ def _only_owners_make_changes(session: Session) -> Iterator[Finding]:
 
 
 def _only_owners_are_answered(session: Session) -> Iterator[Finding]:
-    """Nobody is answered who did not own the session at any moment of the call; a read shows who owns it.
+    """A user is answered only if they owned the session at some moment of the call; a read shows who owns it.
 
-    An initialization may also be answered by a read, which signals that are accepted and not yet applied do not hold
-    up. Its answer says of which revision it is; that no answer is older than it may be, another promise says.
+    An initialization may also be answered by a read, which does not wait for signals that are accepted but not yet
+    applied. The owner at the revision that its answer names is therefore allowed, too.
     """
     expected = ExpectedRefusals(session)
     for call in session.calls:
@@ -109,7 +109,7 @@ def _only_owners_are_answered(session: Session) -> Iterator[Finding]:
 
 
 def _others_are_told_that_there_is_no_session(session: Session) -> Iterator[Finding]:
-    """Whoever did not own the session at any moment of the call is not told why else it is refused."""
+    """A user who did not own the session at any moment of the call is told only that no session exists."""
     expected = ExpectedRefusals(session)
     for call in session.calls:
         if call.user_id is None or call.outcome != "refused" or call.code in (SessionNotFound.code, call.must_refuse):
@@ -142,7 +142,7 @@ def _reads_are_rightly_refused(session: Session) -> Iterator[Finding]:
 
 
 def _earlier_revisions_are_read_as_they_were(session: Session) -> Iterator[Finding]:
-    """A read of an earlier revision is answered with that revision. Whether its context is true is checked of all."""
+    """A read of an earlier revision is answered with that revision. `checker` checks the contexts of all answers."""
     for call in session.calls:
         if _is_answered_read(call) and call.answer and call.answer.revision != call.at_revision:
             what = f"{call.call}: asked for revision {call.at_revision} and was told {call.answer.revision}"

@@ -15,7 +15,7 @@ def deletion_without_effect(evidence: Evidence) -> Evidence:
 
 
 def context_left_in_the_tombstone(evidence: Evidence) -> Evidence:
-    """A tombstone still has what was said."""
+    """A tombstone still has a context."""
     return _with_tombstone(evidence, context={"a": 1})
 
 
@@ -51,7 +51,7 @@ def behind_in_the_state_surface(evidence: Evidence) -> Evidence:
 
 
 def another_time_of_deletion(evidence: Evidence) -> Evidence:
-    """Whoever deletes a session again is told another time."""
+    """A deletion is answered with a wrong time of deletion."""
     tombstone = _tombstone(evidence)
     call = _deletion(evidence)
     answer = Answer(chat_session_id=call.chat_session_id, deleted_at=tombstone.created_at)
@@ -59,17 +59,17 @@ def another_time_of_deletion(evidence: Evidence) -> Evidence:
 
 
 def change_after_the_deletion(evidence: Evidence) -> Evidence:
-    """A change is answered that was sent after the deletion was acknowledged."""
+    """A change that was sent after the acknowledged deletion is answered."""
     return _answered_after_the_deletion(evidence, "update")
 
 
 def read_after_the_deletion(evidence: Evidence) -> Evidence:
-    """A read is answered that was sent after the deletion was acknowledged."""
+    """A read that was sent after the acknowledged deletion is answered."""
     return _answered_after_the_deletion(evidence, "get")
 
 
 def change_above_the_tombstone(evidence: Evidence) -> Evidence:
-    """A change was acknowledged at a revision that the tombstone does not know of."""
+    """A change was acknowledged at a later revision than the tombstone's."""
     tombstone = _tombstone(evidence)
     answer = Answer(chat_session_id=tombstone.chat_session_id, revision=tombstone.revision + 1)
     call = next(call for call in evidence.calls if call.chat_session_id == tombstone.chat_session_id and call.change)
@@ -77,7 +77,7 @@ def change_above_the_tombstone(evidence: Evidence) -> Evidence:
 
 
 def deleted_by_nobody(evidence: Evidence) -> Evidence:
-    """A session is deleted, and whoever asked for it was refused."""
+    """A session is deleted although every deletion was refused."""
     tombstone = _tombstone(evidence)
     told = {"outcome": "refused", "code": SessionNotFound.code, "answer": None}
     for call in evidence.calls:
@@ -93,7 +93,7 @@ def deletion_refused_to_a_service(evidence: Evidence) -> Evidence:
 
 
 def run_left_in_temporal(evidence: Evidence) -> Evidence:
-    """Temporal has not forgotten a run of a deleted session."""
+    """Temporal still lists a run of a deleted session."""
     return evidence.model_copy(update={"unerased": {workflow_id(_tombstone(evidence).chat_session_id): 1}})
 
 

@@ -10,7 +10,7 @@ from journeys.errors import IdempotencyConflict, InvalidParameter, RevisionConfl
 from tests.chaos.evidence import CHANGES, Call, Evidence
 from tests.chaos.findings import Finding, Session
 
-# What a change may also be refused with before the deletion. Its ledger is gone, so nobody can tell.
+# Codes that may have refused a change before the deletion. The ledger is gone, so they cannot be checked.
 _UNPROVABLE: Final = (RevisionConflict.code, IdempotencyConflict.code)
 
 
@@ -62,7 +62,7 @@ def _tombstones_are_empty(session: Session) -> Iterator[Finding]:
 
 def _somebody_has_deleted_it(session: Session) -> Iterator[Finding]:
     if not any(call.must_refuse is None and call.outcome != "refused" for call in _deletions(session)):
-        yield Finding("invented", session.identity, "is deleted, and nobody who may has asked for it")
+        yield Finding("invented", session.identity, "is deleted, but nobody who may delete it has asked for that")
 
 
 def _deletions_are_answered_alike(session: Session) -> Iterator[Finding]:
@@ -74,7 +74,7 @@ def _deletions_are_answered_alike(session: Session) -> Iterator[Finding]:
 
 
 def _nothing_goes_on(session: Session) -> Iterator[Finding]:
-    """After a deletion is acknowledged, only signals are accepted, and have no effect; all else is refused."""
+    """After a deletion is acknowledged, signals have no effect, and all else but another deletion is refused."""
     deleted_at = _acknowledged_at(session)
     for call in session.calls:
         if call.invoked_at <= deleted_at or call.kind in ("delete", "signal") or call.outcome != "done":
@@ -83,7 +83,7 @@ def _nothing_goes_on(session: Session) -> Iterator[Finding]:
 
 
 def _nothing_is_above_the_tombstone(session: Session) -> Iterator[Finding]:
-    """The tombstone is the last revision, and no two changes were told the same one."""
+    """The tombstone is the last revision, and no two operations were told the same revision."""
     told: dict[int, set[str]] = {}
     for call in session.calls:
         answer = call.answer

@@ -1,4 +1,4 @@
-"""What is known in the end: what was sent and answered, and what the stores and the journeys hold."""
+"""What is known after a run: what was sent and answered, and what the stores and the journeys hold."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
@@ -17,10 +17,10 @@ Kind = Literal["initialize", "update", "signal", "edit", "delete", "get", "earli
 
 CHANGES: Final[Sequence[Kind]] = ("update", "signal", "edit")
 Hostile = Literal["burst", "large", "too large", "malformed", "large, of a stranger"]
-"""Messages that are meant to stop a session. Those of a burst and the large ones are legal."""
+"""Kinds of messages that are meant to stop a session. `burst` and `large` are legal."""
 
 LAST_CALLER: Final = "end"
-"""Who opens, changes and reads every session once more after all harm."""
+"""The caller that opens, changes and reads every session once more after all harm."""
 
 Outcome = Literal["done", "refused", "unknown", "broken"]
 
@@ -46,16 +46,16 @@ class Shown(Record):
 
 
 class Answer(Record):
-    """What a call was answered.
+    """The answer to a call.
 
     Attributes:
         created: Of an initialization, whether it created the session.
-        content_hash: Of the context that came with it, as the caller computed it.
+        content_hash: Of the context in the answer, computed by the caller.
         owners: The tenants whose content the context holds.
         entries: Of a ledger: revision and idempotency key.
         message_ids: Of a change, the messages that it added or replaced.
         deleted_at: Of a deletion.
-        shown: Of a read, the rest of the session as it was shown.
+        shown: Of a read, the rest of the session.
     """
 
     chat_session_id: str | None = None
@@ -80,15 +80,15 @@ class Call(Record):
     """One call of one caller, and what became of it.
 
     Attributes:
-        call: Its name.
-        operation: What it was to achieve; several calls may stand for one.
+        call: Its ID.
+        operation: The operation that it sends; several calls may send the same one.
         user_id: The user that it was sent for; None for a service.
         by_id: Whether it names the session; a read may ask for the user's latest.
-        at_revision: Which revision it reads, if it is an earlier one.
-        hostile: Of which kind it is, if it is meant to stop the session.
-        change: The canonical change of an update, a signal or an edit, defaults filled in; of a hostile one that has to
-            be refused without what makes it hostile.
-        must_refuse: The code that the contract refuses it with, None where it is to stand.
+        at_revision: The revision that an `earlier` read asks for.
+        hostile: Its kind, if it is meant to stop the session.
+        change: The canonical change of an update, a signal or an edit, defaults filled in. If it is hostile and has to
+            be refused, the part that makes it hostile is left out.
+        must_refuse: The code that the contract refuses it with; None if it is to be applied.
         invoked_at: On the machine's one monotonic clock.
         outcome: `done`: answered, or for a signal accepted. `unknown`: no answer, so perhaps done.
             `broken`: an error that is not one of the contract's.
@@ -163,19 +163,19 @@ class StoredSession(Record):
 
 
 class Evidence(Record):
-    """All that the checker looks at.
+    """Everything that the checker looks at.
 
     Attributes:
         openings: The sessions that anybody asked for.
         calls: Of all callers.
         stored: What Supabase holds.
         artifacts: What the State Surface holds.
-        views: What the journeys answer for each session that lives, read through the starter.
-        workflow_ids: Of all runs that Temporal knows, with how often each was started anew or continued.
-        decided_at: By workflow ID, the times at which workflow tasks that were completed decided batches.
-        failed_runs: Runs that ended otherwise than completed or continued, as `workflow ID: status`.
-        unreplayable: Runs that another worker could not have gone on with, as `run ID: why`.
-        unerased: Runs of deleted sessions that Temporal still lists long after, by workflow ID.
+        views: What the journey of each living session answers to a read.
+        workflow_ids: How many runs Temporal knows, by workflow ID.
+        decided_at: By workflow ID, the times at which completed workflow tasks decided batches.
+        failed_runs: Runs that ended neither completed nor continued as new, as `workflow ID: status (run ID)`.
+        unreplayable: Runs that cannot be replayed, as `run ID: why`.
+        unerased: How many runs of deleted sessions Temporal still lists in the end, by workflow ID.
     """
 
     openings: tuple[Opening, ...]

@@ -1,4 +1,4 @@
-"""Which refusals a session explains by what it was while a call may have been judged."""
+"""Which refusals of a call the session's state explains: its state when the call may have been decided."""
 
 from bisect import bisect_left, bisect_right
 from itertools import accumulate
@@ -13,7 +13,7 @@ from tests.chaos.replayed_transcripts import removed_messages, replay_transcript
 class ExpectedRefusals:
     """The refusals that archiving, new owners and agents' messages lead to, in one session.
 
-    A call is judged after everything that was settled before it was sent, and before everything that was sent after it
+    A call is decided after everything that was settled before it was sent, and before everything that was sent after it
     had ended.
     """
 
@@ -36,7 +36,7 @@ class ExpectedRefusals:
         self._next = list(accumulate((revision for _, revision in reversed(sent)), min))[::-1]
 
     def revisions(self, call: Call) -> range:
-        """The revisions at which a call may have been judged."""
+        """The revisions at which a call may have been decided."""
         settled = bisect_left(self._settled_at, call.invoked_at)
         first = self._newest[settled - 1] if settled else 0
         last = len(self._session.states) - 1
@@ -50,19 +50,19 @@ class ExpectedRefusals:
 
     def _code(self, call: Call, revision: int) -> str | None:
         state = self._session.states[revision]
-        if not _is_owners(call, state):
+        if not _is_by_owner_or_service(call, state):
             return SessionNotFound.code
         if call.kind in ("update", "signal"):
             if state.lifecycle_state != "ACTIVE":
                 return SessionNotActive.code
-            if self._is_of_others(call, revision):
+            if self._touches_messages_of_others(call, revision):
                 return InvalidParameter.code
         elif not call.by_id and state.lifecycle_state != "ACTIVE":  # the latest session is an active one
             return SessionNotFound.code
         return None
 
-    def _is_of_others(self, call: Call, revision: int) -> bool:
-        """Whether a user's call touches messages that are not users' own."""
+    def _touches_messages_of_others(self, call: Call, revision: int) -> bool:
+        """Whether a user's call touches messages that users may not change."""
         change = call.change or {}
         messages = change.get("messages") or []
         assert isinstance(messages, list)
@@ -71,5 +71,5 @@ class ExpectedRefusals:
         return call.user_id is not None and any(self._transcript.is_anothers(name, revision) for name in touched)
 
 
-def _is_owners(call: Call, state: State) -> bool:
+def _is_by_owner_or_service(call: Call, state: State) -> bool:
     return call.user_id in (None, state.user_id)

@@ -1,4 +1,4 @@
-"""Flaws, and a session with all that concerns it: what the checker looks for, and at."""
+"""What the checker finds, and a session with everything that it looks at."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -28,16 +28,16 @@ Flaw = Literal[
 ]
 
 FLAWS: Final[dict[Flaw, str]] = {
-    "lost": "an acknowledged change, or an accepted signal, does not stand",
-    "doubled": "a change stands more than once",
-    "reordered": "a change stands before one that was acknowledged before it was sent",
+    "lost": "an acknowledged change, or an accepted signal, is not applied",
+    "doubled": "a change is applied more than once",
+    "reordered": "a change is applied before one that was acknowledged before it was sent",
     "gap": "revisions do not follow each other",
-    "leak": "somebody saw or changed what is another tenant's",
+    "leak": "somebody saw or changed what belongs to others",
     "stale": "a read is older than what was acknowledged before it",
     "diverged": "ledger, session, State Surface, journey or an answer say different things",
     "split": "an initialization made more than one session, or a session has another ID than its own",
-    "invented": "something stands that nobody sent, or other than it was sent",
-    "misjudged": "a message was refused that had to stand, or stands and had to be refused",
+    "invented": "something is stored that nobody sent, or not as it was sent",
+    "misjudged": "a message was refused that had to be applied, or applied that had to be refused",
     "broken": "an error that is not one of the contract's, or a run that failed or cannot be replayed",
     "stuck": "a session does not go on though all harm is over",
     "remains": "something is left of a deleted session, or it goes on",
@@ -67,7 +67,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """All that concerns one session, put together."""
+    """Everything that concerns one session."""
 
     opening: Opening
     stored: StoredSession
@@ -98,9 +98,10 @@ class Session:
 
 
 def settled_at(calls: Sequence[Call]) -> float:
-    """When it was certain that a change which stands would stand, by the calls for it.
+    """When the calls of an applied change had made it certain that the change would be applied.
 
-    An accepted signal may be refused when it is judged, and another one for the same change may be accepted later.
+    An accepted signal may still be refused, and the change may come from a later one, so all signals of the change must
+    have been accepted.
     """
     ends = [inf if call.ended_at is None or call.outcome != "done" else call.ended_at for call in calls]
     return max(ends) if calls[0].kind == "signal" else min(ends)

@@ -1,4 +1,4 @@
-"""Processes that are started again when they die: workers and callers, none of which outlives this one."""
+"""Workers and callers: processes that are started again when they die, and that do not outlive this one."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ class Member:
     Attributes:
         name: What it is called.
         ended_by_itself: How often it ended though nobody had killed it.
-        done: Set once it has ended with status 0, which is for good.
+        done: Set once it has ended with status 0; it is not started again then.
     """
 
     def __init__(self, name: str, folder: Path, command: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -32,7 +32,7 @@ class Member:
             name: What it is called.
             folder: Its own, with its log.
             command: Program and arguments.
-            environment: All of it.
+            environment: Its whole environment.
         """
         self.name: Final = name
         self.ended_by_itself = 0
@@ -52,7 +52,7 @@ class Member:
                     async with self._process.claim_directory(mode=0o700):
                         await self._process.start(self._command, environment=self._environment)
                 if await self._was_killed():
-                    continue  # who killed it has the turn until it may live again
+                    continue  # `kill` holds the turn until the process may be started again
                 if self._process.returncode == 0:
                     self.done.set()
                 else:
@@ -69,7 +69,7 @@ class Member:
             await asyncio.sleep(seconds)
 
     async def pause(self, seconds: float) -> None:
-        """Stop it in its tracks; it goes on later as if nothing had happened."""
+        """Suspend it (SIGSTOP) for some seconds."""
         async with self._turn:
             with suppress(ProcessLookupError):
                 process = self._living()
@@ -80,14 +80,14 @@ class Member:
                     os.kill(process, signal.SIGCONT)
 
     async def _was_killed(self) -> bool:
-        """Wait until it has ended; whether by `kill`."""
+        """Wait until the process has ended; return whether `kill` ended it."""
         while self._process.returncode is None and not self._killed.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._killed.wait(), _POLL_SECONDS)
         return self._killed.is_set()
 
     def _living(self) -> int:
-        """The process's number, unless it has ended and the number may be another's by now."""
+        """The PID; an error if the process has ended, because another process may have its PID by now."""
         holder = (self._process.directory / "server.lock").read_text()
         process = int(holder.partition(" ")[0] or 0)
         if not process or supervisor.process_identity(process) != holder:

@@ -1,7 +1,7 @@
-"""Good evidence made bad in one way each: what the stores, or the answers, would look like had a promise been broken.
+"""Good evidence made bad in one way each: as if the stores or the answers had broken a promise.
 
-Where a change is taken away, doubled or moved, all stores are made to agree on it, hashes included: nobody but the
-callers' journals knows better.
+If a change is removed, doubled or moved, all stores are made to agree on it, hashes included: only the callers'
+journals contradict them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,31 +36,31 @@ def lost_signal(evidence: Evidence) -> Evidence:
 def lost_in_the_state_surface(evidence: Evidence) -> Evidence:
     """Supabase has the last revision, the State Surface does not."""
     first, *others = evidence.artifacts
-    return evidence.model_copy(update={"artifacts": (_back(first), *others)})
+    return evidence.model_copy(update={"artifacts": (_one_revision_back(first), *others)})
 
 
 def lost_in_the_journey(evidence: Evidence) -> Evidence:
     """Both stores have the last revision, the journey answers the one before."""
     first, *others = evidence.views
-    return evidence.model_copy(update={"views": (_back(first), *others)})
+    return evidence.model_copy(update={"views": (_one_revision_back(first), *others)})
 
 
 def doubled_update(evidence: Evidence) -> Evidence:
-    """A change stands again, under another key."""
+    """A change is applied again, under another key."""
     session, entry = next(standing(evidence, "update", "done"))
     again = entry.model_copy(update={"idempotency_key": "another key", "message": "another message"})
     return with_ledger(evidence, session, (*session.ledger, again))
 
 
 def doubled_unknown(evidence: Evidence) -> Evidence:
-    """A change that nobody was answered about stands again: it may stand once."""
+    """A change that was never answered is applied twice, and only once is allowed."""
     session, entry = next(standing(evidence, "update", "unknown"))
     again = entry.model_copy(update={"idempotency_key": "another key", "message": "another message"})
     return with_ledger(evidence, session, (*session.ledger, again))
 
 
 def reordered(evidence: Evidence) -> Evidence:
-    """Of two changes, the later one sent after the earlier was acknowledged, the later stands first."""
+    """Two changes are in the wrong order: one was acknowledged before the other was sent."""
     session = max(evidence.stored, key=lambda each: each.revision)
     calls = [call for call in evidence.calls if call.chat_session_id == session.chat_session_id]
     ends = {call.operation: call.ended_at for call in calls if call.outcome == "done" and call.ended_at}
@@ -76,7 +76,7 @@ def reordered(evidence: Evidence) -> Evidence:
 
 
 def gap(evidence: Evidence) -> Evidence:
-    """A revision is passed over."""
+    """A revision is skipped."""
     session = max(evidence.stored, key=lambda each: each.revision)
     half = len(session.ledger) // 2
     raised = [entry.model_copy(update={"revision": entry.revision + 1}) for entry in session.ledger[half:]]
@@ -85,7 +85,7 @@ def gap(evidence: Evidence) -> Evidence:
 
 
 def content_of_a_stranger(evidence: Evidence) -> Evidence:
-    """A change of one tenant stands in another's session."""
+    """A change of one tenant is in another tenant's session."""
     own, foreign = next(found for found in standing(evidence, "update", "done") if OWNER in str(found[1].change))
     session = next(each for each in evidence.stored if each.tenant_id != own.tenant_id and not each.is_deleted)
     return with_ledger(evidence, session, (*session.ledger, foreign))
@@ -144,7 +144,7 @@ def unrecorded_creation(evidence: Evidence) -> Evidence:
 
 
 def one_message_twice(evidence: Evidence) -> Evidence:
-    """Two changes are said to be of one message."""
+    """Two changes name the same message."""
     session, entry = next(standing(evidence, "update", "done"))
     another = next(each for each in session.ledger if each is not entry)
     other = entry.model_copy(update={"message": another.message})
@@ -152,7 +152,7 @@ def one_message_twice(evidence: Evidence) -> Evidence:
 
 
 def on_another_base(evidence: Evidence) -> Evidence:
-    """A change stands on another revision than the one that it was written against."""
+    """A change is applied to another revision than its base."""
     _, entry = next(standing(evidence, "update", "done"))
     for call in evidence.calls:
         if call.operation == entry.author:
@@ -172,7 +172,7 @@ def refused_though_known(evidence: Evidence) -> Evidence:
 
 
 def told_too_early(evidence: Evidence) -> Evidence:
-    """An answer shows the session as it was before the change that it is for."""
+    """An answer shows the session as it was before the call's own change."""
     call = next(
         each for each in evidence.calls if each.kind == "update" and each.answer and each.answer.duplicate is False
     )
@@ -193,21 +193,21 @@ def forgotten_refusals(evidence: Evidence) -> Evidence:
 
 
 def refusals_in_one_place(evidence: Evidence) -> Evidence:
-    """The journey shows other refusals than are stored."""
+    """The journey shows other refusals than Supabase."""
     first, *others = evidence.views
     told = first.model_copy(update={"refusals": Refusals(count=999)})
     return evidence.model_copy(update={"views": (told, *others)})
 
 
 def another_change(evidence: Evidence) -> Evidence:
-    """Something else stands than what was sent."""
+    """A change is not the one that was sent."""
     session, entry = next(standing(evidence, "update", "done"))
     other = entry.model_copy(update={"change": {**entry.change, "active_agent": "liaison_nobody"}})
     return with_ledger(evidence, session, [other if each is entry else each for each in session.ledger])
 
 
 def refused_and_stands(evidence: Evidence) -> Evidence:
-    """A change that had to be refused stands."""
+    """A change that had to be refused is applied."""
     refused = next(
         call
         for call in evidence.calls
@@ -221,7 +221,7 @@ def refused_and_stands(evidence: Evidence) -> Evidence:
 
 
 def wrongly_refused(evidence: Evidence) -> Evidence:
-    """A change that had to stand was refused."""
+    """A change that had to be applied was refused."""
     session, entry = next(standing(evidence, "update", "done"))
     del session
     call = next(call for call in evidence.calls if call.operation == entry.author and call.outcome == "done")
@@ -235,7 +235,7 @@ def failed_journey(evidence: Evidence) -> Evidence:
 
 
 def unreplayable_run(evidence: Evidence) -> Evidence:
-    """A run does not do again what its history says."""
+    """A run cannot be replayed from its history."""
     return evidence.model_copy(update={"unreplayable": ("0b1cf2e5: another command",)})
 
 
@@ -277,7 +277,7 @@ FORGERIES: Final[dict[Forgery, Flaw]] = {
 
 
 def standing(evidence: Evidence, kind: Kind, outcome: Outcome) -> Iterator[tuple[StoredSession, LedgerEntry]]:
-    """Changes in the middle of a ledger of whose operation every call was of a kind and had an outcome."""
+    """Changes in the middle of a ledger, if all calls of the operation are of this kind and have this outcome."""
     calls: dict[str, list[Call]] = {}
     for call in evidence.calls:
         calls.setdefault(call.operation, []).append(call)
@@ -293,7 +293,7 @@ def _without_one(evidence: Evidence, kind: Kind, outcome: Outcome) -> Evidence:
 
 
 def with_ledger(evidence: Evidence, session: StoredSession, ledger: Sequence[LedgerEntry]) -> Evidence:
-    """The evidence had this been the ledger all along: every store agrees with it."""
+    """The evidence as if this had always been the ledger: every store agrees with it."""
     opening = next(each for each in evidence.openings if each.chat_session_id == session.chat_session_id)
     states = replay(opening, ledger)
     entries = tuple(
@@ -352,7 +352,7 @@ def with_session(evidence: Evidence, session: StoredSession) -> Evidence:
     return evidence.model_copy(update={"stored": stored, "artifacts": artifacts, "views": views})
 
 
-def _back(held: Held) -> Held:
+def _one_revision_back(held: Held) -> Held:
     return held.model_copy(update={"revision": held.revision - 1})
 
 

@@ -1,4 +1,4 @@
-"""Good evidence made bad: what it would look like had a hostile message, or a retried workflow task, done harm."""
+"""Good evidence made bad: as if a hostile message, or a retried workflow task, had done harm."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -49,7 +49,7 @@ def lost_signal_of_a_burst(evidence: Evidence) -> Evidence:
 
 
 def reordered_burst(evidence: Evidence) -> Evidence:
-    """Two signals of a burst stand the wrong way round."""
+    """Two signals of a burst are applied in the wrong order."""
     of_burst = [(session.chat_session_id, entry) for session, entry in _applied(evidence, "burst")]
     for (first, one), (second, two) in pairwise(of_burst):
         if first == second and two.revision == one.revision + 1:
@@ -66,7 +66,7 @@ def applied_though_too_large(evidence: Evidence) -> Evidence:
 
 
 def applied_though_malformed(evidence: Evidence) -> Evidence:
-    """A message that no contract has is applied."""
+    """A message that does not fit the contract is applied."""
     return _with_refused_applied(evidence, "malformed")
 
 
@@ -76,7 +76,7 @@ def large_message_of_a_stranger_applied(evidence: Evidence) -> Evidence:
 
 
 def trace_of_a_refused_message(evidence: Evidence) -> Evidence:
-    """What a refused message held stands as a part of another change."""
+    """Content of a refused message is part of another change."""
     refused = next(_refused(evidence, "malformed"))
     session = session_of(evidence, refused)
     entry = session.ledger[-1]
@@ -106,7 +106,7 @@ def refusal_that_tells(evidence: Evidence) -> Evidence:
 
 
 def applied_again_by_the_retry(evidence: Evidence) -> Evidence:
-    """A workflow task failed after its batch was stored, and its retry applied it again, after another message."""
+    """The retry of a failed workflow task applied a stored message of its batch again, after another message."""
     retried, other = next(_with_another_beside(evidence))
     first = retried.stored[0].model_copy(update={"idempotency_key": "another key"})
     place = retried.session.ledger.index(other) + 1
@@ -121,14 +121,14 @@ def lost_beside_the_retried(evidence: Evidence) -> Evidence:
 
 
 def refused_by_the_retry(evidence: Evidence) -> Evidence:
-    """The retry refused what had been stored already."""
+    """The retry refused a message that had been stored already."""
     call, _ = _answered_by_a_retry(evidence)
     told = {"outcome": "refused", "code": IdempotencyConflict.code, "answer": None}
     return with_call(evidence, call.model_copy(update=told))
 
 
 def told_of_another_by_the_retry(evidence: Evidence) -> Evidence:
-    """The retry answered what had been stored already with the revision of another message beside it."""
+    """The retry answered a message that had been stored already with the revision of another message beside it."""
     call, other = _answered_by_a_retry(evidence)
     assert call.answer
     answer = call.answer.model_copy(update={"applied_revision": other})
@@ -156,7 +156,7 @@ HOSTILE_FORGERIES: Final[dict[Forgery, Flaw]] = {
 
 
 def _applied(evidence: Evidence, hostile: Hostile) -> Iterator[tuple[StoredSession, LedgerEntry]]:
-    """Changes by hostile messages of a kind that were all accepted."""
+    """Changes by hostile messages of a kind, if all calls for them were accepted."""
     operations = {call.operation for call in evidence.calls if call.hostile == hostile}
     for session, entry in (*standing(evidence, "signal", "done"), *standing(evidence, "update", "done")):
         if entry.author in operations:
@@ -175,7 +175,7 @@ def _with_refused_applied(evidence: Evidence, hostile: Hostile) -> Evidence:
 
 
 def _with_another_beside(evidence: Evidence) -> Iterator[tuple[Retried, LedgerEntry]]:
-    """Batches that were decided again, with a change of an accepted message that was decided beside them."""
+    """Batches that were decided again, each with an accepted change that the retry decided beside them."""
     accepted = {call.operation for call in evidence.calls if call.outcome == "done" and call.change is not None}
     for retried in retried_batches(evidence):
         for entry in retried.beside:

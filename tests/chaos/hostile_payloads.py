@@ -1,4 +1,4 @@
-"""The payloads of hostile messages, of the documents that `make hostile` sends."""
+"""The payloads of hostile messages, made from the documents that `make hostile` sends."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -34,12 +34,12 @@ _MEGABYTES: Final = {"nearly 1 MB", "a tenant of nearly 1 MB"}
 MALFORMED: Final[Mapping[str, str]] = {
     name: code for name, code in changes({})[1].items() if name not in FOREIGN | _MEGABYTES
 }
-"""Messages that no contract has, and the code of each. Those whose tenant can be read are of the session's own."""
+"""Messages that do not fit the contract, and the code of each. If the tenant can be read, it is the session's."""
 
 
 @cache
 def document(name: str, size: int) -> JsonValue:
-    """What makes a message large. Always the same object: leave it as it is."""
+    """The document that makes a message large. It is cached: do not change it."""
     return "A" * (size // 6) if name == _ESCAPED else filled(name, size)
 
 
@@ -57,5 +57,5 @@ def large(fields: Mapping[str, Any], name: str, size: int) -> Sequence[Any]:
 
 
 def malformed(fields: Mapping[str, Any], name: str) -> Sequence[Any]:
-    """The arguments of a message that no contract has."""
+    """The arguments of a message that does not fit the contract."""
     return changes(dict(fields))[0][name]

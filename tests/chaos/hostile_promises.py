@@ -13,7 +13,7 @@ _FIELDS: Final = {"", *SignalChatContext.model_fields}
 
 
 def _refused_leave_no_trace(session: Session) -> Iterator[Finding]:
-    """Whatever a refused message holds is nowhere in the session or its ledger, under whatever author or key."""
+    """Nothing of a refused message is in the session or its ledger, under any author or key."""
     refused = {call.key: call for call in session.calls if call.hostile and call.must_refuse and call.key}
     places = {"the context": texts(session.stored.context)}
     for entry in session.stored.ledger:

@@ -1,4 +1,4 @@
-"""Sends payloads as they are, past the client: what the journey gets from senders that nothing holds back."""
+"""Sends payloads to the journey as they are, without the checks of the client."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from journeys.retry_policies import WORKFLOW_TASK_TIMEOUT
 class HostileSender:
     """Sends updates and signals with any arguments, and starts the journey if no run is open.
 
-    A call has the same deadline, retries and errors as one of the client's.
+    A call has the same deadline, retries and errors as a call of the client.
     """
 
     def __init__(self, client: Client, deadline: timedelta) -> None:

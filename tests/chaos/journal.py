@@ -8,7 +8,7 @@ from tests.chaos.evidence import Call
 
 
 class Journal:
-    """One incarnation's log. A line is written before anything is sent, and survives the caller."""
+    """The log of one start of a caller. A line is written before anything is sent, and survives the caller."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("x", encoding="utf-8")
@@ -26,7 +26,7 @@ class Journal:
 
 
 def read_journals(folder: Path) -> list[Call]:
-    """All calls of a run's logs. The last line of a caller that was killed may be half a line: it was not sent."""
+    """All calls of a run's logs. A killed caller may have left half a line, which is skipped."""
     calls: dict[str, Call] = {}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_text("utf-8").splitlines(keepends=True):

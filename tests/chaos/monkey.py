@@ -1,4 +1,4 @@
-"""Does the harm that a plan says."""
+"""Does the harm of a plan."""
 
 import asyncio
 import time
@@ -15,11 +15,11 @@ from tests.chaos.slow_proxy import SlowProxy
 
 @dataclass(slots=True)
 class Damage:
-    """What was done.
+    """The harm that was done.
 
     Attributes:
-        strikes: How often, by harm and kind of target.
-        seconds_out: How long each server, or the way to it, was out.
+        strikes: How many, by harm and kind of target.
+        seconds_out: How long each server, or the link to it, was out.
     """
 
     strikes: Counter[str] = field(default_factory=Counter)
@@ -27,14 +27,14 @@ class Damage:
 
 
 class Monkey:
-    """One strike at a time on each target; on different targets they overlap as they come."""
+    """Strikes each target once at a time; strikes on different targets may overlap."""
 
     def __init__(self, stack: EmbeddedStack, proxies: Mapping[str, SlowProxy], fleet: Mapping[str, Member]) -> None:
-        """Strike these.
+        """Name the targets.
 
         Args:
             stack: The servers.
-            proxies: The ways to them, by name.
+            proxies: The links to the servers, by name.
             fleet: The processes, by name.
         """
         self._stack = stack
@@ -57,29 +57,29 @@ class Monkey:
         async with self._turns[strike.target]:
             start = time.monotonic()
             if strike.target in self._fleet:
-                await self._on_a_process(strike, self._fleet[strike.target])
+                await self._strike_process(strike, self._fleet[strike.target])
             elif strike.target in self._proxies:
-                await self._on_a_way(strike, self._proxies[strike.target])
+                await self._strike_link(strike, self._proxies[strike.target])
             else:
-                await self._on_a_server(strike)
+                await self._strike_server(strike)
             kind = strike.target.rstrip("0123456789")
             self.damage.strikes[f"{strike.harm} {kind}"] += 1
             if strike.target not in self._fleet:
                 self.damage.seconds_out[strike.target] += time.monotonic() - start
 
-    async def _on_a_process(self, strike: Strike, member: Member) -> None:
+    async def _strike_process(self, strike: Strike, member: Member) -> None:
         if strike.harm == "pause":
             await member.pause(strike.seconds)
         else:
             await member.kill(strike.seconds)
 
-    async def _on_a_server(self, strike: Strike) -> None:
+    async def _strike_server(self, strike: Strike) -> None:
         server = self._stack.postgres if strike.target == "PostgreSQL" else self._stack.temporal
         await server.kill()
         await asyncio.sleep(strike.seconds)
         await server.start()
 
-    async def _on_a_way(self, strike: Strike, proxy: SlowProxy) -> None:
+    async def _strike_link(self, strike: Strike, proxy: SlowProxy) -> None:
         match strike.harm:
             case "cut":
                 proxy.cut()
@@ -95,4 +95,4 @@ class Monkey:
         await asyncio.sleep(strike.seconds)
         await proxy.mend()
         if strike.harm == "stall":
-            proxy.cut()  # what was stalled would hang until its own timeout
+            proxy.cut()  # stalled requests would hang until their own timeout

@@ -1,7 +1,8 @@
 """What callers send: decided by seed, caller and step alone, so that any process can send what another one does.
 
-Every change names its operation: as its author, as the ID of an item that it appends, and as an item without an ID, of
-which a second one would show. So does the body of every message that it adds to the transcript.
+Every change has the name of its operation as its author. A change of the context usually also appends the name: as the
+ID of an item, and as an item without an ID, which would be there twice if the change were applied twice. The body of
+every message for the transcript holds the name, too.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,9 +29,9 @@ _DEADLINES: Final = (0.5, 1.0, 2.0, 4.0)
 _VISITS: Final = 0.25
 _STEPS_OF_A_VISITOR: Final = 10
 _LAST_STEPS: Final = 4
-_LAST_WORDS: Final = 0.15
-_STEPS_PUT_AWAY: Final = 2
-# Few messages that many change, those of the first list users' own: users may not touch the others.
+_ENDING_RATE: Final = 0.15
+_STEPS_ARCHIVED: Final = 2
+# A few messages that many operations change. Users may change only those of the first list, which are their own.
 _NOTES_OF_USERS: Final = ("note 0", "note 1", "note 2", "note 3")
 _NOTES: Final = (*_NOTES_OF_USERS, "note 4", "note 5")
 
@@ -40,20 +41,20 @@ class Operation:
     """One thing that a caller wants.
 
     Attributes:
-        name: Its own; a call that repeats an operation has the same.
-        tenant_id: Whom the caller pretends to be of; nearly always the seat's.
-        user_id: Which user, None for a service.
-        change: What is sent besides, as arguments of the starter.
+        name: Unique, but a repeated operation has the same name.
+        tenant_id: The tenant that the caller claims to be of; nearly always the seat's.
+        user_id: The user; None for a service.
+        change: The other arguments for the client.
         key: The idempotency key.
         base: The base revision; `newest` is the newest that the caller has seen.
-        back: How many revisions before the base a read of an earlier one asks for.
-        must_refuse: The code it has to be refused with.
+        back: How many revisions before the base an `earlier` read asks for.
+        must_refuse: The code that it has to be refused with.
         deadline: Of each call, in seconds.
         tries: How often it is sent while its outcome is unknown.
-        hostile: Of which kind it is, if it is meant to stop the session.
-        document: What makes it hostile: a shape, or the name of a message that no contract has.
-        size: Of the document, in bytes as it is sent.
-        count: How many messages it stands for, each of which is an operation of its own.
+        hostile: Its kind, if it is meant to stop the session.
+        document: The shape that makes it large, or the name of its malformed message.
+        size: Of the document, in bytes as sent.
+        count: How many messages it consists of; each is an operation of its own.
     """
 
     name: str
@@ -76,13 +77,13 @@ class Operation:
 
     @property
     def repeatable(self) -> bool:
-        """Whether sent again, by whomever, it is the same operation."""
+        """Whether any caller may send it again as the same operation."""
         named = self.kind == "delete" or self.key is not None or isinstance(self.base, int)
         return self.kind in (*CHANGES, "delete") and named and self.must_refuse is None
 
 
 def operation(seed: int, caller: str, step: int, callers: tuple[str, ...]) -> Operation:
-    """What a caller does at a step: something new, or what some caller does about then, once more."""
+    """A caller's operation at a step: a new one, or a repetition of some caller's at about the same step."""
     rng = _rng(seed, caller, step, "repeat")
     if rng.random() < _REPEATS:
         other = fresh(seed, rng.choice(callers), max(0, step + rng.randint(-12, 1)))
@@ -92,13 +93,13 @@ def operation(seed: int, caller: str, step: int, callers: tuple[str, ...]) -> Op
 
 
 def fresh(seed: int, caller: str, step: int) -> Operation:
-    """What a caller does at a step that repeats nothing: whoever puts a session away soon takes it out again."""
-    wanted = _first_thought(seed, caller, step)
-    put_away = _first_thought(seed, caller, step - _STEPS_PUT_AWAY)
-    return _reopening(wanted.name, put_away.seat) if put_away.change == _PUT_AWAY else wanted
+    """A caller's new operation at a step. A caller that archives a session reopens it soon."""
+    wanted = _wanted_operation(seed, caller, step)
+    archived = _wanted_operation(seed, caller, step - _STEPS_ARCHIVED)
+    return _reopening(wanted.name, archived.seat) if archived.change == _ARCHIVE else wanted
 
 
-def _first_thought(seed: int, caller: str, step: int) -> Operation:
+def _wanted_operation(seed: int, caller: str, step: int) -> Operation:
     rng = _rng(seed, caller, step, "fresh")
     number = max(0, step) // _STEPS_OF_A_VISITOR
     guest = visitor(number)
@@ -117,7 +118,7 @@ def _first_thought(seed: int, caller: str, step: int) -> Operation:
         deadline=rng.choice(_DEADLINES),
         tries=rng.choice((1, 2, 3, 4)),
     )
-    is_ending = step % _STEPS_OF_A_VISITOR >= _STEPS_OF_A_VISITOR - _LAST_STEPS and rng.random() < _LAST_WORDS
+    is_ending = step % _STEPS_OF_A_VISITOR >= _STEPS_OF_A_VISITOR - _LAST_STEPS and rng.random() < _ENDING_RATE
     if is_ending and fate(number) != "kept":
         end = _delete if fate(number) == "deleted" else _give_away
         return end(replace(plain, seat=guest, tenant_id=guest.tenant_id), rng)
@@ -126,7 +127,7 @@ def _first_thought(seed: int, caller: str, step: int) -> Operation:
 
 
 def initialization(name: str, seat: Seat, *, again: bool) -> Operation:
-    """Open a session; again, with what is ignored where the session exists."""
+    """Initialize a session; `again` sends values that are ignored because the session exists."""
     change: dict[str, JsonValue] = (
         {"context": {OWNER: seat.tenant_id, "late": name}, "active_agent": "liaison_late"}
         if again
@@ -146,12 +147,12 @@ def read_earlier(name: str, seat: Seat, revision: int) -> Operation:
 
 
 def reopening(name: str, seat: Seat) -> Operation:
-    """Take a session out again, if somebody has put it away."""
+    """Reopen a session, if somebody has archived it."""
     return replace(_reopening(name, seat), deadline=10.0)
 
 
 def marked(operation: Operation, seat: Seat, rng: Random) -> dict[str, JsonValue]:
-    """A change that shows: an appended message and mark, values that others overwrite, one that comes and goes."""
+    """A change that can be found: it appends two items, and sets values that other changes overwrite or remove."""
     name = operation.name
     caller, _, step = name.rpartition("/")
     context: dict[str, JsonValue] = {"topic": name, "last": {caller: step}}
@@ -170,7 +171,7 @@ def marked(operation: Operation, seat: Seat, rng: Random) -> dict[str, JsonValue
 
 
 def _spoken(operation: Operation, index: int, rng: Random) -> dict[str, JsonValue]:
-    """A message for the transcript, whose body says which operation it is of and where in it it stands."""
+    """A message for the transcript; its body names its operation and its index in that operation."""
     message: dict[str, JsonValue] = {OWNER: operation.tenant_id, "of": operation.name, "index": index}
     chance = rng.random()
     if chance < 0.3:
@@ -254,12 +255,12 @@ def _retitle(plain: Operation, rng: Random) -> Operation:
     return replace(plain, kind="edit", change={"title": rng.choice((plain.name, plain.name, ""))}, base=base, key=key)
 
 
-_PUT_AWAY: Final[dict[str, JsonValue]] = {"lifecycle_state": "ARCHIVED"}
+_ARCHIVE: Final[dict[str, JsonValue]] = {"lifecycle_state": "ARCHIVED"}
 
 
-def _put_away(plain: Operation, rng: Random) -> Operation:
+def _archive(plain: Operation, rng: Random) -> Operation:
     del rng
-    return replace(plain, kind="edit", user_id=None, change=_PUT_AWAY, key=_key(plain))
+    return replace(plain, kind="edit", user_id=None, change=_ARCHIVE, key=_key(plain))
 
 
 def _reopen(plain: Operation, rng: Random) -> Operation:
@@ -329,7 +330,7 @@ def _by_a_stranger(plain: Operation, rng: Random) -> Operation:
     if kind == "get":
         return replace(stranger, kind="get", change={"by_id": True})
     if kind == "edit":
-        return replace(stranger, kind="edit", change={"title": plain.name, **_PUT_AWAY}, key=_key(plain))
+        return replace(stranger, kind="edit", change={"title": plain.name, **_ARCHIVE}, key=_key(plain))
     if kind in ("delete", "earlier"):
         return replace(stranger, kind=kind, base=0 if kind == "earlier" else None)
     return replace(stranger, kind=kind, change=marked(stranger, plain.seat, rng), key=_key(plain))
@@ -400,12 +401,12 @@ def _hostile_key(operation: Operation) -> str:
 
 
 def _trace(operation: Operation) -> dict[str, JsonValue]:
-    """A change that would show, under a name that nothing else has."""
+    """A change that would be found by a name that nothing else has."""
     return {"append": {"trail": [_hostile_key(operation)]}}
 
 
 def singly(wanted: Operation) -> Iterator[Operation]:
-    """The operations that one stands for, in order."""
+    """The messages that an operation consists of, in order, each as an operation of its own."""
     if wanted.count == 1:
         yield wanted
         return
@@ -428,7 +429,7 @@ _KINDS: Final[dict[Callable[[Operation, Random], Operation], float]] = {
     _unsay: 5,
     _speak_as_an_agent: 1,
     _retitle: 3,
-    _put_away: 1.2,
+    _archive: 1.2,
     _reopen: 1,
     _toggle: 8,
     _signal: 16,

@@ -1,4 +1,4 @@
-"""Whose content a context holds: everything that is sent names its tenant."""
+"""The tenants whose content a context holds: everything that callers send names its tenant."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What a seed stands for: which harm is done when, decided before anything starts."""
+"""Which harm is done when: a seed decides it before anything starts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Harm = Literal["kill", "pause", "cut", "refuse", "stall", "lose replies", "delay
 _CALM_BEFORE: Final = 1.0
 _BETWEEN: Final = (0.6, 2.6)
 
-# One deck of harm is dealt, shuffled, and then the next: so a short run meets nearly everything as well.
+# Shuffled and dealt again and again, so that even a short run meets nearly every harm.
 _DECK: Final[tuple[tuple[Harm, str, tuple[float, float]], ...]] = (
     ("kill", "worker", (0.1, 1.0)),
     ("kill", "worker", (0.1, 2.0)),
@@ -30,7 +30,7 @@ _DECK: Final[tuple[tuple[Harm, str, tuple[float, float]], ...]] = (
     ("cut", "workers' link", (0.0, 0.0)),
     ("lose replies", "workers' link", (0.2, 0.8)),
     ("stall", "workers' link", (0.3, 1.5)),
-    # Longer than a workflow task may take: what its activity has stored is decided again, beside what came meanwhile.
+    # Longer than a workflow task may take: its retry decides again what its activity stored, beside newer messages.
     ("stall", "workers' link", (1.6, 3.0)),
     ("cut", "callers' link", (0.0, 0.0)),
     ("lose replies", "callers' link", (0.5, 2.0)),
@@ -44,9 +44,9 @@ class Strike:
     """One harm.
 
     Attributes:
-        at: Seconds after the calm before.
-        seconds: How long what is killed stays down, or how long it lasts.
-        delay: Of each request, where the harm is one.
+        at: Seconds since the monkey began.
+        seconds: How long a killed target stays down, or how long the harm lasts.
+        delay: Seconds by which each request is late, if the harm is a delay.
     """
 
     at: float
@@ -65,7 +65,7 @@ class Strike:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What one worker makes of its journeys: how soon they sleep, how soon they continue as new."""
+    """How soon the journeys of one worker sleep, and how soon they continue as new."""
 
     idle_seconds: float
     rollover_messages: int
@@ -73,7 +73,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run, decided in advance: the same seed, duration and numbers, the same plan."""
+    """A run, decided in advance. The same seed, duration and numbers make the same plan."""
 
     seed: int
     duration: float
@@ -89,7 +89,7 @@ class Plan:
 
 
 def tasks_of(caller: str, tasks: int) -> list[str]:
-    """The names of one caller's tasks, each of which does one thing after another."""
+    """The names of one caller's tasks. A task does one operation at a time."""
     return [f"{caller}{chr(ord('a') + task)}" for task in range(tasks)]
 
 
@@ -97,11 +97,11 @@ def make_plan(seed: int, duration: float, *, workers: int = 3, callers: int = 3,
     """Decide what happens.
 
     Args:
-        seed: Of everything that is random.
+        seed: Decides everything that is random.
         duration: How long harm is done, in seconds.
         workers: How many worker processes there are.
-        callers: How many calling processes.
-        tasks: How many things each of these does at once.
+        callers: How many calling processes there are.
+        tasks: How many tasks each calling process has.
     """
     rng = Random(f"{seed} plan")  # a text seeds the same everywhere
     chosen = (WorkerSettings(0, 3), WorkerSettings(1, 3), WorkerSettings(0.3, 20))

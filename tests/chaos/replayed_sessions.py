@@ -1,4 +1,4 @@
-"""What a session's changes make of it, by rules of our own: no code of the journey's is in them."""
+"""A session's states, computed from its ledger by rules of the checker's own instead of the journey's."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

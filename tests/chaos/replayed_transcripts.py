@@ -1,4 +1,4 @@
-"""What the changes of a ledger, together with the bodies that were sent, make of the session's transcript."""
+"""A session's transcript, computed from the changes in its ledger and the bodies that were sent."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
@@ -35,13 +35,13 @@ class Transcript:
         return sorted(self.rows.values(), key=lambda row: (row.first_revision, row.ordinal))
 
     def is_anothers(self, name: str, revision: int) -> bool:
-        """Whether at a revision there was such a message, and it was not a user's."""
+        """Whether there was a message of this ID at a revision, and it was not a user's."""
         roles = self._roles.get(name, [])
         place = bisect_right(roles, revision, key=lambda role: role[0])
         return place > 0 and roles[place - 1][2] and roles[place - 1][1] != _USER_ROLE
 
     def apply(self, entry: LedgerEntry, sent: Call, chat_session_id: str) -> None:
-        """Apply a change to it."""
+        """Apply the change of a ledger entry."""
         for name in removed_messages(sent.change or {}):
             self.rows.pop(name, None)
             self._note(name, entry.revision, None, is_there=False)
@@ -79,13 +79,13 @@ def transcript_of(chat_session_id: str, ledger: tuple[LedgerEntry, ...], sent: M
     for entry in ledger:
         if call := sent.get(entry.author or ""):
             transcript.apply(entry, call, chat_session_id)
-        else:  # nobody sent this, which is found elsewhere
+        else:  # the checker reports a change that nobody sent
             transcript.counts.append(len(transcript.rows))
     return transcript
 
 
 def sent_messages(chat_session_id: str, key: str, sent: Call) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
-    """The messages of a change, each with the ID that it has or is given."""
+    """The messages of a change, each with the ID that it has or that the journey gives it."""
     messages = (sent.change or {}).get("messages") or []
     assert isinstance(messages, list)
     for index, message in enumerate(messages):

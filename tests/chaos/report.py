@@ -20,14 +20,14 @@ class Report(Record):
     """One run as one JSON object.
 
     Attributes:
-        operations: Calls by kind, and of each how many ended how.
-        hostile: The same of the messages that are meant to stop a session, by what they are.
-        retried: Batches that were stored although their workflow task failed, and those of them that were decided again
-            with other messages beside them.
+        operations: How many calls there were, by kind and outcome.
+        hostile: How many messages were meant to stop a session, by kind and outcome.
+        retried: How many batches were stored although their workflow task failed, and how many of these were decided
+            again together with other messages.
         refusals: Refused calls by code.
-        durations: Seconds that a call took until it was answered, by kind: median and slowest.
-        harm: What was done, how often.
-        seconds_out: How long each server, or the way to it, was out.
+        durations: Seconds until a call was answered, by kind: median and slowest.
+        harm: How many strikes there were, by harm and kind of target.
+        seconds_out: How long each server, or the link to it, was out.
         found: Broken promises by flaw.
         findings: The broken promises themselves.
     """
@@ -115,8 +115,8 @@ def shown(report: Report) -> RenderableType:
         f"refused: {refusals}; known already: {report.duplicates}",
         f"{report.sessions} sessions with {report.revisions} revisions in {report.runs} workflow runs; "
         f"workers ended by themselves {report.worker_ends} times",
-        f"batches that were stored though their workflow task failed: {report.retried[0]}; decided again with other "
-        f"messages beside them: {report.retried[1]}",
+        f"batches that were stored although their workflow task failed: {report.retried[0]}; of these, decided again "
+        f"together with other messages: {report.retried[1]}",
         *report.findings[:_SHOWN],
     ]
     if len(report.findings) > _SHOWN:

@@ -17,11 +17,11 @@ _ROUNDING: Final = timedelta(microseconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """One such batch.
+    """A batch that was stored although its workflow task failed.
 
     Attributes:
         stored: What the activity stored before the task failed.
-        beside: What the retry stored of other messages; often nothing.
+        beside: What the retry stored for other messages; often nothing.
     """
 
     session: StoredSession
@@ -30,7 +30,7 @@ class Retried:
 
 
 def retried_batches(evidence: Evidence) -> Iterator[Retried]:
-    """The batches that were stored by a workflow task that was not completed, and therefore decided again."""
+    """Batches that a workflow task stored without being completed, so that its retry decided them again."""
     for session in evidence.stored:
         times = sorted(evidence.decided_at.get(workflow_id(session.chat_session_id), ()))
         batches = [tuple(batch) for _, batch in groupby(session.ledger, key=lambda entry: entry.applied_at)]
@@ -39,9 +39,9 @@ def retried_batches(evidence: Evidence) -> Iterator[Retried]:
             place = bisect_right(times, at - _ROUNDING)
             if place == len(times) or times[place] <= at + _ROUNDING:
                 continue  # the end of the run is not in its history yet, or the task was completed
-            of_retry = following and _is_of(following[0].applied_at, times[place])
+            of_retry = following and _is_same_time(following[0].applied_at, times[place])
             yield Retried(session, batch, following if of_retry else ())
 
 
-def _is_of(at: datetime, decided: datetime) -> bool:
+def _is_same_time(at: datetime, decided: datetime) -> bool:
     return abs(at - decided) <= _ROUNDING

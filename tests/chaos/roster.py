@@ -1,4 +1,4 @@
-"""Whose sessions there are. A few that everybody works on, and any number of visitors that come meanwhile."""
+"""Whose sessions there are: a few that all callers work on, and those of visitors who come during the run."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ class Seat:
 
     @property
     def chat_session_id(self) -> str:
-        """The session's ID, as anybody derives it."""
+        """The session's ID, as every client derives it."""
         return session_id(self.opening_key)
 
     @property
@@ -36,7 +36,7 @@ class Seat:
 
     @property
     def context(self) -> dict[str, JsonValue]:
-        """What its first initialization says."""
+        """The context of its first initialization."""
         return {OWNER: self.tenant_id, "title": f"{self.user_id} of {self.tenant_id}", "messages": [], "trail": []}
 
     @property
@@ -46,7 +46,7 @@ class Seat:
 
     @property
     def opening(self) -> Opening:
-        """The same as evidence."""
+        """The first initialization, as evidence."""
         return Opening(
             chat_session_id=self.chat_session_id,
             idempotency_key=self.opening_key,
@@ -57,7 +57,7 @@ class Seat:
         )
 
 
-# The same user name in two tenants, and names that would run together if keys were made by joining them.
+# The same user name in three tenants, and names that would run together if keys were made by joining them.
 SEATS: Final = (
     Seat("north", "ada"),
     Seat("north", "bo"),
@@ -68,7 +68,7 @@ SEATS: Final = (
 
 
 def visitor(number: int) -> Seat:
-    """Somebody who comes while things die; the minute is theirs as well."""
+    """A user who comes during the run, at one of three minutes."""
     tenant = SEATS[number % len(SEATS)].tenant_id
     return Seat(tenant, f"visitor-{number}", _FIRST_MOMENT + timedelta(minutes=number % 3))
 

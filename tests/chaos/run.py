@@ -1,4 +1,4 @@
-"""One run: servers, workers, callers and a monkey, and in the end everything that is known."""
+"""One run: servers, workers, callers and a monkey, and the evidence in the end."""
 
 import asyncio
 import os
@@ -48,13 +48,13 @@ _EARLIER_READS: Final = 5
 Tell = Callable[[str], None]
 
 
-class RunFailed(Exception):  # noqa: N818 - says what did not work, which is no finding
-    """The run could not be made; nothing is known of the promises."""
+class RunFailed(Exception):  # noqa: N818 - not a finding
+    """The run could not be carried out, so nothing is known of the promises."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run brought.
+    """The results of a run.
 
     Attributes:
         evidence: For the checker.
@@ -75,10 +75,10 @@ async def run_plan(plan: Plan, folder: Path, tell: Tell) -> Run:
     Args:
         plan: What happens.
         folder: Where everything is kept meanwhile; the callers' journals stay in `journals`.
-        tell: Told in a line what is being done.
+        tell: Called with each line of progress.
 
     Raises:
-        RunFailed: The callers do not begin or do not end.
+        RunFailed: The callers do not begin or end in time.
         EmbeddedStackError: A server does not start.
     """
     start = time.monotonic()
@@ -97,7 +97,7 @@ async def run_plan(plan: Plan, folder: Path, tell: Tell) -> Run:
         }
         fleet = _fleet(plan, folder, proxies)
         tell(f"starting {len(plan.workers)} workers and {len(plan.callers)} callers")
-        await exits.enter_async_context(_kept(fleet.values()))
+        await exits.enter_async_context(_keep_running(fleet.values()))
         await _until(lambda: all((journals / f"{name}.ready").exists() for name in plan.callers), _START_SECONDS)
         monkey = Monkey(stack, proxies, fleet)
         await monkey.run(plan, tell)
@@ -143,7 +143,7 @@ def _address(proxy: SlowProxy) -> str:
 
 
 @asynccontextmanager
-async def _kept(members: Iterable[Member]) -> AsyncIterator[None]:
+async def _keep_running(members: Iterable[Member]) -> AsyncIterator[None]:
     keeping = [asyncio.create_task(member.keep()) for member in members]
     try:
         yield
@@ -157,15 +157,15 @@ async def _until(reached: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
         if time.monotonic() > deadline:
-            raise RunFailed(f"the callers were not as far as they should be after {seconds:.0f} s")
+            raise RunFailed(f"the callers took longer than {seconds:.0f} s to begin or to end")
         await asyncio.sleep(0.1)
 
 
-# In the end.
+# The evidence.
 
 
 async def _gather_evidence(stack: EmbeddedStack, journals: Path, tell: Tell) -> Evidence:
-    """Open every session once more, change it once more behind all that still waits, and read everything."""
+    """Open and change every session once more, after all changes that still wait, and read everything."""
     client = await Client.connect(stack.addresses.temporal_address)
     seats = _seats(read_journals(journals))
     tell(f"reading {len(seats)} sessions")
@@ -174,16 +174,16 @@ async def _gather_evidence(stack: EmbeddedStack, journals: Path, tell: Tell) -> 
         caller = Caller(LAST_CALLER, client, journal, seats)
         turns = asyncio.Semaphore(_AT_ONCE)
 
-        async def last_words(seat: Seat) -> None:
+        async def end(seat: Seat) -> None:
             async with turns:
                 if seat.chat_session_id in deleted:  # a change would start one more run, which has to be erased
                     await caller.do(read(f"end of {seat.chat_session_id} reads", seat))
                 else:
-                    await _say_last_words(caller, seat)
+                    await _make_last_calls(caller, seat)
 
         async with asyncio.TaskGroup() as group:
             for seat in seats:
-                group.create_task(last_words(seat))
+                group.create_task(end(seat))
     tell("waiting until the stores are quiet")
     await until_quiet(stack.addresses)
     deleted = await deleted_sessions(stack.addresses)
@@ -209,7 +209,7 @@ async def _gather_evidence(stack: EmbeddedStack, journals: Path, tell: Tell) -> 
     )
 
 
-async def _say_last_words(caller: Caller, seat: Seat) -> None:
+async def _make_last_calls(caller: Caller, seat: Seat) -> None:
     name = f"end of {seat.chat_session_id}"
     last = Operation(
         name=name,
@@ -225,7 +225,7 @@ async def _say_last_words(caller: Caller, seat: Seat) -> None:
     await caller.do(initialization(f"{name} opens", seat, again=False))
     opened = await caller.do(reopening(f"{name} reopens", seat))
     if opened.code == SessionNotActive.code:
-        return  # a deletion that nobody was answered about has taken effect after all
+        return  # an unanswered deletion has taken effect after all
     await caller.do(last)
     known = await caller.do(read(f"{name} reads", seat))
     newest = (known.answer and known.answer.revision) or 0
@@ -235,7 +235,7 @@ async def _say_last_words(caller: Caller, seat: Seat) -> None:
 
 
 def _seats(calls: Sequence[Call]) -> list[Seat]:
-    """Whose sessions anybody has asked for."""
+    """The seats whose sessions somebody has asked for."""
     asked = {call.chat_session_id for call in calls}
     steps = (call.operation.rpartition("/")[2] for call in calls)
     furthest = max((int(step) for step in steps if step.isdecimal()), default=0)
@@ -246,6 +246,6 @@ def _seats(calls: Sequence[Call]) -> list[Seat]:
 async def _views(sessions: ChatSessions, seats: Iterable[Seat]) -> list[ChatSessionView]:
     views = []
     for seat in seats:
-        with suppress(JourneyError):  # what cannot be read is missed by the checker
+        with suppress(JourneyError):  # the checker reports a missing view
             views.append(await sessions.get(seat.chat_session_id, tenant_id=seat.tenant_id))
     return views

@@ -1,4 +1,4 @@
-"""The broken network of the other tests, which can also be slow: what is late arrives all the same."""
+"""The proxy of the other tests, which can also be slow: delayed data still arrives."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from tests.support.tcp_proxy import TcpProxy
 
 
 class SlowProxy(TcpProxy):
-    """Delays what clients send. Long enough, and it arrives when nobody waits for the answer any more."""
+    """Delays what clients send; after a long delay, it arrives when nobody waits for the answer any more."""
 
     delay = 0.0
 
@@ -17,7 +17,7 @@ class SlowProxy(TcpProxy):
             writer.transport.abort()  # the server is down: as if it had refused
 
     async def mend(self) -> None:
-        """Be well again, and quick."""
+        """End all harm, the delay included."""
         self.delay = 0.0
         await super().mend()
 

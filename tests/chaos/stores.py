@@ -25,7 +25,7 @@ from tests.support.replaying import replayer
 
 _QUIET_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 60.0
-# Temporal takes up to a minute to delete a run, and the erasure then looks ten seconds longer.
+# Temporal takes up to a minute to delete a run, and the erasure ends once none is listed for ten seconds.
 _ERASURE_SECONDS: Final = 120.0
 _ORDERLY: Final = frozenset(
     {
@@ -52,7 +52,7 @@ _JSON_COLUMNS: Final = frozenset(
 
 
 async def until_quiet(addresses: StackAddresses) -> None:
-    """Wait, not for ever, until both stores are at the same revisions and stay there."""
+    """Wait up to `_PATIENCE_SECONDS` until both stores are at the same revisions and stay there."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     since = time.monotonic()
     before: tuple[object, object] | None = None
@@ -72,7 +72,7 @@ async def _revisions(addresses: StackAddresses) -> tuple[dict[UUID, int], dict[U
 
 
 async def stored_sessions(addresses: StackAddresses) -> list[StoredSession]:
-    """Every row of Supabase's, with its ledger and its transcript."""
+    """Every session in Supabase, with its ledger and its transcript."""
     ledgers: dict[UUID, list[LedgerEntry]] = {}
     for row in await _rows(
         addresses.supabase_db_url, "select * from public.chat_context_updates order by chat_session_id, revision"
@@ -109,13 +109,13 @@ async def deleted_sessions(addresses: StackAddresses) -> frozenset[str]:
 
 
 async def registered_artifacts(addresses: StackAddresses) -> list[SurfaceArtifact]:
-    """Every artifact of the State Surface's."""
+    """Every artifact of the State Surface."""
     rows = await _rows(addresses.state_surface_url, "select * from state_surface.artifacts")
     return [SurfaceArtifact.model_validate(_read(row)) for row in rows]
 
 
 async def runs(client: Client) -> tuple[Counter[str], list[str]]:
-    """How many runs each workflow ID had, and those that ended as none may."""
+    """How many runs each workflow ID has, and the runs that ended neither completed nor continued as new."""
     counted: Counter[str] = Counter()
     failed = []
     async for run in client.list_workflows(page_size=1000):
@@ -126,7 +126,7 @@ async def runs(client: Client) -> tuple[Counter[str], list[str]]:
 
 
 async def histories_of_living(client: Client, deleted: Collection[str]) -> list[WorkflowHistory]:
-    """The histories of all runs of sessions that are not deleted: the others may be deleted at any moment."""
+    """The histories of all runs of sessions that are not deleted; other histories may vanish at any moment."""
     gone = {workflow_id(each) for each in deleted}
     return [
         await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
@@ -136,9 +136,9 @@ async def histories_of_living(client: Client, deleted: Collection[str]) -> list[
 
 
 async def unreplayable(histories: Sequence[WorkflowHistory], folder: Path) -> list[str]:
-    """Runs that another worker could not go on with, as their history does not make the journey do the same again.
+    """Runs that cannot be replayed from their history, so that no other worker could go on with them.
 
-    Their histories are kept in the folder: without them nobody finds out why.
+    Their histories are kept in the folder, because nobody can find the cause without them.
     """
     quiet = replayer(runtime=Runtime(telemetry=_SILENT))
     results = await quiet.replay_workflows(_one_by_one(histories), raise_on_replay_failure=False)
@@ -154,7 +154,7 @@ async def _one_by_one(histories: Sequence[WorkflowHistory]) -> AsyncIterator[Wor
 
 
 def decided_at(histories: Sequence[WorkflowHistory]) -> dict[str, tuple[datetime, ...]]:
-    """By workflow ID, the times at which workflow tasks that were completed decided batches.
+    """By workflow ID, the times at which completed workflow tasks decided batches.
 
     A workflow task decides its first batch at its start, and later ones in regular activities.
     """
@@ -175,7 +175,7 @@ def decided_at(histories: Sequence[WorkflowHistory]) -> dict[str, tuple[datetime
 
 
 async def until_erased(client: Client, deleted: Collection[str]) -> dict[str, int]:
-    """Wait, not for ever, until Temporal lists no run of the deleted sessions; the runs that it still lists, by ID."""
+    """Wait up to `_ERASURE_SECONDS` until Temporal lists no run of the deleted sessions; return how many it lists."""
     deadline = time.monotonic() + _ERASURE_SECONDS
     while True:
         left = await _listed_runs(client, deleted)

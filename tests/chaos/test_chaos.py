@@ -1,4 +1,4 @@
-"""The chaos run keeps every promise, and its checker would see it if not."""
+"""The chaos run keeps every promise, and its checker finds every broken one."""
 
 import json
 import lzma
@@ -29,8 +29,8 @@ from tests.support.paths import REPOSITORY
 from tests.support.polling import eventually
 from tests.support.processes_of_a_directory import needs_proc, processes_in
 
-# Six sessions of `python -m tests.chaos --seed 1 --duration 45 --keep DIR`, two of them deleted, and one given away:
-# `only` of their evidence, without what is as by default.
+# Six sessions of `python -m tests.chaos --seed 1 --duration 45 --keep DIR`, two of them deleted, and one given away.
+# `forgeries.only` has selected their evidence; default values are left out.
 RECORDED = REPOSITORY / "tests" / "chaos" / "recorded_run.json.xz"
 ALL_FORGERIES = FORGERIES | HOSTILE_FORGERIES | CONVERSATION_FORGERIES | DELETION_FORGERIES
 CALLERS = ("caller0a", "caller0b", "caller1a", "caller1b")

@@ -1,4 +1,4 @@
-"""The compose file and the image: what can be promised of them without a container engine."""
+"""The compose file and the image: what can be tested without a container engine."""
 
 import asyncio
 import importlib.metadata
@@ -37,7 +37,7 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 
 
 def validate(compose_file: Path) -> "subprocess.CompletedProcess[str]":
-    """Hold a file against the compose specification's own schema, which the validator brings along."""
+    """Validate a file against the compose specification's schema, which the validator contains."""
     return subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", compose_file],
         capture_output=True,
@@ -48,7 +48,7 @@ def validate(compose_file: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def interpolated(text: str, environment: dict[str, str]) -> str:
-    """Put in the variables as Compose does, for the one form that is used here: `${NAME:-default}`."""
+    """Replace variables as Compose does, in the only form that is used here: `${NAME:-default}`."""
     return re.sub(r"\$\{(\w+):-([^${}]*)\}", lambda match: environment.get(match[1]) or match[2], text)
 
 
@@ -221,7 +221,7 @@ def test_the_password_of_a_database_is_the_one_that_its_clients_use() -> None:
 def test_our_services_can_be_scaled_and_hold_no_privileges(name: str) -> None:
     service = OURS[name]
     assert "container_name" not in service
-    assert "ports" not in service or name == "gateway"  # which is scaled behind a load balancer of one's own
+    assert "ports" not in service or name == "gateway"  # whose replicas need a load balancer in front
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "privileged" not in service
@@ -238,7 +238,7 @@ def test_our_services_are_told_nothing_that_they_do_not_know(name: str) -> None:
 
 
 def test_the_worker_is_given_the_time_that_it_takes_to_finish() -> None:
-    # Beyond waiting for what runs, it closes its connections.
+    # After its activities have ended, the worker still closes its connections.
     takes = WorkerSettings().graceful_shutdown_seconds + 5
     assert seconds(SERVICES["worker"]["stop_grace_period"]) >= takes
 
@@ -363,7 +363,7 @@ def test_nothing_that_the_image_takes_is_kept_from_it() -> None:
     kept = {PurePosixPath(rule.removeprefix("!")) for rule in rules if rule.startswith("!")}
     taken = {PurePosixPath(source) for source, _ in copied()}
     assert not [source for source in taken if not any(source.is_relative_to(each) for each in kept)]
-    assert kept <= taken, "nothing else is sent to the builder"
+    assert kept <= taken, "the builder would be sent something that it does not need"
 
 
 def test_the_images_are_those_of_the_python_that_the_project_is_written_for() -> None:
@@ -403,7 +403,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_the_image(application: Path, program: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a program on the image's rooms, where the checkout's cannot be imported."""
+    """Run a program with the image's packages, where those of the checkout cannot be imported."""
     script = f"import sys; sys.path[:] = [{str(application)!r}, *(p for p in sys.path if p != {str(REPOSITORY)!r})]\n"
     return subprocess.run(
         [sys.executable, "-P", "-c", script + program],

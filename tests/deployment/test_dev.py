@@ -48,7 +48,7 @@ async def dev(data_dir: Path, *arguments: str) -> AsyncIterator[tuple[asyncio.su
 
 @pytest.fixture(scope="module")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Path, Addresses]]:
-    """One that runs, for tests that leave it running."""
+    """One `journey dev` for all tests that leave it running."""
     data_dir = tmp_path_factory.mktemp("shared")
     async with dev(data_dir) as (_, addresses):
         yield data_dir, addresses

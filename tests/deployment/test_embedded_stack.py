@@ -41,7 +41,7 @@ from tests.support.paths import REPOSITORY
 from tests.support.polling import eventually
 from tests.support.processes_of_a_directory import needs_proc, processes_in, until_nothing_runs_in
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root lends PostgreSQL another account")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL under another account")
 
 # Runs a stack in the directory of its first argument until its standard input ends or it is killed.
 PARENT = """
@@ -58,7 +58,7 @@ async def main():
 asyncio.run(main())
 """
 
-# Takes note of the signal to end, and goes on.
+# Notes the signal to end, but does not end.
 DEAF = """
 import signal
 from pathlib import Path
@@ -70,11 +70,11 @@ while True:
 """
 
 
-# ---------------------------------------------------------------------------------------------- what is looked at
+# -------------------------------------------------------------------------------------------------------- helpers
 
 
 def on_a_port_of_its_own(folder: Path) -> EmbeddedPostgres:
-    """A server that no other one wants the port of, so that it can be started again."""
+    """A server whose port no other server takes, so that it can be started again."""
     return EmbeddedPostgres(folder, port=choose_ports([PortRequest("a test")])[0])
 
 
@@ -298,7 +298,7 @@ async def test_nothing_is_left_running_after_a_cancelled_start(tmp_path: Path, m
     postgres = EmbeddedPostgres(tmp_path, progress=lambda told: reached.set() if told == moment else None)
     start = asyncio.create_task(postgres.start())
     await reached.wait()
-    while not processes_in(tmp_path):  # noqa: ASYNC110 - looks at each step of the start, which else ends in between
+    while not processes_in(tmp_path):  # noqa: ASYNC110 - the start would end during a pause
         await asyncio.sleep(0)
     assert start.cancel()
     with pytest.raises(asyncio.CancelledError):

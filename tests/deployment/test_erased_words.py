@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 400
 
 
 async def result_of_erasure(client: Client, session: str) -> Json:
-    """What the erasure has removed; it starts right after the deletion is answered."""
+    """What the erasure has removed. It starts only after the deletion is answered."""
     handle = client.get_workflow_handle(ERASURE_WORKFLOW_ID_PREFIX + session)
 
     async def has_started() -> bool:
@@ -43,7 +43,7 @@ async def result_of_erasure(client: Client, session: str) -> Json:
 
 
 async def words_in_postgres(url: str) -> set[str]:
-    """Those of the words that any row of any table holds."""
+    """The words of `WORDS` that are in any row of any table."""
     connection = await asyncpg.connect(url)
     try:
         tables = await connection.fetch(
@@ -60,7 +60,7 @@ async def words_in_postgres(url: str) -> set[str]:
 
 
 def words_in_temporal(folder: Path) -> set[str]:
-    """Those of the words that Temporal's database holds, once it is vacuumed; the server must have ended."""
+    """The words of `WORDS` that are in Temporal's database after a vacuum; the server must have ended."""
     (file,) = folder.rglob("temporal.db")
     with closing(sqlite3.connect(file)) as database:
         database.execute("vacuum")

@@ -1,4 +1,4 @@
-"""What the database itself makes of a hand on a session's row, whether a journey runs or not."""
+"""What the database itself does if a session's row is changed by hand, whether a journey runs or not."""
 
 import json
 from collections.abc import AsyncIterator

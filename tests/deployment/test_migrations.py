@@ -48,7 +48,7 @@ HISTORY = "select version, name, statements from supabase_migrations.schema_migr
 
 
 def silent(_line: str) -> None:
-    """Take a line of progress and do nothing with it."""
+    """Ignore a line of progress."""
 
 
 @pytest.fixture(name="new_database")
@@ -71,7 +71,7 @@ async def _database(url: str) -> AsyncIterator[Connection]:
 
 @pytest.fixture(name="supabase")
 def _supabase(tmp_path: Path) -> SupabaseCli:
-    """The Supabase CLI, run on the checkout; it answers the object that it prints."""
+    """Runs the Supabase CLI on the checkout, and returns the object that it prints."""
     if not CLI.exists():
         pytest.fail("the Supabase CLI is not installed: run `make setup`, which needs npm", pytrace=False)
     quiet = {"SUPABASE_TELEMETRY_DISABLED": "1", "DO_NOT_TRACK": "1", "SUPABASE_NO_UPDATE_NOTIFIER": "1"}
@@ -132,7 +132,7 @@ async def test_supabases_advisors_have_nothing_against_the_tables(url: str, supa
     }
 
 
-# Any number of runs, and what goes wrong
+# Repeated runs, and failures
 
 
 async def test_a_second_run_changes_nothing(url: str) -> None:
@@ -259,7 +259,7 @@ async def test_a_hosted_supabase_is_migrated_by_its_unprivileged_owner_and_given
     owner = f"hosted_{uuid4().hex}"
     await add_supabase_roles(url)
     async with connection_to(url) as connection:
-        # As on the platform: the owner is no superuser, and what Supabase brings is not the owner's.
+        # As on the platform: the owner is no superuser, and does not own what Supabase brings.
         await connection.execute(
             f"""
             create role {owner} login password 'owner' createrole bypassrls;
@@ -338,7 +338,7 @@ async def test_one_key_makes_one_session(database: Connection) -> None:
 
 
 async def test_the_most_recent_session_is_read_from_the_index(database: Connection) -> None:
-    # An empty table is cheapest to scan and sort, so these are ruled out to see what remains possible.
+    # An empty table is cheapest to scan and sort; without both, the plan shows whether an index can be used.
     await database.execute("set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off")
     plan = await database.fetch(
         """

@@ -1,4 +1,4 @@
-"""Who may read and write the stores when they come through Supabase's API: tenants and users are apart."""
+"""Who may read and write the stores through Supabase's API: tenants and users are separate."""
 
 import json
 from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ async def _url(postgres: "EmbeddedPostgres") -> str:
     """A migrated database with one session, one change in its ledger and one message, for each owner."""
     url = await create_database(postgres, "row_level_security")
     await add_supabase_roles(url)
-    # Many a Supabase project grants the API roles whatever is created later: that must not matter.
+    # Many Supabase projects grant the API roles everything that is created later: this must not matter.
     await execute(
         url,
         """
@@ -107,7 +107,7 @@ async def add_changed_session(connection: Connection, tenant_id: str, user_id: s
 
 @asynccontextmanager
 async def acting_as(connection: Connection, role: str, claims: object) -> AsyncIterator[None]:
-    """Do as the API does with a token: take its role and claims for one transaction, here undone at its end."""
+    """Take a token's role and claims for one transaction, as the API does; it is rolled back at its end."""
     async with undone(connection):
         await connection.execute("select set_config('request.jwt.claims', $1, true)", json.dumps(claims))
         await connection.execute("select set_config('role', $1, true)", role)

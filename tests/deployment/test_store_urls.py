@@ -1,4 +1,4 @@
-"""How a worker begins with what its stores' URLs say: it refuses what cannot work, and waits for what is away."""
+"""How a worker starts with its stores' URLs: it refuses one that cannot work, and waits for a store that is away."""
 
 import asyncio
 import re
@@ -115,7 +115,7 @@ async def test_migrations_take_the_same_url(journeys: Journeys) -> None:
 
 @pytest.mark.parametrize("attributes", ["", "read-write", "primary", "prefer-standby"])
 async def test_the_first_of_several_hosts_that_can_be_used_is_used(journeys: Journeys, attributes: str) -> None:
-    """The first is off, the second accepts connections and says nothing."""
+    """The first host is down, and the second accepts connections but never answers."""
     url = journeys.addresses.supabase_db_url
     query = f"target_session_attrs={attributes}" if attributes else ""
     async with TcpProxy.before(url) as silent:

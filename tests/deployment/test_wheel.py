@@ -17,14 +17,14 @@ import pytest
 from tests.support.journeys import Journeys
 from tests.support.paths import REPOSITORY
 
-# Their project has packages of the names that this checkout has for its programs.
+# Their project has packages with the same names as the programs of this checkout.
 THEIR_PACKAGES = ("worker", "workflows", "activities", "starter", "stores", "embedded", "bench", "tests")
 INTEGRATIONS = sorted(
     file.stem.replace("_", "-")
     for file in (REPOSITORY / "journeys" / "integrations").glob("*.py")
     if "missing_extra(" in file.read_text("utf-8") and file.stem != "__init__"
 )
-# A defect of Temporal's SDK: its threads now and then abort a Python that shuts down, after the program has ended.
+# A defect of Temporal's SDK: after the program has ended, its threads sometimes abort Python as it shuts down.
 SDK_ABORTS_AT_EXIT = "PyGILState_Release"
 
 
@@ -66,7 +66,7 @@ def their_project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def readme_example() -> str:
-    """The Python that the README gives to a service, as a program."""
+    """The README's Python example for a service, as a program."""
     (code,) = re.findall(
         r"```python\n(from journeys import .*?)```", (REPOSITORY / "README.md").read_text("utf-8"), re.S
     )

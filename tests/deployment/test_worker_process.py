@@ -1,4 +1,4 @@
-"""What `journey worker` promises as a process: an end in order, a start only where it can work, logs for machines."""
+"""What `journey worker` promises as a process: an orderly end, a start only if it can work, logs for machines."""
 
 import asyncio
 import re
@@ -61,7 +61,7 @@ async def test_sigterm_under_load_drains_and_loses_nothing_acknowledged(
             enough.clear()
             before = {identity: len(revisions) for identity, revisions in acknowledged.items()}
             async with command_process(*WORKER, **environment) as second:
-                await enough.wait()  # others have gone on
+                await enough.wait()  # the second worker has continued a session
                 over.set()
                 await asyncio.wait(talks)
                 second.send_signal(signal.SIGTERM)
@@ -102,7 +102,7 @@ async def test_a_namespace_without_the_search_attributes_is_refused_until_it_is_
 
 
 async def until_namespace_is_known(client: Client) -> None:
-    """Wait until a new namespace has come to the server's notice."""
+    """Wait until the server knows a new namespace."""
 
     async def is_known() -> bool:
         try:

@@ -182,7 +182,7 @@ async def test_a_worker_whose_role_sees_no_rows_does_not_start(
 async def test_a_session_that_a_role_does_not_see_is_not_taken_for_missing(
     alone: Journeys, own_databases: tuple[str, str]
 ) -> None:
-    """Where the store was away as the worker began, so that only its first statement can notice."""
+    """The store was away when the worker started, so only its first statement can notice."""
     async with alone.worker(idle_seconds=0):
         session = (await alone.initialize())["chat_session_id"]
         await until_status(alone, session, WorkflowExecutionStatus.COMPLETED)

@@ -32,7 +32,7 @@ class Target:
     sent: list[int] = field(default_factory=list)
 
     async def until_applied(self) -> list[int]:
-        """The numbers that the store holds, once they are as many as were accepted."""
+        """Wait until the store holds as many numbers as were accepted, and return them."""
 
         async def seen() -> list[int]:
             row = await self.journeys.row(self.session)
@@ -44,7 +44,7 @@ class Target:
 
 @dataclass
 class Neighbour(Target):
-    """A session that is changed without a pause, each time once the last change is acknowledged.
+    """A session that is changed without a pause, one acknowledged change after the other.
 
     Attributes:
         seconds: How long each update took.
@@ -55,7 +55,7 @@ class Neighbour(Target):
     failed: list[str] = field(default_factory=list)
 
     async def work(self, is_over: Callable[[], bool]) -> None:
-        """Change the session until it is over."""
+        """Change the session until `is_over`."""
         journeys = self.journeys
         for number in itertools.count():
             if is_over():
@@ -98,7 +98,7 @@ class Attack(Target):
 
     @asynccontextmanager
     async def neighbours_at_work(self, count: int) -> AsyncIterator[None]:
-        """Have sessions of other tenants changed on the same worker for as long as this lasts."""
+        """Change sessions of other tenants on the same worker while the context is open."""
         for number in range(count):
             journeys = replace(self.journeys, tenant_id=f"{self.journeys.tenant_id}-neighbour-{number}")
             self.neighbours.append(Neighbour(journeys, await journeys.create_session()))

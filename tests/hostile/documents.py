@@ -1,4 +1,4 @@
-"""Documents that are costly to handle, and messages that no contract has."""
+"""Documents that are costly to handle, and messages that do not fit the contract."""
 
 import json
 import random
@@ -25,12 +25,12 @@ SHAPES: Final[Mapping[str, Shape]] = {
 
 
 def escaped(text: str) -> str:
-    """A text as JSON that spells every letter of it `\\u00XX`, six bytes for one."""
+    """A text as JSON with every letter written as `\\u00XX`: six bytes instead of one."""
     return '"' + "".join(f"\\u{ord(letter):04x}" for letter in text) + '"'
 
 
 def filled(shape: str, size: int) -> list[Any]:
-    """A list of this shape whose JSON has nearly so many bytes."""
+    """A list of items of this shape, with nearly `size` bytes of JSON."""
     rng, items, used = random.Random(size), [], 0
     while used < size - 64:
         items.append(SHAPES[shape](rng))
@@ -39,12 +39,12 @@ def filled(shape: str, size: int) -> list[Any]:
 
 
 SECRET = "s3cret"
-NEARLY_ONE_MB = 990_000  # more is passed on by no server that has the settings of the embedded one
+NEARLY_ONE_MB = 990_000  # a server with the embedded one's settings passes on no more
 CHANGE_BYTES = Limits().change_bytes
 
 
 def raw(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
-    """A payload exactly as it is here, past the client's converter."""
+    """A payload that the client's converter leaves as it is."""
     return RawValue(Payload(metadata={"encoding": encoding}, data=data))
 
 
@@ -60,7 +60,7 @@ def with_text(fitting: dict[str, Any], field: str, text: str) -> RawValue:
 
 
 def misfits(fitting: dict[str, Any]) -> dict[str, Sequence[Any]]:
-    """Arguments that no message of the contract has; `fitting` is one that it does have."""
+    """Arguments that do not fit the contract; `fitting` is a message that does."""
     as_json = json.dumps(fitting).encode()
     return {
         "no argument": [],
@@ -140,16 +140,16 @@ TOO_LARGE = {
 }
 LARGE = {*TOO_LARGE, "a hundred thousand brackets", "a tenant of nearly 1 MB"}
 FOREIGN = {"a tenant with a lone surrogate", "a tenant with NUL"}
-"""Messages of a tenant that can be read, and that is not the session's."""
+"""Messages whose tenant can be read, but is not the session's."""
 
 
 def misfit_codes(sent: Mapping[str, object]) -> dict[str, str]:
-    """The code of each: what is too large is not even looked at."""
+    """The code of each; a message that is too large is not even looked at."""
     return dict.fromkeys(sent, "INVALID_PARAMETER") | {"a tenant of nearly 1 MB": "CONTEXT_TOO_LARGE"}
 
 
 def changes(fitting: dict[str, Any]) -> tuple[dict[str, Sequence[Any]], dict[str, str]]:
-    """What is sent as a change that none can be, and the code of each."""
+    """Arguments that no change can have, and the code of each."""
     sent = misfits(fitting)
     codes = misfit_codes(sent)
     for name, text in (UNFAITHFUL | TOO_LARGE).items():

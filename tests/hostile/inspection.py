@@ -17,8 +17,8 @@ from worker.plugin import JourneyPlugin
 from worker.sdk_patches.release_start_input import ReleasingWorkflowRunner
 from workflows.chat_session import ChatSessionJourney
 
-# The server fails a task by itself if messages come as the run closes, or if more is buffered than it holds.
-_OF_THE_SERVER = {
+# The server itself fails a workflow task if messages come as the run closes, or if it has buffered too many events.
+_CAUSES_OF_THE_SERVER = {
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
 }
@@ -47,7 +47,7 @@ class Stopwatch(ReleasingWorkflowRunner):
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one attack.
+    """The outcome of one attack.
 
     Attributes:
         broken: The promises that were broken, in words; none if all is well.
@@ -66,23 +66,23 @@ async def inspect(attack: Attack, *, may_time_out: bool) -> Finding:
     """Wait until all is applied, and look at everything that the attack may have harmed.
 
     Args:
-        attack: It is over.
+        attack: An attack that is over.
         may_time_out: Whether the worker was paused, so that its workflow tasks timed out.
     """
     began = time.monotonic()
-    broken = [each for found in await asyncio.gather(*map(_go_on, attack.targets)) for each in found]
+    broken = [each for found in await asyncio.gather(*map(_check_session, attack.targets)) for each in found]
     seconds = time.monotonic() - began
     stopwatch = Stopwatch()
     for target in attack.targets:
-        broken += await _look_at_runs(target, stopwatch, may_time_out=may_time_out)
+        broken += await _check_runs(target, stopwatch, may_time_out=may_time_out)
     for neighbour in attack.neighbours:
         broken += neighbour.failed
     neighbours = tuple(each for neighbour in attack.neighbours for each in neighbour.seconds)
     return Finding(tuple(dict.fromkeys(broken)), seconds, tuple(stopwatch.activations), neighbours)
 
 
-async def _go_on(target: Target) -> list[str]:
-    """What is wrong with a session once it has applied all and answered an update."""
+async def _check_session(target: Target) -> list[str]:
+    """What is wrong with a session once it has applied all changes and answered an update."""
     broken = []
     if await target.until_applied() != target.sent:
         broken.append("changes are lost, doubled or out of order")
@@ -92,7 +92,7 @@ async def _go_on(target: Target) -> list[str]:
     return broken
 
 
-async def _look_at_runs(target: Target, stopwatch: Stopwatch, *, may_time_out: bool) -> list[str]:
+async def _check_runs(target: Target, stopwatch: Stopwatch, *, may_time_out: bool) -> list[str]:
     """What is wrong with a session's runs."""
     broken = []
     histories = await runs(target.journeys, target.session)
@@ -100,11 +100,11 @@ async def _look_at_runs(target: Target, stopwatch: Stopwatch, *, may_time_out: b
         for event in events:
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 cause = event.workflow_task_failed_event_attributes.cause
-                if cause not in _OF_THE_SERVER:
+                if cause not in _CAUSES_OF_THE_SERVER:
                     broken.append(f"a workflow task failed: {WorkflowTaskFailedCause.Name(cause)}")
             elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT and not may_time_out:
                 kind = event.workflow_task_timed_out_event_attributes.timeout_type
-                # One that no worker has begun yet goes to another task queue, as it would if this worker were dead.
+                # A task that no worker has begun leaves the sticky queue, as if this worker were dead.
                 if kind != TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START:
                     broken.append(f"a workflow task timed out: {TimeoutType.Name(kind)}")
             elif event.event_type in (
@@ -128,13 +128,13 @@ async def _replay(history: WorkflowHistory, stopwatch: Stopwatch) -> Exception |
 
 
 def percentile(seconds: Sequence[float], rank: float) -> float:
-    """The smallest of some durations that this share of them does not exceed, in milliseconds; 0 if there are none."""
+    """The percentile of `rank` (0 to 1) by nearest rank, in milliseconds; 0 if there are no durations."""
     ordered = sorted(seconds)
     return ordered[max(math.ceil(rank * len(ordered)), 1) - 1] * 1000 if ordered else 0.0
 
 
 def verdict(findings: Sequence[Finding]) -> list[str]:
-    """What is to be said about all of them, with the goals on the reference machine."""
+    """A summary of all findings, with the goals for the reference machine."""
     broken = sum(bool(finding.broken) for finding in findings)
     activations = [each for finding in findings for each in finding.activations]
     neighbours = [each for finding in findings for each in finding.neighbours]

@@ -1,4 +1,4 @@
-"""The hostile messages, case by case. Each case knows which of its signals are legal, and in which order they stand."""
+"""The hostile messages, case by case. Each case notes its legal signals in the order in which it sends them."""
 
 import asyncio
 import contextlib
@@ -130,12 +130,12 @@ async def large_queries_and_reads(attack: Attack) -> None:
 
 
 def sessions_at_once(count: int, rounds: int) -> Case:
-    """Large messages of floats, of owner and stranger, to several sessions, while two other tenants work."""
+    """Large messages of floats, from owner and stranger, to several sessions, while two other tenants work."""
 
     async def case(attack: Attack) -> None:
         attack.also += [await attack.on_another_session() for _ in range(count - 1)]
         attacked = (attack, *attack.also)
-        # Encoded before: what the sender computes must not be taken for what the sessions cost each other.
+        # Encoded in advance, so that the work of the sender does not slow down the sessions that are measured.
         floats = filled("long floats", 60 * KIB)
         messages = [_encoded(_change(attack, floats)), _encoded(_change(attack, floats, tenant="a stranger"))]
         too_large = [

@@ -22,7 +22,7 @@ class BareFollower:
         await self._begun.wait()
 
     async def follow(self, gateway: GatewayProcess, *, to: int | None = None) -> None:
-        """Go on after the last revision that was seen, until a revision has come; without one, for ever.
+        """Follow on from the last revision seen until revision `to` has come; without `to`, for ever.
 
         A gateway that is too busy says when to come back.
 

@@ -1,4 +1,4 @@
-"""One gateway, one worker and one set of keys for the tests of this folder. Users and sessions are each test's own."""
+"""One gateway, one worker and one set of keys for the tests of this folder. Each test has its own user."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from tests.support.journeys import Journeys
 
 @dataclass(frozen=True)
 class Api:
-    """What a test calls: as a user of its own, and as a service."""
+    """The gateway as a test calls it: as a user of its own, and as a service."""
 
     gateway: GatewayProcess
     tenant_id: str

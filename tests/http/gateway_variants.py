@@ -1,4 +1,4 @@
-"""Commands that start the gateway as it is, but for its clocks or for the files that it may open."""
+"""Commands that start the gateway with other time limits, or another limit of open files."""
 
 import importlib
 import shlex
@@ -31,7 +31,7 @@ main()
 
 
 def with_clocks(**seconds: float) -> Command:
-    """A gateway whose time limits are others: for a head, for a body, for the rest of one, and for a stalled reader."""
+    """A gateway with other time limits: for a head, a body, the unread rest of a request, and a stalled reader."""
     for name in seconds:
         module, _, constant = _CLOCKS[name].partition(".")
         assert hasattr(importlib.import_module(f"starter.http.{module}"), constant), f"there is no {constant} any more"
@@ -40,5 +40,5 @@ def with_clocks(**seconds: float) -> Command:
 
 
 def with_files(number: int, command: Command = (JOURNEY, "gateway")) -> Command:
-    """A gateway that may open so many files: `RESERVED` for itself, and one for each connection."""
+    """A gateway that may open `number` files: `RESERVED` for itself, and one for each connection."""
     return "/bin/sh", "-c", f"ulimit -n {number}; exec {shlex.join(command)}"

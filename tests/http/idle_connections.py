@@ -13,7 +13,7 @@ _RESET_WHEN_CLOSED: Final = struct.pack("ii", 1, 0)
 
 
 class IdleConnections:
-    """Open connections, or those that wait to be accepted."""
+    """Connections that are open or wait to be accepted."""
 
     def __init__(self, port: int, number: int) -> None:
         self._sockets: list[socket.socket] = []
@@ -37,7 +37,7 @@ class IdleConnections:
 
 @contextmanager
 def idle_connections(gateway: GatewayProcess, number: int) -> Iterator[IdleConnections]:
-    """So many connections to a gateway, or on their way to it."""
+    """Connections to a gateway that are open or wait to be accepted."""
     idle = IdleConnections(gateway.port, number)
     try:
         yield idle

@@ -13,7 +13,7 @@ from tests.support.journeys import Journeys
 
 
 async def show(api: Api, session: str, text: str, message_id: str = "answer") -> int:
-    """What an agent does while it writes; the status."""
+    """Show a partial text, as an agent does while it writes; return the status."""
     partial = {"message_id": message_id, "text": text}
     return (await api.service.post(f"{PATH}/{session}/partials", json=partial)).status_code
 

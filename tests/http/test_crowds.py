@@ -1,4 +1,4 @@
-"""However many connections there are, those who are connected are served, and newcomers as long as there is place."""
+"""However many connections there are, the open ones are served, and new ones as long as there is room."""
 
 import signal
 from typing import Final
@@ -14,7 +14,7 @@ from tests.support.journeys import Journeys
 from tests.support.open_files import open_files_limit, raise_open_files_limit
 from tests.support.polling import eventually
 
-# This process and the gateway need a file for each, and both need some others.
+# This process and the gateway each need a file for every connection, and some others.
 MANY: Final = min(10_000, open_files_limit() - 1_000)
 
 
@@ -86,7 +86,7 @@ async def test_busy_connections_are_not_closed_for_new_ones(api: Api, world: Jou
                 refused = await user.get(PATH)
                 assert (refused.status_code, refused.json()["code"]) == (429, "TOO_MANY_REQUESTS")
                 gateway.process.send_signal(signal.SIGSTOP)
-                with idle_connections(gateway, 1_500):  # none of them reads that it is refused
+                with idle_connections(gateway, 1_500):  # none of them reads its refusal
                     gateway.process.send_signal(signal.SIGCONT)
                     assert (await user.get(PATH)).status_code == 429
             finally:

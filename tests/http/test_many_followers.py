@@ -1,4 +1,4 @@
-"""Many followers who come at one moment: nobody misses a revision, and nobody else is held up."""
+"""Many followers who come at the same moment: nobody misses a revision, and nobody else is held up."""
 
 import asyncio
 from contextlib import suppress
@@ -19,7 +19,7 @@ FOLLOWERS_OF_EACH: Final = 20
 LAST_REVISION: Final = 8
 CHANGES_AT_ONCE: Final = 5
 PATIENCE: Final = 120.0
-# More than a gateway has connections to the store, and as many requests.
+# How many followers wait, and how many requests are made meanwhile: more than a gateway has connections to the store.
 WAITING: Final = 50
 
 _READS_THAT_WAIT: Final = """

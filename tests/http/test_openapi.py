@@ -1,4 +1,4 @@
-"""The OpenAPI document tells of every operation, with examples that fit, and no answer is anything else."""
+"""The OpenAPI document describes every operation, with examples that fit, and every answer matches it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -103,7 +103,7 @@ CONFORMANCE = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# A stream has no end that could be waited for.
+# A stream does not end, so its answer cannot be checked.
 ANSWERED = {each.name: each for each in OPERATIONS if not each.path.endswith("/events")}
 
 

@@ -225,7 +225,7 @@ async def test_a_change_may_be_sent_without_waiting(api: Api) -> None:
 
     assert (await eventually(stored, lambda found: found["revision"] == 2))["context"] == {"a": 1}
     edited = await api.user.patch(f"{PATH}/{session}", json={"title": "t"}, headers=prefer)
-    assert (edited.status_code, edited.json()["title"]) == (200, "t"), "where there is no signal, it is ignored"
+    assert (edited.status_code, edited.json()["title"]) == (200, "t"), "ignored: an edit is never a signal"
 
 
 async def test_a_receipt_is_answered_if_it_is_preferred(api: Api) -> None:

@@ -28,7 +28,7 @@ JSON = {"content-type": "application/json"}
 
 
 def problem(answer: httpx2.Response, status: int, code: str, field: str = "") -> Json:
-    """The body of an answer that is this problem."""
+    """Check that an answer is this problem, and return its body."""
     told: Json = answer.json()
     assert (answer.status_code, told["code"], told["field"]) == (status, code, field)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -87,7 +87,7 @@ async def test_what_does_not_fit_is_refused_whether_or_not_there_is_a_session(ap
         answer = await api.user.patch(
             f"{PATH}/{each}/context", content=refused.body, headers=JSON | (refused.headers or {})
         )
-        # What only the engine sees, is seen after the session was looked for.
+        # Only the engine notices this, after it has looked for the session.
         if name == "nested too deeply" and each != session:
             assert answer.status_code == 404
             continue
@@ -268,7 +268,7 @@ async def test_the_eleventh_change_at_once_is_turned_away(api: Api, world: Journ
         told = problem(turned_away.result(), 429, "TOO_MANY_REQUESTS")
         assert told["outcome"] == "not accepted"
         assert int(turned_away.result().headers["retry-after"]) > 0
-        assert (await change(service, session)).status_code == 429, "it is the session's ten, not the caller's"
+        assert (await change(service, session)).status_code == 429, "the limit is of each session, not of each caller"
         assert (await api.user.patch(f"{PATH}/{other}", json={"title": "t"})).status_code == 200
         assert {(await each).status_code for each in answers if each not in done} == {503}
 

@@ -1,4 +1,4 @@
-"""A stream's own clock, made fast: comments while nothing happens, and the end of a reader that takes nothing."""
+"""A stream with short time limits: comments while nothing happens, and the end of a reader that takes nothing."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ Message = MutableMapping[str, Any]
 
 @pytest.fixture
 async def stream(world: Journeys) -> EventStream:
-    """A stream of a session of which nothing is to be told."""
+    """A stream of a session that does not change."""
     session = await world.create_session()
     followed = FollowedSessionsSupabase(world.supabase)
     poller = Poller(followed, ChangeReader(ChatPagesSupabase(world.supabase), followed))

@@ -1,4 +1,4 @@
-"""The stream: every revision once and in order, whoever made it and wherever it is read, until there is a reason."""
+"""The stream sends every revision once and in order, whoever made it and wherever it is read, until it has to end."""
 
 import asyncio
 import json
@@ -272,7 +272,7 @@ async def test_a_reader_that_reads_nothing_holds_nobody_up_and_misses_nothing(ap
 
 
 async def open_slowly(gateway: GatewayProcess, session: str, token: str) -> tuple[asyncio.StreamReader, Any]:
-    """A stream over a connection that takes little before its reader reads."""
+    """A stream over a connection whose receive buffer is small."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.setblocking(False)
@@ -284,7 +284,7 @@ async def open_slowly(gateway: GatewayProcess, session: str, token: str) -> tupl
 
 
 async def make_revisions(world: Journeys, session: str, number: int) -> None:
-    """Changes as if the engine had made them, as many as a test would otherwise wait for."""
+    """Insert changes as if the engine had made them; it would take too long."""
     await world.supabase.execute(
         """
         with changed as (

@@ -201,7 +201,7 @@ async def test_keys_that_cannot_be_fetched_are_told_as_such(world: Journeys, key
         unknown = await get(sign(claims, keys.ec, "ES256", kid="ec"))
         assert (unknown.status_code, unknown.json()["code"]) == (503, "KEYS_UNAVAILABLE")
         assert int(unknown.headers["retry-after"]) > 0
-        # The issuer is checked where it is set, and a service's key has Supabase's own.
+        # A user's issuer has to be the one that is set, and the issuer of a service's key has to be Supabase's.
         assert (await get(sign(claims))).status_code == 401
         assert (await get(sign(claims | {"iss": "https://other.example"}))).status_code == 200
         assert (await get(sign(service_claims()), **{"x-tenant-id": world.tenant_id})).status_code == 200

@@ -1,4 +1,4 @@
-"""Who sends a request byte by byte for ever, or never reads an answer, is dropped by the gateway's own clock."""
+"""The gateway's time limits drop a caller that sends byte by byte for ever, or that never reads an answer."""
 
 import asyncio
 import socket

@@ -10,7 +10,7 @@ from pydantic import PrivateAttr
 
 
 class ScriptedAdkModel(BaseLlm):
-    """A model that says what it is told to, and keeps what it was asked."""
+    """A model that gives scripted answers, and keeps what it was asked."""
 
     _answers: list[str | types.FunctionCall] = PrivateAttr()
     _asked: list[list[types.Content]] = PrivateAttr(default_factory=list)

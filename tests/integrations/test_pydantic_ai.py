@@ -37,7 +37,7 @@ from tests.support.journeys import Journeys
 
 
 class Scripted:
-    """A model that says what it is told to, and keeps what it was asked."""
+    """A model that gives scripted answers, and keeps what it was asked."""
 
     def __init__(self, *answers: str | ToolCallPart) -> None:
         self._answers = list(answers)

@@ -4,7 +4,7 @@ import shutil
 from typing import Final
 
 CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-"""Where it is; None if there is none."""
+"""Its path; None if it is not installed."""
 
 ARGUMENTS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

@@ -25,7 +25,7 @@ from tests.support.tcp_proxy import ProxiedStores
 from tests.support.worker_processes import worker_environment, worker_process
 
 AGENTS: Final = ("guide", "liaison_content", "liaison_insights")
-# It takes turns by the settings, but no worker polls for it.
+# The settings say that this agent takes turns, but no worker polls for it.
 AWAY: Final = "liaison_solution"
 TEMPORAL_UI: Final = "http://temporal-ui.example"
 # Twice the default, so that a message of 200 KB fits into one change.
@@ -147,7 +147,7 @@ Opener = Callable[..., Awaitable[Person]]
 
 @asynccontextmanager
 async def windows(browser: Browser, world: World) -> AsyncIterator[Opener]:
-    """Opens windows, each in a browser of its own unless told otherwise, and closes them in the end."""
+    """Opens windows, each in a browser context of its own unless `beside` another one, and closes them in the end."""
     user_id = f"user-{uuid4().hex[:12]}"
     world.agent.script()
     opened: list[BrowserContext] = []
@@ -185,7 +185,7 @@ async def windows(browser: Browser, world: World) -> AsyncIterator[Opener]:
 
 @pytest.fixture
 async def open_page(browser: Browser, world: World) -> AsyncIterator[Opener]:
-    """Opens the page for a user of the test's own. In the end, no script of the page has failed."""
+    """Opens the page for a user of the test's own. In the end, no script of the page may have failed."""
     async with windows(browser, world) as opener:
         yield opener
 

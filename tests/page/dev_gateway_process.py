@@ -1,4 +1,4 @@
-"""`python -m tests.page.dev_gateway_process`: a gateway that issues tokens, as in `journey dev`, by the environment."""
+"""`python -m tests.page.dev_gateway_process`: a gateway that issues tokens as in `journey dev`, by its environment."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A person who uses the page: what they see is found by the names that assistive technology has for it."""
+"""A person who uses the page and finds everything by the names that assistive technology has for it."""
 
 import asyncio
 from dataclasses import dataclass

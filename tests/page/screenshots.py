@@ -27,7 +27,7 @@ _OTHERS: Final = ("Figures of the second quarter", "Which pillar does what?", "W
 
 
 async def _tell_story(url: str) -> str:
-    """Make a few sessions, and in the last one a conversation; its ID."""
+    """Make a few sessions, and a conversation in the last one; return the ID of the last one."""
     async with httpx2.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=30) as gateway:
         issued = await gateway.post("/v1/dev/token", json={"tenant_id": "acme", "user_id": "ada"})
         user = {"authorization": f"Bearer {issued.json()['access_token']}"}

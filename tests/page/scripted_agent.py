@@ -1,4 +1,4 @@
-"""An agent that follows a script: it shows its answer as far as it is, waits for the test, and answers once."""
+"""An agent that follows a script: it shows a partial answer, waits for the test, and answers once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -40,7 +40,7 @@ _TIMES: Final[Mapping[str, Any]] = {
 
 @dataclass
 class ScriptedAgent:
-    """What the test tells the agents to do.
+    """The script of all agents.
 
     Attributes:
         service: Calls the gateway as a service.
@@ -92,7 +92,7 @@ class ScriptedAgent:
 
 
 async def _beat() -> None:
-    """A cancelled turn is heard of at the next heartbeat."""
+    """Heartbeat: only a heartbeat tells the activity that its turn is cancelled."""
     while True:
         activity.heartbeat()
         await asyncio.sleep(0.2)

@@ -32,7 +32,7 @@ async def test_five_thousand_messages(ada: Person, open_page: Opener, world: Wor
     await expect(late.articles.last).to_contain_text(f"Number {MESSAGES - 1}.")
     assert await late.articles.count() <= 200
 
-    # Older ones load as one scrolls, and what one reads stays where it is.
+    # Scrolling up loads older messages, and the visible ones stay where they are.
     seen = ""
     while seen != first_message:
         seen, place = await late.conversation.evaluate(_SCROLL_UP)
@@ -41,7 +41,7 @@ async def test_five_thousand_messages(ada: Person, open_page: Opener, world: Wor
     numbers = await late.articles.locator(".text").all_text_contents()
     assert numbers == [f"Number {number}." for number in range(MESSAGES)]
 
-    # With all of it there, the page still answers at once.
+    # With all messages loaded, the page still responds at once.
     began = time.monotonic()
     await late.say("Still quick?")
     await expect(late.by("user").last).to_contain_text("Still quick?")
@@ -51,7 +51,7 @@ async def test_five_thousand_messages(ada: Person, open_page: Opener, world: Wor
     assert memory < 150 * 1024 * 1024
 
 
-# Scrolls up and waits for older messages; answers the ID of the oldest, and how far the view is from the top.
+# Scrolls up and waits for older messages; returns the ID of the oldest, and how far the view is from the top.
 _SCROLL_UP = """log => new Promise((done) => {
     const first = log.querySelector('article');
     const observer = new MutationObserver(() => {

@@ -143,7 +143,7 @@ async def test_an_engine_that_is_away_is_said_as_long_as_it_is(ada: Person, worl
     await ada.page.route(context, lambda route: route.fulfill(status=503, json=problem))
     await ada.say("Is somebody at work?")
     await expect(ada.status).to_contain_text("The engine cannot be reached")
-    # The gateway itself is well, which is no reason to say so.
+    # The gateway itself is ready, but the notice has to stay.
     async with ada.page.expect_response(lambda response: response.url.endswith("/readyz") and response.ok):
         pass
     await expect(ada.status).to_contain_text("The engine cannot be reached")
@@ -232,7 +232,7 @@ async def test_a_gateway_that_is_back_is_said_to_be_back_with_its_first_answer(a
     async def fail_once(route: Route) -> None:
         looks.append(route)
         if len(looks) == 1:
-            await route.abort()  # later ones are not answered for now
+            await route.abort()  # later ones are left without an answer
 
     async with ada.page.expect_event("requestfailed", lambda request: request.url.endswith("/readyz")):
         await ada.page.route("**/readyz", fail_once)

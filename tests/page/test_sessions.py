@@ -1,4 +1,4 @@
-"""The list of one's sessions, and what can be done with them."""
+"""The list of a user's sessions, and what can be done with them."""
 
 from playwright.async_api import Locator, Route, expect
 

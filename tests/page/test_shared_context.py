@@ -1,4 +1,4 @@
-"""The shared context changes live and tells who changed what; earlier revisions can be looked at."""
+"""The shared context changes live and shows who changed what; earlier revisions can be looked at."""
 
 from typing import Any
 

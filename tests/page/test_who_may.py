@@ -54,7 +54,7 @@ async def test_a_token_that_has_expired_is_renewed_in_development(ada: Person, w
 
 
 async def test_a_stream_goes_on_when_its_token_ends(ada: Person, world: World) -> None:
-    # Longer than the gateway's leeway ago, but for a moment.
+    # Expired, but still within the gateway's leeway for a moment.
     short = user_token(world.tenant_id, ada.user_id, exp=int(time.time()) - 27)
     await keep_token(ada.page, short)
     await ada.page.reload()
@@ -65,7 +65,7 @@ async def test_a_stream_goes_on_when_its_token_ends(ada: Person, world: World) -
 
 
 async def keep_token(page: Page, token: str) -> None:
-    """Let the browser think that this token is valid for long."""
+    """Make the page believe that this token is valid for a long time."""
     await page.evaluate(
         """(token) => {
             const kept = JSON.parse(localStorage.getItem('coexistence.sign-in'));
@@ -178,7 +178,7 @@ async def test_a_platform_that_shows_the_page_hands_its_own_token_over(open_page
     await inside.get_by_role("textbox", name="Message").fill("From the platform")
     await inside.get_by_role("button", name="Send").click()
     await expect(inside.get_by_role("article", name="guide")).to_have_count(1)
-    # A later token of the same person changes nothing of what the person looks at.
+    # A later token of the same person does not change the view.
     await inside.get_by_role("button", name="Context", exact=True).click()
     await inside.get_by_role("slider", name="Revision").fill("0")
     await expect(inside.get_by_text("You are looking at revision 0")).to_be_visible()
