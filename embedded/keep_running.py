@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
-# A server that has run for longer has not ended because of its start.
+# A server that has run for longer did not fail at its start.
 _STEADY_SECONDS: Final = 60.0
 
 
@@ -21,10 +21,10 @@ async def keep_running(
     """Start a server again whenever it ends, each time after a longer pause, until this is cancelled.
 
     Args:
-        wait_for_end: Waits for the server's end, and tells it in a few words.
+        wait_for_end: Waits until the server ends; returns how, in a few words.
         start: Starts the server again; its errors end this.
         progress: Called with a line about each end.
-        pause: Waits for so many seconds.
+        pause: Waits for the given number of seconds.
     """
     seconds = 0.0
     while True:

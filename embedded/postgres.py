@@ -65,7 +65,7 @@ class EmbeddedPostgres:
             await self._start()
 
     async def wait_for_end(self) -> str:
-        """Wait until the server has ended by itself; its end, in a few words."""
+        """Wait until the server has ended by itself; returns how, in a few words."""
         return await self._process.wait_for_end()
 
     async def stop(self) -> None:

@@ -131,10 +131,10 @@ class SupervisedProcess:
             raise self._error(f"{self.name} failed")
 
     async def wait_for_end(self) -> str:
-        """Wait until the command has ended by itself; its end, in a few words.
+        """Wait until the command has ended by itself; returns how, in a few words.
 
-        A line of its log is told only if it is an error of this project: what another program last wrote need not be
-        the cause.
+        The log's last line is quoted only if it is an error of this project: the last line of another program need
+        not be the cause.
         """
         assert self._supervisor is not None
         status = await asyncio.to_thread(self._supervisor.wait)
@@ -261,7 +261,7 @@ def _try_lock(fd: int) -> bool:
 
 
 def _signal_holder(fd: int, number: signal.Signals) -> bool:
-    """Signal the server that the lock file names, unless the server has ended and its number may be another's.
+    """Signal the server that the lock file names, unless it has ended: its number may be another process's.
 
     Returns:
         Whether the server was signalled.

@@ -26,20 +26,20 @@ DYNAMIC_CONFIG: Final[dict[str, int | str]] = {
     # Each time a worker dies over a workflow task, the server gives the next attempt more time, by default up to ten
     # minutes. If that attempt's worker dies as well, the session waits until this time has passed.
     "history.workflowTaskRetryMaxInterval": "10s",
-    # The completion of a workflow task carries every request that it accepts or rejects. The server ends the run if
-    # that is more than 4 MiB, so it must not hand over more: at most 1 MB of updates at once, of 1 MiB each. The limits
-    # on a transaction and on buffered events let a task take what came while a worker was away.
+    # The completion of a workflow task carries every update request that it accepts or rejects. The server ends the run
+    # if the completion exceeds 4 MiB, so a task gets at most 1 MB of updates at once, of at most 1 MiB each. The limits
+    # on a transaction and on buffered events let a task take everything that came while no worker ran.
     "history.maxInFlightUpdatePayloads": 1_000_000,
     "limit.blobSize.error": 1_048_576,
     "system.transactionSizeLimit": 8_388_608,
     "history.maximumBufferedEventsBatch": 2_000,
     # By default a timer, and so the retry of an activity, comes up to a second late.
     "history.timerProcessorMaxTimeShift": "20ms",
-    # Temporal deletes a run only after it has recorded that the run's end is processed, which it does every 30 s by
-    # default; and a deletion that waits for this holds up the record for the runs that end after it.
+    # Temporal deletes a run only after it has recorded that the run's end is processed. By default it does so every
+    # 30 s, and a deletion that waits for the record holds up the record of all runs that end later.
     "history.transferProcessorUpdateAckInterval": "1s",
     "history.visibilityProcessorUpdateAckInterval": "1s",
-    # With the default of four partitions a task may wait in one that none of a few pollers looks at.
+    # With the default of four partitions and only a few pollers, a task may wait in a partition that nobody polls.
     "matching.numTaskqueueReadPartitions": 1,
     "matching.numTaskqueueWritePartitions": 1,
 }
@@ -108,7 +108,7 @@ class EmbeddedTemporal:
             await self._start()
 
     async def wait_for_end(self) -> str:
-        """Wait until the server has ended by itself; its end, in a few words."""
+        """Wait until the server has ended by itself; returns how, in a few words."""
         return await self._process.wait_for_end()
 
     async def stop(self) -> None:

@@ -51,7 +51,7 @@ class DemoReport(Record):
 
 
 async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Callable[[str], None]) -> DemoReport:
-    """Run the journey: a session is created, talked in by three at once, read, listed; another is put away and deleted.
+    """Run the journey: create a session, let three write to it at once, read and list it; archive and delete another.
 
     Args:
         folder: The folder in which the stack keeps its data.

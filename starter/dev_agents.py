@@ -21,10 +21,10 @@ _GRACE_SECONDS: Final = 5.0
 
 
 async def example_agents() -> frozenset[str]:
-    """The names of the example agents; none if this installation has not what they need.
+    """The names of the example agents; none if this installation lacks them or a package that they need.
 
     Raises:
-        EmbeddedStackError: They are there, and do not start.
+        EmbeddedStackError: They are installed, but do not start.
     """
     if not (importlib.util.find_spec("examples") and importlib.util.find_spec("pydantic_ai")):
         return frozenset()
@@ -53,13 +53,13 @@ async def dev_agents(
     """Run the example agents until the context ends; they end even if this process is killed.
 
     Args:
-        agents: Their names; nothing is run if there are none.
+        agents: The agents' names; nothing is run if there are none.
         data_dir: The folder of the stack's data, in which they have a folder for their log.
-        gateway: The stack's gateway, which shows what they write.
+        gateway: The stack's gateway, which shows their unfinished answers.
         progress: Called with a line about each step.
 
     Yields:
-        What starts them again whenever they end, until it is cancelled; None if there are none.
+        A function that starts the agents again whenever they end, until it is cancelled; None if there are none.
 
     Raises:
         EmbeddedStackError: They do not start.

@@ -18,7 +18,7 @@ from starter.http.server import listen, running_gateway
 from starter.http.settings import GatewaySettings
 
 PREFERRED_PORT: Final = 8000
-"""Where the page is, unless the port is taken."""
+"""The gateway's port, unless it is taken."""
 
 
 def choose_port(required: int | None) -> int:
@@ -36,8 +36,8 @@ class DevGateway:
     """The running gateway.
 
     Attributes:
-        addresses: Those of the stack, with the gateway's.
-        service_token: With which services of this machine call it.
+        addresses: The addresses of the stack and of the gateway.
+        service_token: The token with which services on this machine call the gateway.
     """
 
     addresses: DevAddresses
@@ -58,7 +58,7 @@ async def dev_gateway(
     Raises:
         EmbeddedStackError: The port cannot be used.
     """
-    # A secret of one's own lets one's own tokens in. A random one lets in the tokens that this very command issues.
+    # With a secret from the environment, its owner's tokens are valid, too; with a random one, only this command's are.
     secret = os.environ.get("SUPABASE_JWT_SECRET") or secrets.token_urlsafe(48)
     settings = GatewaySettings(
         http_address=f"{LOOPBACK}:{choose_port(port)}",

@@ -1,4 +1,4 @@
-"""The workflow of a turn: it is durable, seen in the Web UI, and adds exactly one message, or none."""
+"""The workflow of a turn: it is durable, visible in the Web UI, and adds at most one message."""
 
 import asyncio
 from datetime import timedelta
@@ -34,7 +34,7 @@ class AgentTurnWorkflow:
 
     @workflow.run
     async def run(self, turn: AgentTurn) -> str | None:
-        """Answer.
+        """Write the agent's answer and store it.
 
         Returns:
             The ID of the message; None if the turn added none, because somebody has asked anew, or because the session
@@ -47,11 +47,11 @@ class AgentTurnWorkflow:
             answer = await self._write(turn)
             stored = await self._store(turn, answer) if answer else None
         except (ActivityError, asyncio.CancelledError) as error:
-            # Under the same key as the answer: if that stands after all, this is refused.
+            # Under the answer's idempotency key: if the answer is stored after all, this message is refused.
             await self._store(turn, _explain(error))
             raise
         if answer and answer.status:
-            raise asyncio.CancelledError  # the message has what was written until then
+            raise asyncio.CancelledError  # the message has the beginning of the answer
         return stored
 
     async def _write(self, turn: AgentTurn) -> Answer | None:
@@ -99,7 +99,7 @@ class AgentTurnWorkflow:
 
 
 def _time_left() -> timedelta:
-    """The time for the answer. The end of the turn's time is kept free, for the message that says it is over."""
+    """The time left for the answer. The end of the turn's time is kept free to say why there is no answer."""
     info = workflow.info()
     timeout = info.execution_timeout or _DEFAULT_TIMEOUT
     end = info.start_time + timeout - min(timeout / 5, _MAX_RESERVE)

@@ -1,4 +1,4 @@
-"""What a turn reads and says. All of it is bounded, because it goes through Temporal's history and into a prompt."""
+"""A turn's input and output. Both are bounded, because they go through Temporal's history and into a prompt."""
 
 from typing import Final, Literal
 
@@ -9,11 +9,11 @@ from journeys.chat_session.session import Context
 from journeys.messages import Record
 
 MAX_MESSAGES: Final = 40
-"""The latest messages of the transcript, which an agent is shown."""
+"""How many of the transcript's latest messages an agent sees."""
 
 MAX_MESSAGE_CHARACTERS: Final = 4_000
 MAX_CONVERSATION_CHARACTERS: Final = 60_000
-"""The latest message is shown in any case."""
+"""The latest message always fits."""
 
 MAX_CONTEXT_CHARACTERS: Final = 8_000
 
@@ -23,14 +23,14 @@ MAX_ANSWER_CHARACTERS: Final = 15_000
 MAX_NOTES: Final = 5
 MAX_KEY_CHARACTERS: Final = 60
 MAX_NOTE_CHARACTERS: Final = 300
-"""What one turn may write into the shared context. It fits into the answer's change."""
+"""Limits of the notes that one turn writes into the shared context. All of them fit into the answer's change."""
 
 Status = Literal["failed", "stopped"]
 """Why a turn's message is no answer, or only the beginning of one."""
 
 
 class Said(Record):
-    """A message as an agent is shown it."""
+    """A message as an agent sees it."""
 
     role: str | None
     author: str | None
@@ -38,7 +38,7 @@ class Said(Record):
 
 
 class Conversation(Record):
-    """What an agent is shown of a session.
+    """The part of a session that an agent sees.
 
     Attributes:
         messages: The latest messages, oldest first.
@@ -50,25 +50,25 @@ class Conversation(Record):
 
     @property
     def ends_with_user(self) -> bool:
-        """Whether the last word is a user's, and not that of an agent who has handed over."""
+        """Whether the last message is a user's, and not that of an agent who has handed over."""
         return bool(self.messages) and self.messages[-1].role == "user"
 
     @property
     def has_room(self) -> bool:
-        """Whether the agent is shown all of the shared context, and may add to it."""
+        """Whether the agent sees all of the shared context, and so may add to it."""
         return len(self.shared_context) < MAX_CONTEXT_CHARACTERS
 
 
 class Answer(Record):
-    """What a turn adds to the transcript, once.
+    """A turn's one message, and the changes that come with it.
 
     Attributes:
         model: The model that wrote it.
-        proposed_agent: The agent that it proposes to hand over to.
+        proposed_agent: The agent to whom the message proposes to hand over.
         hand_over: The agent that leads from now on, and is asked to act.
         context: What the agent writes into the shared context, in the same change; None removes a key.
-        status: Set if it says only why there is no answer, or if it was stopped; then a `model` has written its
-            beginning.
+        status: Set if the message is no complete answer. With a `model`, it is the beginning of a stopped answer;
+            without, it only says why there is no answer.
     """
 
     text: str
@@ -80,7 +80,7 @@ class Answer(Record):
 
 
 def show_conversation(messages: tuple[ChatMessage, ...], context: Context) -> Conversation:
-    """Cut a transcript and a context to what an agent is shown."""
+    """Cut a transcript and a context down to the part that an agent sees."""
     shown: list[Said] = []
     left = MAX_CONVERSATION_CHARACTERS
     for message in reversed(messages[-MAX_MESSAGES:]):

@@ -1,4 +1,4 @@
-"""Shows an answer to those who follow the session while the model still writes it."""
+"""Shows followers of the session an answer while the model still writes it."""
 
 import asyncio
 import logging
@@ -11,14 +11,14 @@ import httpx2
 from journeys.chat_session.agent_turns import AgentTurn
 
 _INTERVAL_SECONDS: Final = 0.2
-"""The gateway shows five a second."""
+"""The gateway shows five texts a second."""
 
 _DEADLINE_SECONDS: Final = 2.0
 _MAX_FAILURES: Final = 5
 
 
 class PartialAnswer:
-    """The text of one answer so far. To show it is a courtesy: it never delays the turn, and never fails it."""
+    """The text of one answer so far. Showing it never delays the turn, and never fails it."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -37,7 +37,7 @@ class PartialAnswer:
 
 
 class Partials:
-    """Posts texts so far to the gateway."""
+    """Posts unfinished answers to the gateway."""
 
     def __init__(self, gateway_url: str, token: str) -> None:
         self._url = f"{gateway_url.rstrip('/')}/v1/chat-sessions"
@@ -63,7 +63,7 @@ class Partials:
         while failures < _MAX_FAILURES:
             text = await partial.next_text()
             try:
-                async with asyncio.timeout(_DEADLINE_SECONDS):  # the client's own timeout is one of each step
+                async with asyncio.timeout(_DEADLINE_SECONDS):  # the client's own timeout is for each step
                     response = await self._client.post(
                         f"{self._url}/{turn.chat_session_id}/partials",
                         headers={b"X-Tenant-Id": turn.tenant_id.encode()},

@@ -13,9 +13,9 @@ class AgentProfile:
     """An agent. Its name in the journeys is the name of its file: `guide` or `liaison_<pillar>`.
 
     Attributes:
-        title: How people and other agents call it.
-        purpose: What it is there for, in half a sentence; other agents see it, too.
-        instructions: What the model is told about its part.
+        title: What people and other agents call it.
+        purpose: Its task, in half a sentence; other agents see it, too.
+        instructions: The model's instructions for its part.
         topics: Words by which the scripted model recognizes that a message is for this agent.
     """
 

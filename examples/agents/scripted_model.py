@@ -15,10 +15,10 @@ from examples.agents.writer import HAS_FLOOR
 SCRIPTED: Final = "scripted"
 """The model's name."""
 
-_CONFESSION: Final = "(This answer is scripted: no model is configured, see JOURNEY_AGENT_MODEL.)"
+_NOTICE: Final = "(This answer is scripted: no model is configured, see JOURNEY_AGENT_MODEL.)"
 _AGREES: Final = re.compile(r"\b(yes|yeah|yep|sure|ok|okay|please|go ahead|ja|oui)\b", re.IGNORECASE)
 _BACK: Final = re.compile(r"\b(guide|back)\b", re.IGNORECASE)
-_WORDS_OF_A_WISH: Final = 3
+_MIN_WISH_WORDS: Final = 3
 _SECONDS_PER_WORD: Final = 0.03
 """About as fast as one can read, so that the answer is seen to grow."""
 
@@ -33,7 +33,7 @@ def scripted_model(name: str, roster: Roster) -> FunctionModel:
         if calls:
             yield {place: DeltaToolCall(tool, to_json(said).decode()) for place, (tool, said) in enumerate(calls)}
             return
-        for word in re.findall(r"\S+\s*", f"{script.text()} {_CONFESSION}"):
+        for word in re.findall(r"\S+\s*", f"{script.text()} {_NOTICE}"):
             await asyncio.sleep(_SECONDS_PER_WORD)
             yield word
 
@@ -41,7 +41,7 @@ def scripted_model(name: str, roster: Roster) -> FunctionModel:
 
 
 class _Script:
-    """What an agent does next, as far as a conversation has come."""
+    """An agent's next step in a conversation."""
 
     def __init__(self, name: str, roster: Roster, messages: list[ModelMessage]) -> None:
         self._name = name
@@ -63,14 +63,14 @@ class _Script:
         return calls
 
     def _notes(self) -> Iterator[tuple[str, str]]:
-        """What all agents should know: what it is about, and what the user wants."""
+        """Notes for all agents: the topic, and the user's wish."""
         if topic := self._topic_of(self._last):
             yield "topic", topic[1]
-        if len(self._newest.split()) >= _WORDS_OF_A_WISH:
+        if len(self._newest.split()) >= _MIN_WISH_WORDS:
             yield "wish", _short(self._newest)
 
     def _hand_over(self) -> tuple[str, str] | None:
-        """The tool for it, and the agent to call it with."""
+        """The tool to call for a hand-over or its proposal, and the agent to name."""
         if self._name != "guide":
             return ("hand_over", "guide") if _BACK.search(self._last) else None
         if self._proposed and _AGREES.search(self._last):
@@ -79,7 +79,7 @@ class _Script:
         return ("propose_hand_over", topic[0]) if topic else None
 
     def text(self) -> str:
-        """What to say."""
+        """The agent's answer."""
         match self._hand_over() if self.tool_was_called else None:
             case ("hand_over", agent):
                 return f"I hand over to {self._roster[agent].title}."

@@ -1,4 +1,4 @@
-"""The steps of a turn: read, write, store. Wherever one of them dies, it can be run again."""
+"""The steps of a turn: read, write, store. Each can run again, wherever it died."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -27,7 +27,7 @@ HEARTBEAT_TIMEOUT: Final = timedelta(seconds=4)
 
 _HEARTBEAT_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 2.0
-"""How often a turn that writes looks whether anybody still waits for its answer."""
+"""How often `write_answer` checks whether anybody still waits for the answer."""
 
 _MAX_CONFLICTS: Final = 5
 
@@ -41,7 +41,7 @@ class TurnActivities:
         Args:
             sessions: The client of the journeys.
             writers: The writer of each agent.
-            partials: Shows answers so far; None if nobody is to be shown them.
+            partials: Shows unfinished answers; None to show none.
         """
         self._sessions = sessions
         self._writers = writers
@@ -49,10 +49,10 @@ class TurnActivities:
 
     @activity.defn
     async def read_conversation(self, turn: AgentTurn) -> Conversation | None:
-        """Read what the agent is shown; None if nobody waits for its answer any more."""
+        """Read the part of the session that the agent sees; None if nobody waits for its answer any more."""
         async with _heartbeats():
             with _as_failures():
-                session = await self._waiting_session(turn)
+                session = await self._read_waiting_session(turn)
                 if session is None:
                     return None
                 page = await self._sessions.messages(turn.chat_session_id, tenant_id=turn.tenant_id, limit=MAX_MESSAGES)
@@ -60,7 +60,7 @@ class TurnActivities:
 
     @activity.defn
     async def write_answer(self, turn: AgentTurn, conversation: Conversation) -> Answer | None:
-        """Have the model write the answer, as far as nobody stops it; None if nobody waits for it any more."""
+        """Have the model write the answer, or its beginning if it is stopped; None if nobody waits for it any more."""
         writer = self._writers[turn.active_agent]
         async with _heartbeats(), self._shown(turn) as partial:
             writing = asyncio.create_task(writer.write(conversation, partial.show))
@@ -89,12 +89,12 @@ class TurnActivities:
         async with _heartbeats():
             with _as_failures():
                 for conflicts in range(_MAX_CONFLICTS + 1):
-                    session = await self._waiting_session(turn)
+                    session = await self._read_waiting_session(turn)
                     if session is None:
-                        return await self._stored_before(turn)
+                        return await self._find_stored_message(turn)
                     try:
-                        # The base: nobody asks anew between the look at the session and the change. In a session that
-                        # others change without a pause, the look must do.
+                        # A base revision makes sure that nobody asks anew between reading the session and changing it.
+                        # The last attempt has none, because others may change the session without a pause.
                         base = session.revision if conflicts < _MAX_CONFLICTS else None
                         await self._sessions.update_context(
                             turn.chat_session_id, returning="receipt", **_change(turn, answer, base)
@@ -104,12 +104,12 @@ class TurnActivities:
                     except (SessionNotActive, SessionNotFound):
                         return None
                     except IdempotencyConflict:
-                        pass  # somebody has reset this turn: what it said before the reset stands
+                        pass  # somebody has reset this turn: its message from before the reset stays
                     return _message_id(turn)
                 raise AssertionError("a change without a base has no conflict")
 
-    async def _waiting_session(self, turn: AgentTurn) -> ChatSessionView | None:
-        """The session, if the turn's answer is still waited for."""
+    async def _read_waiting_session(self, turn: AgentTurn) -> ChatSessionView | None:
+        """The session, if somebody still waits for the turn's answer."""
         try:
             session = await self._sessions.get(turn.chat_session_id, tenant_id=turn.tenant_id)
         except SessionNotFound:
@@ -121,13 +121,13 @@ class TurnActivities:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
-                if await self._waiting_session(turn) is None:
+                if await self._read_waiting_session(turn) is None:
                     return
             except JourneyError:
-                continue  # it is looked at again before the answer is stored
+                continue  # `store_answer` reads the session again
 
-    async def _stored_before(self, turn: AgentTurn) -> str | None:
-        """The message's ID if an attempt that died has stored it: a hand-over also asks anew."""
+    async def _find_stored_message(self, turn: AgentTurn) -> str | None:
+        """The message's ID if an attempt that died has stored it: after a hand-over, nobody waits for this turn."""
         if activity.info().attempt == 1:
             return None
         try:
@@ -160,13 +160,13 @@ def _change(turn: AgentTurn, answer: Answer, base_revision: int | None) -> Conte
 
 
 def _message_id(turn: AgentTurn) -> str:
-    """The ID that the journey gives the turn's message, which is known before the message is there."""
+    """The ID of the turn's message, known before the journey stores it."""
     return message_id(turn.chat_session_id, agent_turn_id(turn.chat_session_id, turn.revision), 0)
 
 
 @asynccontextmanager
 async def _heartbeats() -> AsyncIterator[None]:
-    """Tell Temporal that this worker lives; its answers also bring the turn's cancellation."""
+    """Tell Temporal that this worker lives; Temporal's answers also bring the turn's cancellation."""
 
     async def beat() -> None:
         while True:

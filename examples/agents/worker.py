@@ -24,9 +24,9 @@ from journeys.errors import InvalidParameter
 
 # A workflow task that waits in a dead worker's sticky queue goes to another worker after this time.
 _STICKY_TIMEOUT: Final = timedelta(seconds=1)
-# The answer to a heartbeat says that the turn is cancelled, so none is held back for long.
+# A cancellation comes with the answer to a heartbeat, so the SDK must not hold heartbeats back for long.
 _HEARTBEAT_INTERVAL: Final = timedelta(seconds=0.5)
-# What is interrupted after this time goes on in the next process.
+# A turn that is interrupted after this time goes on in the next process.
 _GRACEFUL_SHUTDOWN: Final = timedelta(seconds=2)
 
 ModelOf = Callable[[str], Model]
@@ -37,7 +37,7 @@ def choose_models(settings: AgentSettings, roster: Roster) -> ModelOf:
     """The model that the settings name, for all agents; without one, each agent's script.
 
     Raises:
-        InvalidParameter: There is no such model, or what it needs is missing.
+        InvalidParameter: There is no such model, or its package or key is missing.
     """
     if settings.agent_model is None:
         return lambda agent: scripted_model(agent, roster)

@@ -38,7 +38,7 @@ HAS_FLOOR: Final = "(You have the floor, and nobody has written since an agent s
 
 _SETTINGS: Final = ModelSettings(max_tokens=8_000)
 _LIMITS: Final = UsageLimits(request_limit=MAX_NOTES + 5)
-"""A model that calls a tool is asked again."""
+"""The model is asked again after each call of a tool."""
 
 
 class ModelRefuses(Exception):  # noqa: N818
@@ -47,7 +47,7 @@ class ModelRefuses(Exception):  # noqa: N818
 
 @dataclass(slots=True)
 class _Done:
-    """What the agent has done with its tools."""
+    """The effects of the agent's tool calls."""
 
     proposed_agent: str | None = None
     hand_over: str | None = None
@@ -66,7 +66,7 @@ class Writer:
         """Write the agent's answer.
 
         Args:
-            conversation: What the agent is shown.
+            conversation: The part of the session that the agent sees.
             show: Called with the text so far, again and again.
 
         Raises:
@@ -108,7 +108,7 @@ class Writer:
             done.context[key] = clean(value, MAX_NOTE_CHARACTERS) or None
             return "It is written down, unless you are stopped before you have answered."
 
-        # An agent who was given the floor by another one has to answer. Otherwise two agents could send the user to
+        # An agent to whom another one has handed over must answer itself. Otherwise two agents could send the user to
         # each other for ever.
         tools: list[Callable[..., str]] = [
             *([hand_over, propose_hand_over] if conversation.ends_with_user else []),
@@ -154,7 +154,7 @@ class Writer:
         )
 
     def _prompt(self, conversation: Conversation) -> tuple[str, list[ModelMessage]]:
-        """The prompt: all that was written since an agent spoke last; and the messages before."""
+        """The prompt, with everything written since an agent last spoke, and the messages before."""
         messages = list(conversation.messages)
         unanswered: list[str] = []
         while messages and messages[-1].role != "assistant":

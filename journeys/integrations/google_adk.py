@@ -52,7 +52,7 @@ try:
 except ImportError as error:
     raise missing_extra(__name__, "google-adk") from error
 
-# Who has the chat sessions of shared state, so that they are in nobody's list: nobody signs in under such an ID.
+# The owner of the chat sessions of shared state. Nobody signs in under this ID, so they are in nobody's list.
 _STATE_OWNER: Final = "google_adk"
 _MODEL_ROLE: Final = "model"
 _MAX_AUTHOR: Final = 64
@@ -61,7 +61,7 @@ _OBJECTS: Final = MessageObjects(MEMBER)
 
 
 class _Reading(NamedTuple):
-    """Which session ADK has read, of those that had its name one after the other, and at which revision."""
+    """Identifies the session that ADK has read, among all that had its name one after the other, and its revision."""
 
     after_revision: int
     revision: int
@@ -83,11 +83,11 @@ class _Reading(NamedTuple):
 class TranscriptSessionService(BaseSessionService):
     """ADK's sessions on chat sessions.
 
-    An event and the change of the session's state that it makes are one change of the chat session, applied once,
-    however often the event is appended. Partial events and `temp:` state are not kept.
+    An event and its change of the session's state are one change of the chat session, applied once, however often the
+    event is appended. Partial events and `temp:` state are not kept.
 
-    Every call raises a `JourneyError` if it fails for another reason than ADK's own errors tell. An event with more
-    than about 120 KiB is refused with `ContextTooLarge`, and so is state with more than 256 KiB.
+    Every call raises a `JourneyError` if it fails and none of ADK's own errors fits. An event with more than about
+    120 KiB is refused with `ContextTooLarge`, and so is state with more than 256 KiB.
     """
 
     def __init__(self, *, sessions: ChatSessions, tenant_id: str, refuse_stale: bool = False) -> None:
@@ -97,8 +97,8 @@ class TranscriptSessionService(BaseSessionService):
             sessions: The client; its deadline holds for each of its calls.
             tenant_id: The tenant that the sessions belong to.
             refuse_stale: Refuse an event with `StaleSessionError` if anyone has changed the chat session since ADK read
-                it, which ends a run in its middle. Otherwise the event is added after what it has not seen, and of two
-                values of one key the later stays.
+                it; this ends a run in its middle. Otherwise the event is added after the changes that ADK has not seen,
+                and the later of two values of one key stays.
         """
         self._sessions = sessions
         self._tenant_id = tenant_id
@@ -109,7 +109,7 @@ class TranscriptSessionService(BaseSessionService):
         """The ID of the chat session, for `ChatSessions`. Its `session_name` is `<app_name>/<session_id>`.
 
         Raises:
-            InvalidParameter: The name is too long, or the user's ID is one that this class keeps shared state under.
+            InvalidParameter: The name is too long, or the user's ID is reserved for shared state.
         """
         _check_user(user_id)
         name = _session_name(app_name, session_id)
@@ -119,15 +119,15 @@ class TranscriptSessionService(BaseSessionService):
     async def create_session(
         self, *, app_name: str, user_id: str, state: dict[str, Any] | None = None, session_id: str | None = None
     ) -> Session:
-        """Create a session, on a new chat session or on one that others have under this name.
+        """Create a session, on a new chat session or on an existing one of this name.
 
-        If this fails, the session may be there, also without the state of the user and of the app.
+        If this fails, the session may exist all the same, even without the state of the user and of the app.
 
         Args:
             app_name: The app.
             user_id: The user.
-            state: The state at first, of this session and with prefixes of the user and of the app.
-            session_id: Your ID of the session; by default a new one. It has no space at its ends.
+            state: The initial state: the session's and, with prefixes, the user's and the app's.
+            session_id: Your ID of the session; by default a new one. Spaces at its ends are removed.
 
         Raises:
             AlreadyExistsError: ADK has this session.
@@ -136,7 +136,7 @@ class TranscriptSessionService(BaseSessionService):
         change = StateChange.of(state or {})
         created, reading = await self._create(app_name, user_id, session_id, change.session)
         await self._change_shared(app_name, user_id, change, key=f"{MEMBER}/{uuid4()}")
-        shared = await self._shared(app_name, user_id)
+        shared = await self._shared_state(app_name, user_id)
         return _session(
             app_name, user_id, session_id, reading, merge(change.session, *shared), _seconds(created.updated_at), []
         )
@@ -160,7 +160,7 @@ class TranscriptSessionService(BaseSessionService):
         if view is None or stored is None:
             return None
         shared, (events, changed_at) = await asyncio.gather(
-            self._shared(app_name, user_id), self._events(view, stored, config or GetSessionConfig())
+            self._shared_state(app_name, user_id), self._events(view, stored, config or GetSessionConfig())
         )
         state = merge(stored.own_state, *shared)
         return _session(app_name, user_id, session_id, _Reading.of(view, stored), state, changed_at, events)
@@ -168,7 +168,7 @@ class TranscriptSessionService(BaseSessionService):
     async def list_sessions(self, *, app_name: str, user_id: str | None = None) -> ListSessionsResponse:
         """Read the sessions of an app without their events, the latest change last.
 
-        This reads each active chat session of the user or of the tenant: only its context tells which app's it is.
+        This reads each active chat session of the user or of the tenant: only its context names the app.
 
         Args:
             app_name: The app.
@@ -186,7 +186,7 @@ class TranscriptSessionService(BaseSessionService):
             async with limit:
                 return await self._user_state(app_name, user)
 
-        views = await asyncio.gather(*[read(each) async for each in self._listed(user_id)])
+        views = await asyncio.gather(*[read(each) async for each in self._list_ids(user_id)])
         found = [
             (view, stored)
             for view in views
@@ -213,7 +213,7 @@ class TranscriptSessionService(BaseSessionService):
     async def delete_session(self, *, app_name: str, user_id: str, session_id: str) -> None:
         """Remove a session's state and events. The chat session stays, with everything that others keep in it.
 
-        If this fails, call it again: the session may be gone, and some of its events still in the transcript.
+        If this fails, call it again: the session may be gone while some of its events are still in the transcript.
         """
         chat_session_id = self.chat_session_id(app_name=app_name, user_id=user_id, session_id=session_id)
         view = await self._view(chat_session_id, user_id)
@@ -221,7 +221,7 @@ class TranscriptSessionService(BaseSessionService):
             return
         revision = view.revision
         if MEMBER in view.context:
-            # The session first: from then on, no event is added that a later session of this name would take for its.
+            # The session first: after that, no event is added that a later session of this name could take for its own.
             removed = await self._sessions.update_context(
                 chat_session_id, tenant_id=self._tenant_id, context={MEMBER: None}, returning="receipt"
             )
@@ -247,15 +247,15 @@ class TranscriptSessionService(BaseSessionService):
         """Add an event to a session, once, and apply its change of state.
 
         The state of the user and of the app is changed after the event is stored, each in a change of its own. If this
-        fails, append the same event again: what was done is not done twice.
+        fails, append the same event again: no step is done twice.
 
         Args:
-            session: The session as ADK has read it; it gets the event, too.
+            session: The session as ADK has read it; the event is added to it, too.
             event: The event. Nothing is stored if it is partial.
 
         Raises:
             StaleSessionError: ADK's session was deleted and created again since ADK read it, or others changed the
-                chat session: with `refuse_stale` once, else at each of many attempts. Read it again.
+                chat session: with `refuse_stale` once, otherwise at each of many attempts. Read it again.
             SessionNotFoundError: There is no such session.
         """
         if event.partial:
@@ -266,7 +266,7 @@ class TranscriptSessionService(BaseSessionService):
         chat_session_id = self.chat_session_id(
             app_name=session.app_name, user_id=session.user_id, session_id=session.id
         )
-        # Branches of one run share the session's object: each is to go on from the revision of the one before it.
+        # Branches of one run share the session's object: each must go on from the revision of the branch before it.
         async with self._locks.setdefault(chat_session_id, asyncio.Lock()):
             reading = _Reading.in_session(session) or await self._reading_of_unmarked(session)
             receipt = await self._append(chat_session_id, reading, event, change.session)
@@ -297,7 +297,7 @@ class TranscriptSessionService(BaseSessionService):
                     messages=[message],
                     context=patch(state) if state else None,
                     base_revision=base,
-                    # Of this session only: an event that was deleted with an earlier one of this name is a new event.
+                    # Of this session only: an event that was deleted with an earlier session of this name is new.
                     idempotency_key=f"{MEMBER}/{reading.after_revision}/{event.id}",
                     author=_author(event),
                     returning="receipt",
@@ -307,7 +307,7 @@ class TranscriptSessionService(BaseSessionService):
                 if self._refuse_stale or attempts == MAX_ATTEMPTS:
                     raise _stale() from conflict
             else:
-                if receipt.duplicate:  # of an event that may have been deleted since, with its session
+                if receipt.duplicate:  # the event may have been deleted since, with its session
                     await self._current_revision(chat_session_id, reading)
                 return receipt
 
@@ -322,7 +322,7 @@ class TranscriptSessionService(BaseSessionService):
         return view.revision
 
     async def _reading_of_unmarked(self, session: Session) -> _Reading:
-        """The current reading of a session that ADK has not read here, such as one from JSON."""
+        """The current reading of a session that this service has not read, such as one from JSON."""
         stored = await self.get_session(
             app_name=session.app_name,
             user_id=session.user_id,
@@ -349,7 +349,7 @@ class TranscriptSessionService(BaseSessionService):
         )
         if initialized.created:
             return initialized, _Reading.of(initialized, stored)
-        # There is a chat session of this name: ADK's, or somebody else's, or one whose session of ADK was deleted.
+        # There is a chat session of this name: ADK's, somebody else's, or one from which ADK's session was deleted.
         current: ChatSessionArtifact = initialized
         attempts = 0
         while True:
@@ -376,7 +376,7 @@ class TranscriptSessionService(BaseSessionService):
     async def _events(
         self, view: ChatSessionView, stored: AdkSession, config: GetSessionConfig
     ) -> tuple[list[Event], float]:
-        """The events that were asked for, and the time of the latest one, asked for or not.
+        """The wanted events, and the time of the session's latest event, wanted or not.
 
         Without events, the time is that of the chat session: it may be much older than ADK's session.
         """
@@ -403,12 +403,12 @@ class TranscriptSessionService(BaseSessionService):
                 for message in reversed(page.messages):
                     if message.revision <= stored.after_revision:
                         return
-                    # What is newer than the context that was read would not fit to it.
+                    # Events that are newer than the context that was read would not fit it.
                     if message.revision <= view.revision and (content := _OBJECTS.content(message)) is not None:
-                        # Not from JSON's text, which pydantic does not read if it has lone surrogates.
+                        # Not from the text of JSON, which pydantic refuses if it has lone surrogates.
                         yield Event.model_validate(content)
 
-    async def _listed(self, user_id: str | None) -> AsyncGenerator[str, None]:
+    async def _list_ids(self, user_id: str | None) -> AsyncGenerator[str, None]:
         after: str | None = None
         while True:
             page = await self._sessions.list(tenant_id=self._tenant_id, user_id=user_id, limit=100, after=after)
@@ -419,7 +419,7 @@ class TranscriptSessionService(BaseSessionService):
             after = page.next
 
     def _own(self, view: ChatSessionView) -> AdkSession | None:
-        """ADK's session of a chat session, if it can be read by the names that it says."""
+        """ADK's session of a chat session, if the names in it lead to this chat session."""
         stored = AdkSession.of(view.context)
         if stored is None:
             return None
@@ -432,7 +432,7 @@ class TranscriptSessionService(BaseSessionService):
         except SessionNotFound:
             return None
 
-    async def _shared(self, app_name: str, user_id: str) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    async def _shared_state(self, app_name: str, user_id: str) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
         user, app = await asyncio.gather(self._user_state(app_name, user_id), self._app_state(app_name))
         return user, app
 
@@ -527,7 +527,7 @@ def _session_name(app_name: str, session_id: str) -> str:
 
 
 def _quoted(app_name: str) -> str:
-    """An app's name without a slash, so that no two apps and sessions have one name."""
+    """An app's name without a slash, so that no two pairs of app and session have one name."""
     return quote(app_name, safe="")
 
 

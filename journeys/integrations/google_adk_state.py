@@ -1,10 +1,10 @@
 """The state of Google ADK in the contexts of chat sessions.
 
-A session's context has its own state. The state of an app, and that of a user in an app, have chat sessions of their
-own. All of them keep it in one member, so that what others have in a context stays theirs.
+The state of a session is in its context. The state of an app, and the state of a user in an app, have chat sessions of
+their own. The state is always in one member, so that it never touches other members of a context.
 
-Each value is in an array of its own: a merge patch replaces arrays whole, but it merges an object into the one that was
-there, and takes null for a removal. A value that PostgreSQL cannot store is the text of its JSON instead of an array.
+Each value is in an array of its own: a merge patch replaces an array as a whole, but merges an object into the earlier
+one, and takes null for a removal. A value that PostgreSQL cannot store is kept as the text of its JSON instead.
 """
 
 import json
@@ -20,7 +20,7 @@ from journeys.integrations.message_objects import can_be_stored
 from journeys.messages import Record
 
 MEMBER: Final = "google_adk"
-"""The member of a context that has the state, and of a message's body that has an event."""
+"""The member of a context for the state, and of a message's body for an event."""
 
 APP_PREFIX: Final = "app:"
 USER_PREFIX: Final = "user:"
@@ -29,11 +29,11 @@ _PREFIXES: Final = (APP_PREFIX, USER_PREFIX, TEMP_PREFIX)
 
 
 class AdkSession(Record):
-    """What a context says of ADK's session. Without it, the chat session is none of ADK's.
+    """ADK's session in a context. Without it, the chat session is none of ADK's.
 
     Attributes:
-        after_revision: The revision before which the session was not there: older events are of an earlier session of
-            this name, which was deleted.
+        after_revision: The revision that created the session. Events up to it are of an earlier session of this name,
+            which was deleted.
         state: Its state, as `encode` writes it.
     """
 
@@ -52,13 +52,13 @@ class AdkSession(Record):
 
     @property
     def own_state(self) -> dict[str, JsonValue]:
-        """The state of this session only. A key with a prefix was not written here, and would pass for shared state."""
+        """The state of this session only. A key with a prefix is another writer's, and would pass for shared state."""
         return {key: value for key, value in decode(self.state).items() if not key.startswith(_PREFIXES)}
 
 
 @dataclass(frozen=True)
 class StateChange:
-    """A change of state, by where the values belong; the keys have no prefixes.
+    """A change of state, divided by scope; the keys have no prefixes.
 
     Attributes:
         session: For this session.
@@ -72,7 +72,7 @@ class StateChange:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Self:
-        """Divide state as ADK has it. What is temporary is left out; what is not JSON becomes text, as ADK does it."""
+        """Divide ADK's state by scope. Temporary values are left out, and values that are not JSON become text."""
         change = cls()
         for key, value in to_jsonable_python(dict(state), serialize_unknown=True).items():
             if key.startswith(APP_PREFIX):
@@ -85,7 +85,7 @@ class StateChange:
 
 
 def merge(session: Mapping[str, Any], user: Mapping[str, Any], app: Mapping[str, Any]) -> dict[str, Any]:
-    """State as ADK has it, with prefixes."""
+    """ADK's state, whose shared keys have prefixes."""
     return (
         dict(session)
         | {f"{APP_PREFIX}{key}": value for key, value in app.items()}
@@ -94,17 +94,17 @@ def merge(session: Mapping[str, Any], user: Mapping[str, Any], app: Mapping[str,
 
 
 def encode(values: Mapping[str, JsonValue]) -> Context:
-    """Values as a context has them."""
+    """Values in the form that a context keeps."""
     return {key: [value] if can_be_stored(value) else json.dumps(value) for key, value in values.items()}
 
 
 def patch(values: Mapping[str, JsonValue]) -> Context:
-    """The merge patch of a context that sets these values, and leaves the others."""
+    """A merge patch that sets these values in a context, and leaves the others."""
     return {MEMBER: {"state": encode(values)}}
 
 
 def decode(state: JsonValue) -> dict[str, JsonValue]:
-    """The values of a context. What has another form is not ADK's."""
+    """The values of a context's state. Members of another form are not ADK's."""
     values: dict[str, JsonValue] = {}
     for key, stored in state.items() if isinstance(state, dict) else ():
         if isinstance(stored, list) and len(stored) == 1:
@@ -118,6 +118,6 @@ def decode(state: JsonValue) -> dict[str, JsonValue]:
 
 
 def state_of(context: Context) -> dict[str, JsonValue]:
-    """The values in the context of a chat session that has nothing but state."""
+    """The values in the context of a chat session that only keeps shared state."""
     member = context.get(MEMBER)
     return decode(member.get("state")) if isinstance(member, dict) else {}

@@ -1,4 +1,4 @@
-"""How the objects of a framework are in the messages of a transcript."""
+"""How a framework's objects are stored in the messages of a transcript."""
 
 import json
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from journeys.chat_session.transcript import USER_ROLE
 from journeys.errors import InvalidParameter
 from journeys.i_json import check_i_json
 
-# Half of what a deployment allows by default, because a message or context has levels of its own around the object.
+# Half of a deployment's default limit, because a message or context has levels of its own around the object.
 _NESTING: Final = 16
-# An object and its text are left room for the rest of the request; see `MessageObjects.message`.
+# Leaves room for the rest of the request; see `MessageObjects.message`.
 _MAX_BYTES_WITH_TEXT: Final = DEFAULT_LIMITS.change_bytes * 3 // 4
 
 
@@ -26,9 +26,9 @@ class Entry:
 
     Attributes:
         role: The message's role, for other readers of the transcript. The role `user` is left out: whoever calls with
-            a `user_id` writes and replaces messages of that role, and would put words into the agents' mouths.
+            a `user_id` writes and replaces messages of that role, and could put words into the agents' mouths.
         content: The object as JSON; unlike a message, it may have numbers and texts that PostgreSQL cannot store.
-        text: What a chat page shows of it; see `text_for_people`.
+        text: The text that a chat page shows; see `text_for_people`.
     """
 
     role: str | None
@@ -47,7 +47,7 @@ class MessageObjects:
     member: str
 
     def message(self, entry: Entry) -> Context:
-        """The message that has an object, and its text if both are small enough; nothing here reads that text again."""
+        """The message for an object, with its text if both are small enough; no integration reads the text back."""
         message: Context = {"role": entry.role} if entry.role not in (None, USER_ROLE) else {}
         content = json.dumps(entry.content)
         size = len(content) + len(json.dumps(entry.text))
@@ -55,7 +55,7 @@ class MessageObjects:
             message["text"] = entry.text
         if can_be_stored(entry.content):
             return message | {self.member: entry.content}
-        # Tools read files that are no text, for example. The text of JSON has an escape for everything.
+        # For example, tools read binary files. The text of JSON has an escape for every character.
         return message | {self._member_as_text: content}
 
     def content(self, message: ChatMessage) -> Context | None:
@@ -74,11 +74,11 @@ class MessageObjects:
 
 
 def text_for_people(texts: Sequence[str], others: Sequence[str]) -> str | None:
-    """What a chat page shows of an object instead of its JSON.
+    """The text that a chat page shows instead of an object's JSON.
 
     Args:
-        texts: What was said, part by part.
-        others: What else there is, such as `function_call read_file`; shown in brackets if nothing was said.
+        texts: The texts that were said, part by part.
+        others: Names of other parts, such as `function_call read_file`; shown in brackets if nothing was said.
     """
     return "\n".join(texts) or " ".join(f"[{each}]" for each in others) or None
 

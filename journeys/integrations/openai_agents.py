@@ -81,7 +81,7 @@ class TranscriptSession:
         """Read the items, oldest first.
 
         Args:
-            limit: Read the latest so many; by default `session_settings.limit` or, without it, all.
+            limit: How many of the latest items to read; by default `session_settings.limit` or, without it, all.
         """
         if limit is None and self.session_settings is not None:
             limit = self.session_settings.limit
@@ -97,8 +97,8 @@ class TranscriptSession:
         """
         document = json.dumps(items)
         digest = sha256(document.encode()).hexdigest()
-        # The framework has no ID of a turn to derive a key from, so a repetition is known by its items. Only the next
-        # call can be one: later, somebody who says the same says it anew.
+        # The framework has no ID of a turn to derive a key from, so a repetition is recognized by its items. Only the
+        # next call can be a repetition: if the same items come later, they are new.
         key = self._failed[1] if self._failed and self._failed[0] == digest else f"{_MEMBER}/{uuid4()}"
         self._failed = None
         try:
@@ -110,9 +110,9 @@ class TranscriptSession:
     async def pop_item(self) -> TResponseInputItem | None:
         """Remove the latest item and return it; None if there is none.
 
-        If others add or remove items meanwhile, it is tried again, so each item is returned to one caller only.
+        If others add or remove items meanwhile, this tries again, so each item is returned to one caller only.
         """
-        self._failed = None  # What was added may be removed here, so adding it again is no repetition.
+        self._failed = None  # The added items may be removed here, so adding them again is no repetition.
         return cast(TResponseInputItem | None, await self._transcript.remove_last())
 
     async def clear_session(self) -> None:

@@ -32,7 +32,7 @@ _MEMBER: Final = "pydantic_ai"
 
 
 class EndedRun(Protocol):
-    """What a run of an agent has when it has ended, streamed or not."""
+    """A run of an agent that has ended, streamed or not."""
 
     @property
     def run_id(self) -> str:
@@ -84,16 +84,16 @@ class TranscriptHistory:
         """Read the messages, oldest first, for a run's `message_history`.
 
         Args:
-            limit: Read the latest so many; by default all. The framework repairs a history that begins in the middle
-                of a turn.
+            limit: How many of the latest messages to read; by default all. The framework repairs a history that begins
+                in the middle of a turn.
         """
         if limit is not None and limit <= 0:
             return []
-        # From JSON, because only there the adapter reads bytes as the base64 that it wrote.
+        # From JSON, because only there does the adapter decode bytes from the base64 that it wrote.
         return ModelMessagesTypeAdapter.validate_json(json.dumps(await self._transcript.read(limit)))
 
     async def append(self, run: EndedRun) -> None:
-        """Add the messages of a run at the end, once, however often it is called for this run.
+        """Add the messages of a run at the end, once, however often this is called for the run.
 
         Up to 100 messages, and about 96 KiB, are one change; more are several. If the messages were cleared since, they
         stay cleared.
@@ -104,7 +104,7 @@ class TranscriptHistory:
         Raises:
             InvalidParameter: The run has not ended, so nothing was added.
             IdempotencyConflict: Other messages were appended under this `run_id`. If you run an agent again under a
-                `run_id` of your own, this says that an earlier attempt has stored its messages.
+                `run_id` of your own, this means that an earlier attempt has stored its messages.
         """
         if not _has_ended(run):
             raise InvalidParameter(
@@ -142,7 +142,7 @@ def _texts(message: ModelMessage) -> Iterator[str]:
 
 
 def _has_ended(run: EndedRun) -> bool:
-    """Whether the run makes no more messages: the answer is known once its stream is read, or its last step done."""
+    """Whether the run makes no more messages, because its stream has been read or its last step is done."""
     if isinstance(run, StreamedRunResult | StreamedRunResultSync):
         return run.is_complete
     return not isinstance(run, AgentRun) or run.result is not None

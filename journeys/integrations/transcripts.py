@@ -62,7 +62,7 @@ class Transcript:
         self._batch_bytes = read_settings(ClientSettings).max_change_bytes * 3 // 4
 
     async def add(self, entries: Sequence[Entry], *, key: str) -> None:
-        """Add messages at the end, once under a key. If they are too many for one change, there are several.
+        """Add messages at the end, once under a key; in several changes if one cannot hold them all.
 
         Args:
             entries: The messages.
@@ -86,7 +86,7 @@ class Transcript:
         return [content for _, content in await self._latest(limit)]
 
     async def remove_last(self) -> Context | None:
-        """Remove the last message, and answer its object; None if there is none.
+        """Remove the last message, and return its object; None if there is none.
 
         Raises:
             RevisionConflict: Others changed the session at every attempt.
@@ -183,8 +183,8 @@ async def pages_from_latest(
         sessions: The client.
         chat_session_id: The session.
         tenant_id: The tenant that the session belongs to.
-        wanted: The size of the latest page, if it is enough. Those before it are larger, because messages of others
-            may be many.
+        wanted: The size of the latest page, if it is smaller than usual. Earlier pages have the usual size, because
+            many of their messages may be of others.
     """
     limit, before = min(wanted or _PAGE, _PAGE), None
     while True:
@@ -196,7 +196,7 @@ async def pages_from_latest(
 
 
 def _batches(messages: Sequence[Context], max_bytes: int) -> Iterator[list[Context]]:
-    """Messages in as few changes as their number and size allow. A message that is too large is in one of its own."""
+    """Messages in as few changes as their number and size allow. A message that is too large is alone in its change."""
     batch: list[Context] = []
     size = 0
     for message in messages:

@@ -22,7 +22,7 @@ from worker.process_lifecycle import run_and_exit
 
 class _Group(TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        """Run a command; what is wrong with an argument is told in our words, not in pydantic's."""
+        """Run a command, and explain a wrong argument in our words, not in pydantic's."""
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:

@@ -93,7 +93,7 @@ def run_service(main: Callable[[], Coroutine[None, None, None]]) -> None:
 
 
 def _keep_standard_output_clean() -> None:
-    """Send the log of the SDK's core, which it writes to standard output, the way of Python's."""
+    """Send the log of the SDK's core, which would go to standard output, to Python's logging."""
     from temporalio.runtime import (  # noqa: PLC0415 - `--help` does without it
         LogForwardingConfig,
         LoggingConfig,

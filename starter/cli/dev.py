@@ -54,7 +54,7 @@ async def _dev(
 
     configure_logs("console", "WARNING")
     if http_port is not None:
-        choose_port(http_port)  # says at once if it is taken
+        choose_port(http_port)  # fails at once if the port is taken
     agents = await example_agents()
     try:
         async with (

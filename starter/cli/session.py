@@ -29,7 +29,7 @@ JsonObject = dict[str, JsonValue]
 def _json_object(text: str, example: str = '{"topic": "rent"}') -> JsonObject:
     try:
         value = read(text)
-        text.encode()  # what is not UTF-8 reaches Python as surrogates
+        text.encode()  # bytes that are not UTF-8 reach Python as surrogates
     except UnicodeEncodeError:
         raise typer.BadParameter("is not UTF-8") from None
     except InvalidParameter as error:
@@ -478,7 +478,7 @@ def _change(
 
 
 def _parse_messages(texts: list[str] | None) -> list[JsonObject] | None:
-    """Typer parses no repeated option into objects."""
+    """Typer cannot parse a repeated option into objects."""
     try:
         return [_json_object(text, '{"text": "Hello!"}') for text in texts] if texts else None
     except typer.BadParameter as error:

@@ -104,7 +104,7 @@ def ledger_table(entries: Sequence[LedgerEntry]) -> Table:
 
 
 def _is_derived(key: str) -> bool:
-    """Whether the engine derived this key, which then tells people nothing."""
+    """Whether the engine derived this key; such a key means nothing to people."""
     return len(key) == 64 and set(key) <= set("0123456789abcdef")
 
 

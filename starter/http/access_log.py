@@ -1,4 +1,4 @@
-"""One log record for each request: what was asked and how it went, and nothing of what was said."""
+"""One log record for each request: its route and its outcome, but nothing of its content."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ class AccessLog:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request, and log it if that is asked for."""
+        """Handle a request, and log it if the level INFO is enabled."""
         if scope["type"] != "http" or not _LOG.isEnabledFor(logging.INFO):
             await self._app(scope, receive, send)
             return
@@ -24,7 +24,7 @@ class AccessLog:
         status = 0
         sent = 0
 
-        async def send_and_see(message: Message) -> None:
+        async def send_and_count(message: Message) -> None:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -33,7 +33,7 @@ class AccessLog:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_and_see)
+            await self._app(scope, receive, send_and_count)
         finally:
             route = scope.get("route")
             _LOG.info(

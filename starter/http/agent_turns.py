@@ -9,7 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from journeys.chat_session.agent_turns import agent_turn_id
 from journeys.errors import EngineUnavailable
 
-_SECONDS: Final = timedelta(seconds=5)
+_RPC_TIMEOUT: Final = timedelta(seconds=5)
 
 
 class AgentTurns:
@@ -26,7 +26,7 @@ class AgentTurns:
         """
         handle = self._client.get_workflow_handle(agent_turn_id(chat_session_id, revision))
         try:
-            await handle.cancel(rpc_timeout=_SECONDS)
+            await handle.cancel(rpc_timeout=_RPC_TIMEOUT)
         except RPCError as failure:
             if failure.status is not RPCStatusCode.NOT_FOUND:
                 raise EngineUnavailable("the turn cannot be cancelled now") from None

@@ -1,4 +1,4 @@
-"""How answers are written, and whether the caller takes them."""
+"""Write answers, and check that the caller accepts their media type."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -12,10 +12,10 @@ from starter.http.bodies import JSON
 from starter.http.problems import Problem
 
 PRIVATE: Final = {"cache-control": "private, no-cache"}
-"""For what a browser may keep, if it asks each time whether it is still current."""
+"""For answers that a browser may keep if it asks each time whether they are current."""
 
 READ: Final = ["GET", "HEAD"]
-"""The methods of what is read without a token. The server sends no body to HEAD."""
+"""The methods of resources that are read without a token. The server sends no body to HEAD."""
 
 _NO_STORE: Final = {"cache-control": "no-store"}
 
@@ -38,7 +38,7 @@ def empty_response(status: int, headers: Mapping[str, str] | None = None) -> Res
 
 
 def require_acceptable(request: Request, media_type: str = JSON) -> None:
-    """Check that the caller takes answers of a media type.
+    """Check that the caller accepts answers of a media type.
 
     Raises:
         Problem: It does not.

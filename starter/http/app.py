@@ -47,10 +47,10 @@ def create_app(gateway: Gateway) -> FastAPI:
     routers.append(docs_routes(has_dev_tokens=gateway.dev_tokens is not None))
     # One list of routes: `include_router` would make every request look through one router in another.
     app.router.routes += [route for router in routers for route in router.routes]
-    app.add_exception_handler(Problem, _tell_problem)
-    app.add_exception_handler(JourneyError, _tell_contract_error)
-    app.add_exception_handler(HTTPException, _tell_no_route)
-    app.add_exception_handler(Exception, _tell_defect)
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(JourneyError, _answer_contract_error)
+    app.add_exception_handler(HTTPException, _answer_no_route)
+    app.add_exception_handler(Exception, _answer_defect)
     if gateway.settings.http_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -64,25 +64,25 @@ def create_app(gateway: Gateway) -> FastAPI:
     return app
 
 
-async def _tell_problem(request: Request, error: Exception) -> Response:
+async def _answer_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     request.scope["problem"] = error.details.code
     return problem_response(error.details, error.headers)
 
 
-async def _tell_contract_error(request: Request, error: Exception) -> Response:
+async def _answer_contract_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, JourneyError)
     problem = as_problem(error)
     if problem.details.status >= 500:
-        # The answer leaves out where and why.
+        # The answer does not name the host or the cause.
         logging.getLogger(__name__).warning("unavailable", extra={"code": error.code, "reason": error.message})
-    return await _tell_problem(request, problem)
+    return await _answer_problem(request, problem)
 
 
-async def _tell_no_route(request: Request, error: Exception) -> Response:
+async def _answer_no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
-        return await _tell_problem(request, Problem("NOT_FOUND", "there is no such resource"))
+        return await _answer_problem(request, Problem("NOT_FOUND", "there is no such resource"))
     # Starlette names the methods of the first route of this path only.
     app: FastAPI = request.app
     methods = {
@@ -94,10 +94,10 @@ async def _tell_no_route(request: Request, error: Exception) -> Response:
     problem = Problem(
         "METHOD_NOT_ALLOWED", "the resource does not have this method", headers={"allow": ", ".join(sorted(methods))}
     )
-    return await _tell_problem(request, problem)
+    return await _answer_problem(request, problem)
 
 
-async def _tell_defect(request: Request, error: Exception) -> Response:
+async def _answer_defect(request: Request, error: Exception) -> Response:
     logging.getLogger(__name__).error("a request failed", exc_info=error)
     request.scope["problem"] = "INTERNAL_ERROR"
     return problem_response(problem_details("INTERNAL_ERROR", "the gateway has failed; this is logged"))

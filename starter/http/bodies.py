@@ -1,4 +1,4 @@
-"""Read what a request carries: its body, as it comes in and no further than its limit, and its parameters."""
+"""Read a request's body, up to a limit, and its parameters."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from starter.http.problems import Problem
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
-# What is over a change's own limit, but not by far, is refused as the change that it is.
+# A body that exceeds a change's own limit, but not this one, gets the change's own error.
 _MAX_BYTES: Final = 512 * 1024
 _BODY_SECONDS: Final = 15.0
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
@@ -37,7 +37,7 @@ async def read_body(request: Request, *, limit: int, accepted: Collection[str] =
     Raises:
         Problem: The body has another media type, is too large, or does not come.
         ContextTooLarge: The body is larger than a change may be.
-        InvalidParameter: It is no JSON.
+        InvalidParameter: The body is no JSON.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in accepted or request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -58,7 +58,7 @@ async def read_fields(request: Request, allowed: Collection[str], *, limit: int)
     Raises:
         Problem: See `read_body`.
         ContextTooLarge: See `read_body`.
-        InvalidParameter: It is no JSON object, or has other members.
+        InvalidParameter: The body is no JSON object, or has other members.
     """
     _, body = await read_body(request, limit=limit)
     return check_fields(body, allowed)

@@ -66,15 +66,15 @@ def add_sender(caller: Caller, fields: Fields) -> dict[str, JsonValue]:
 
 
 class Changes:
-    """Sends changes, of each session ten at once.
+    """Sends changes, at most `MAX_UPDATES_AT_ONCE` of a session at once.
 
-    Before anything is sent, one read finds the session of this tenant and user. A stranger costs no more than that.
+    Before it sends anything, one read looks for the session of this tenant and user. A stranger costs only this read.
     """
 
     def __init__(
         self, sessions: ChatSessions, views: ChatSessionViewsSupabase, announce: Callable[[str, int], None]
     ) -> None:
-        """Take what changes need.
+        """Send changes through a client.
 
         Args:
             sessions: The client.
@@ -91,12 +91,12 @@ class Changes:
     ) -> UpdateReceipt | None:
         """Send a change of the context or transcript; None if it is sent as a signal."""
         await self.find(caller, chat_session_id)
-        # The request's fields are those of a `ContextChange`, and those that a caller leaves out are None.
+        # The request has the fields of a `ContextChange`; those that the caller leaves out are None.
         change = cast("ContextChange", {name: value for name, value in request if name != "returning"})
         if headers.preferences.asynchronous:
             await self._sessions.signal_context(chat_session_id, **change)
             return None
-        with self._one_of_ten(chat_session_id), _told_as_sent(headers):
+        with self._take_slot(chat_session_id), _report_conflict(headers):
             receipt = await self._sessions.update_context(chat_session_id, returning="receipt", **change)
         self._announce(chat_session_id, receipt.applied_revision)
         return receipt
@@ -106,7 +106,7 @@ class Changes:
     ) -> UpdateReceipt:
         """Send a change of title, lifecycle state or owner."""
         await self.find(caller, chat_session_id)
-        with self._one_of_ten(chat_session_id), _told_as_sent(headers):
+        with self._take_slot(chat_session_id), _report_conflict(headers):
             receipt = await self._sessions.update_session(chat_session_id, **dict(request))
         self._announce(chat_session_id, receipt.applied_revision)
         return receipt
@@ -124,7 +124,7 @@ class Changes:
             )
             raise as_problem(conflict, revision_was_a_header=True)
         author = None if caller.is_service else USER_AUTHOR
-        with self._one_of_ten(chat_session_id):
+        with self._take_slot(chat_session_id):
             await self._sessions.delete(
                 chat_session_id, tenant_id=caller.tenant_id, user_id=caller.user_id, author=author
             )
@@ -145,11 +145,11 @@ class Changes:
     async def answer(
         self, caller: Caller, receipt: UpdateReceipt | None, headers: ChangeHeaders, *, status: int = 200
     ) -> Response:
-        """Answer a change: with the session as stored, or with the receipt if that is preferred.
+        """Answer a change: with the session as stored, or with the receipt if the caller prefers it.
 
         Args:
             caller: Who sent the change.
-            receipt: What the journey has answered; None if the change was a signal.
+            receipt: The journey's answer; None if the change was a signal.
             headers: The change's headers.
             status: The status if the change is new.
         """
@@ -174,7 +174,7 @@ class Changes:
         return json_response(answer, status=status, headers={"etag": etag(answer.revision)})
 
     @contextmanager
-    def _one_of_ten(self, chat_session_id: str) -> Iterator[None]:
+    def _take_slot(self, chat_session_id: str) -> Iterator[None]:
         if self._under_way[chat_session_id] >= MAX_UPDATES_AT_ONCE:
             raise Problem(
                 "TOO_MANY_REQUESTS",
@@ -191,8 +191,8 @@ class Changes:
 
 
 @contextmanager
-def _told_as_sent(headers: ChangeHeaders) -> Iterator[None]:
-    """Tell a revision that does not fit as a failed precondition, if it came as one."""
+def _report_conflict(headers: ChangeHeaders) -> Iterator[None]:
+    """Report a revision conflict as a failed precondition if the revision came in a header."""
     try:
         yield
     except RevisionConflict as error:

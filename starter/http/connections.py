@@ -1,4 +1,4 @@
-"""What one connection may take: heads, times, and places.
+"""Limits of connections: the size of their heads, their waiting times, and their number.
 
 uvicorn on its own reads heads of any size, waits for ever for a first request, and goes on reading a body that nobody
 wants any more.
@@ -21,9 +21,9 @@ _HEAD_SECONDS: Final = 15.0
 # How long the rest of a request is read, and thrown away, after its answer: a connection that is closed with unread
 # bytes is reset, and the sender may then not see the answer.
 _LINGER_SECONDS: Final = 2.0
-# A reader that takes nothing of its answer for so long is dropped.
+# A reader that takes nothing of its answer for this long is dropped.
 _STALLED_SECONDS: Final = 20.0
-# How many connections without a place may wait for their sender to read why.
+# How many connections without a place may wait until their senders have read the reason.
 _MAX_TURNED_AWAY: Final = 16
 
 _HEAD_TOO_LARGE: Final = problem_details(
@@ -34,7 +34,7 @@ _NO_PLACE: Final = problem_details("TOO_MANY_REQUESTS", "all connections are in 
 
 
 class Places:
-    """How many connections a process may have. An idle one makes place for a new one, the longest idle first."""
+    """How many connections a process may have. An idle one makes room for a new one, the longest idle first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -89,7 +89,7 @@ class GuardedProtocol(HttpToolsProtocol):
         *,
         places: Places,
     ) -> None:
-        """Take what uvicorn gives, and the places."""
+        """Make a connection with uvicorn's arguments and a place among `places`."""
         super().__init__(config, server_state, app_state, _loop)
         self._places = places
         self._head_bytes = 0
@@ -124,7 +124,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._reads_head and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_HEAD_TOO_LARGE)
         elif self._deadline is None and self._is_idle:
-            # These bytes begin no request, as empty lines do, but have stopped uvicorn's own clock.
+            # These bytes, such as empty lines, begin no request, but have stopped uvicorn's own timer.
             self._set_deadline(_HEAD_SECONDS)
 
     def eof_received(self) -> None:
@@ -172,7 +172,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         super().on_message_complete()
         self._reads_head, self._head_bytes = True, 0
-        if self.cycle.response_complete:  # uvicorn has stopped its own clock as the rest of the body came
+        if self.cycle.response_complete:  # uvicorn stopped its own timer when the rest of the body came
             self._set_deadline(self.timeout_keep_alive)
 
     def on_response_complete(self) -> None:
@@ -191,7 +191,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._close()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
+        """Answer a request that is no HTTP."""
         del msg
         if not self._is_refused:
             self._refuse(_NOT_HTTP)
@@ -230,7 +230,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self._reads_head and (self.cycle is None or self.cycle.response_complete)
 
     def _watch_reader(self) -> None:
-        """Give the reader time to take something of what waits for it. uvicorn and its loop would wait for ever."""
+        """Give the reader time to take a part of its answer. uvicorn and its loop would wait for ever."""
         self._stop_watching_reader()
         self._unread_bytes = self.transport.get_write_buffer_size()
         if self._unread_bytes:

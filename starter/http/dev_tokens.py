@@ -1,7 +1,7 @@
 """Tokens for everybody who asks, for development on this machine. Only `journey dev` issues them.
 
-A page of any origin can send requests to this machine. It cannot send JSON without asking first, and under a name of
-its own that leads here (DNS rebinding) its requests have that name in `Host`.
+A page of any origin can send requests to this machine. It cannot send JSON without a CORS preflight. If it uses a name
+of its own that resolves to this machine (DNS rebinding), its requests have that name in `Host`.
 """
 
 import ipaddress
@@ -81,13 +81,13 @@ class DevTokens:
 
 
 def issue_service_token(secret: str) -> str:
-    """A token for a service of this machine, like Supabase's service key: it does not end while anybody develops."""
+    """A token for a service of this machine, like Supabase's service key: it does not expire during development."""
     now = int(time.time())
     return jwt.encode({"role": "service_role", "iat": now, "exp": now + _SERVICE_SECONDS}, secret, algorithm="HS256")
 
 
 def require_loopback(request: Request) -> None:
-    """Check that the request was sent to this machine under a name of its own.
+    """Check that the request addresses this machine as loopback.
 
     Raises:
         Problem: It was not.

@@ -1,4 +1,4 @@
-"""What the gateway's operations work with."""
+"""The parts that the gateway's operations share."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,25 +33,25 @@ _RIGHTS: Final[Rights] = {
     "public.chat_messages": ("select",),
     "public.chat_partials": ("select", "insert", "update", "delete"),
 }
-# Those who follow have connections of their own, so that many who come back at once hold up no request. The poll needs
-# one, while others read.
+# Followers have connections of their own, so that many who come back at once hold up no request. The polls for changes
+# and for partials need one each, besides the reads.
 _REQUEST_CONNECTIONS: Final = 16
 _STREAM_CONNECTIONS: Final = READS_AT_ONCE + 2
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """What the operations work with.
+    """The parts that the operations share.
 
     Attributes:
         namespace: The journeys' Temporal namespace.
         sessions: The client.
         reads: The reading intents.
-        views: What a tenant and user see of a session.
+        views: Reads sessions as a tenant and user see them.
         changes: Sends changes.
-        stream_views: Like `views`, on the connections of those who follow sessions.
-        poller: Keeps those who follow sessions up to date.
-        partials: What agents have written so far of their answers.
+        stream_views: Like `views`, on the followers' connections.
+        poller: Keeps followers up to date.
+        partials: The unfinished answers of agents.
         turns: Cancels the turns of agents.
         dev_tokens: Issues tokens; only in `journey dev`.
     """
@@ -81,7 +81,7 @@ async def open_gateway(client: Client, settings: GatewaySettings, *, issues_toke
         issues_tokens: Whether it gives a token to everybody on this machine who asks, as `journey dev` does.
 
     Raises:
-        InvalidParameter: The store turns the gateway away, or there is nothing to verify tokens with.
+        InvalidParameter: The store refuses the gateway, or there is nothing to verify tokens with.
     """
     settings.require_keys()
     secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else None

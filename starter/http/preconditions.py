@@ -1,4 +1,4 @@
-"""The headers that say what a request goes by: entity tags, idempotency keys and preferences."""
+"""A request's entity tags, idempotency key and preferences, from its headers."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from journeys.errors import InvalidParameter, RevisionConflict
 from starter.http.problems import as_problem
 
-# What has more digits is beyond the revisions that JSON can tell.
+# A number with more digits is beyond the integers that JSON carries exactly.
 _REVISION_TAG: Final = re.compile(r'"(0|[1-9][0-9]{0,14})"')
 _WEAK: Final = re.compile(r'(?:W/)?("[^"]*")')
 
@@ -31,7 +31,7 @@ def read_key(request: Request, *, field: str = "idempotency_key") -> str | None:
 
     Args:
         request: The request.
-        field: What the key is in the operation's message.
+        field: The key's field in the operation's message.
 
     Raises:
         InvalidParameter: There are several.
@@ -99,7 +99,7 @@ class ChangeHeaders:
     Attributes:
         idempotency_key: Identifies the change.
         base_revision: The revision that the change was written against.
-        preferences: What the answer is to be.
+        preferences: The answer that the caller prefers.
     """
 
     idempotency_key: str | None

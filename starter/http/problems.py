@@ -1,4 +1,4 @@
-"""What goes wrong, as RFC 9457 problems: the contract's errors, and those of what never reaches the contract."""
+"""Errors as RFC 9457 problems: the contract's, and those of requests that never reach the contract."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -55,7 +55,7 @@ _HEADERS: Final[dict[int, dict[str, str]]] = {
     503: {"retry-after": _RETRY_SECONDS},
 }
 
-# What callers are told of an outage. The errors' own texts name hosts, task queues and the database's errors.
+# What callers read of an outage, because the errors' own texts name hosts, task queues and the database's errors.
 _OUTAGES: Final[dict[str, str]] = {
     DatabaseUnavailable.code: "a store cannot be reached now",
     EngineUnavailable.code: "the engine cannot be reached now",
@@ -117,7 +117,7 @@ def problem_details(
         detail: What was wrong.
         field: The field at fault.
         status: Another status than the code's usual one.
-        outcome: Of an outage.
+        outcome: Whether the change is accepted, if this is an outage.
     """
     status = status or STATUS[code]
     return ProblemDetails(
@@ -149,7 +149,7 @@ def as_contract_error(failure: ApplicationError) -> JourneyError:
 
 
 def problem_response(details: ProblemDetails, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer that tells a problem."""
+    """The answer with a problem as its body."""
     return Response(
         encode_problem(details),
         status_code=details.status,
@@ -159,5 +159,5 @@ def problem_response(details: ProblemDetails, headers: Mapping[str, str] | None 
 
 
 def encode_problem(details: ProblemDetails) -> bytes:
-    """The body of the answer that tells a problem."""
+    """A problem as the body of an answer."""
     return details.model_dump_json(exclude_none=True).encode()

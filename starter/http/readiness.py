@@ -12,13 +12,13 @@ from starter.http.store_reads import from_store
 from stores.chat_sessions_supabase import STORE
 from stores.postgres import Pool, connection_to
 
-_SECONDS: Final = 2.0
-# Anybody may ask, so many who ask at once share one look.
+_ANSWER_SECONDS: Final = 2.0
+# Anybody may ask, so all who ask within this time share one answer.
 _FRESH_SECONDS: Final = 1.0
 
 
 class Readiness:
-    """Looks at what the gateway needs, at most once a second."""
+    """Asks the store and Temporal, at most once a second."""
 
     def __init__(self, client: Client, pool: Pool) -> None:
         self._client = client
@@ -36,7 +36,7 @@ class Readiness:
         """Check that the gateway can serve.
 
         Raises:
-            JourneyError: What cannot be reached.
+            JourneyError: The store or Temporal cannot be reached, or the gateway stops.
         """
         if self._is_closing:
             raise EngineUnavailable("the gateway stops", outcome="not accepted")
@@ -49,12 +49,12 @@ class Readiness:
 
     async def _look(self) -> JourneyError | None:
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(_ANSWER_SECONDS):
                 await from_store(self._ask_store())
         except (JourneyError, TimeoutError):
             return DatabaseUnavailable("the store does not answer", outcome="not accepted")
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._client.service_client.check_health()
         except (RPCError, RuntimeError, TimeoutError):
             return EngineUnavailable("Temporal does not answer", outcome="not accepted")

@@ -23,7 +23,7 @@ from starter.http.stream.poller import MAX_FOLLOWERS
 _BACKLOG: Final = 2048
 _KEEP_ALIVE_SECONDS: Final = 75
 _SHUTDOWN_SECONDS: Final = 15
-# Followers, and twice as many others; more would only wait for each other.
+# For followers, and twice as many other connections; more would only wait for each other.
 _MAX_FILES: Final = 3 * MAX_FOLLOWERS
 # Files that the process needs besides its connections.
 _RESERVED_FILES: Final = 100
@@ -45,14 +45,14 @@ async def running_gateway(
     Args:
         client: A client of the journeys' namespace.
         settings: The gateway's settings.
-        listener: Where it listens; see `listen`.
+        listener: The socket on which it listens; see `listen`.
         issues_tokens: See `open_gateway`.
 
     Yields:
         The gateway's URL.
 
     Raises:
-        InvalidParameter: The store turns the gateway away, or there is nothing to verify tokens with.
+        InvalidParameter: The store refuses the gateway, or there is nothing to verify tokens with.
     """
     async with open_gateway(client, settings, issues_tokens=issues_tokens) as gateway:
         server = _Server(_configure(create_app(gateway)))
@@ -104,7 +104,7 @@ def _configure(app: FastAPI) -> uvicorn.Config:
 
 
 def _raise_file_limit() -> int:
-    """Allow as many open files as the system allows this process, because each connection is one."""
+    """Raise the limit of open files as far as is needed and allowed, because each connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
     if soft < wanted:

@@ -64,7 +64,7 @@ class GatewaySettings(StoreSettings):
         agents: The agents that take turns; the workers' setting of that name.
         turn_seconds: How long an agent's turn may take; the workers' setting of that name.
         jwt_secret: The secret of the project's HS256 tokens.
-        jwks_url: Where the public keys of the project's ES256 and RS256 tokens are.
+        jwks_url: The URL of the public keys of the project's ES256 and RS256 tokens.
         jwt_audience: The audience that a user's token must have.
         jwt_issuer: The issuer that a token must have; by default it is not checked.
         max_change_bytes: Size of one change as it is sent; the workers' setting of that name.

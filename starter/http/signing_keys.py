@@ -1,6 +1,6 @@
 """The public keys of the project's tokens, fetched from its JWKS.
 
-PyJWT's own client would block the event loop, and fetches the keys anew for every made-up key ID.
+PyJWT's own client blocks the event loop, and fetches the keys anew for every made-up key ID.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ def _download(url: str) -> bytes:
 
 
 def _usable_keys(document: object) -> dict[str, jwt.PyJWK]:
-    """The keys of a JWKS that may sign tokens. The key says its algorithm; a token is never asked for it."""
+    """The keys of a JWKS that may sign tokens. The key decides on the algorithm, never the token."""
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise ValueError("no JWKS")

@@ -11,7 +11,7 @@ from starter.http.problems import as_contract_error
 
 Answer = TypeVar("Answer")
 
-_SECONDS: Final = 5.0
+_READ_SECONDS: Final = 5.0
 
 
 async def from_store(reading: Awaitable[Answer]) -> Answer:
@@ -21,7 +21,7 @@ async def from_store(reading: Awaitable[Answer]) -> Answer:
         JourneyError: The read failed.
     """
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(_READ_SECONDS):
             return await reading
     except ApplicationError as failure:
         raise as_contract_error(failure) from None

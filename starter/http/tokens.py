@@ -58,11 +58,11 @@ class TokenVerifier:
     """Verifies tokens with a project's secret, its public keys, or both."""
 
     def __init__(self, *, secret: str | None, keys: SigningKeys | None, audience: str, issuer: str | None) -> None:
-        """Take what tokens are verified with.
+        """Make a verifier.
 
         Args:
-            secret: Of HS256 tokens; None if there are none.
-            keys: Of ES256 and RS256 tokens; None if there are none.
+            secret: The secret of HS256 tokens; None if there are none.
+            keys: The keys of ES256 and RS256 tokens; None if there are none.
             audience: The audience that a user's token must have.
             issuer: The issuer that a token must have; None if any will do.
         """
@@ -74,7 +74,7 @@ class TokenVerifier:
         self._verified: OrderedDict[str, tuple[UserToken | ServiceToken, float]] = OrderedDict()
 
     async def verify(self, token: str) -> UserToken | ServiceToken:
-        """Verify a token. What was found stands for a minute, or until the token expires.
+        """Verify a token. The result is kept for a minute, or until the token expires.
 
         Raises:
             Problem: The token is not valid, names no tenant, or the keys cannot be fetched.

@@ -24,8 +24,8 @@ const RECEIPT = { Prefer: "return=minimal" };
 /**
  * The chat sessions that a caller may see, over HTTP.
  *
- * Every call is repeated after lost answers and outages until its deadline, and a change has one key at all attempts:
- * it is applied once. Name an `idempotency_key` of your own to repeat a change after the call, or in another process.
+ * A call is repeated after lost answers and outages until its deadline. All attempts of a change send one key, so it is
+ * applied once. Pass an `idempotency_key` of your own to repeat a change after the call, or in another process.
  * Errors are `JourneyError`s.
  */
 export class ChatSessions {
@@ -34,13 +34,13 @@ export class ChatSessions {
 
   constructor(options: ConnectionOptions) {
     this.#transport = new Transport(options);
-    // The transport puts the gateway's own address in the place of this one.
+    // The transport replaces this address with the gateway's own.
     this.#api = createClient<paths>({ baseUrl: "http://gateway", fetch: (request) => this.#transport.call(request) });
   }
 
   /**
-   * Creates a session, or finds it: the same name, or else the same minute, is the same session. If the answer to the
-   * creation was lost, the answer to the retry has found the session.
+   * Creates a session, or finds the one of the same name, or else of the same minute. If the first answer is lost, the
+   * retry finds the session that the first attempt created.
    */
   async initialize(session: NewChatSession = {}): Promise<InitializedChatSession> {
     const isNamed = session.session_name != null || session.requested_at != null;
@@ -78,7 +78,7 @@ export class ChatSessions {
     return dataOf(await this.#api.PATCH("/v1/chat-sessions/{chat_session_id}", { params, body }));
   }
 
-  /** Adds messages to the transcript; one with the `id` of a message that is there replaces its body. */
+  /** Adds messages to the transcript; a message with the `id` of an existing one replaces its body. */
   async addMessages(
     chat_session_id: string,
     { idempotency_key, ...body }: NewChatMessages & Pick<ChatContextChange, "idempotency_key">,
@@ -90,7 +90,7 @@ export class ChatSessions {
 
   /** Removes messages for good. */
   async removeMessages(chat_session_id: string, messageIds: string[]): Promise<UpdateReceipt> {
-    // Not by an address of each message: in an address, the ID `..` would lead to another resource.
+    // Not by each message's own address: there, the ID `..` would lead to another resource.
     return this.update(chat_session_id, { remove_messages: messageIds });
   }
 
@@ -118,8 +118,8 @@ export class ChatSessions {
   }
 
   /**
-   * Follows a session: what it is, and each of its changes, once and in order, whatever becomes of connections and
-   * gateways. The iteration stops after `end`, and if the signal aborts. Throws a `JourneyError` if there is no such
+   * Follows a session: yields its present state, then each change once and in order, even if connections or gateways
+   * fail. The iteration stops after `end`, or if the signal aborts. Throws a `JourneyError` if there is no such
    * session, if the token is refused, or if no gateway answers by the first deadline; later outages are waited out.
    */
   follow(chat_session_id: string, options: { signal?: AbortSignal } = {}): AsyncGenerator<Followed, void, void> {
@@ -131,7 +131,7 @@ function withKey<Change extends { idempotency_key?: string | null }>(change: Cha
   return { ...change, idempotency_key: change.idempotency_key ?? crypto.randomUUID() };
 }
 
-/** The transport lets only answers without an error pass. */
+/** The data of an answer: the transport throws every error. */
 function dataOf<Answer>(result: { data?: Answer }): NonNullable<Answer> {
   return result.data!;
 }

@@ -26,18 +26,18 @@ export class JourneyError extends Error {
   }
 }
 
-/** The error of an answer. What a proxy says for itself is no answer of a gateway. */
-export function readError(status: number, body: string, untold: Outcome): JourneyError {
+/** The error that an answer reports; `NO_ANSWER` if a proxy, and no gateway, wrote the answer. */
+export function readError(status: number, body: string, defaultOutcome: Outcome): JourneyError {
   const problem = readProblem(body);
   if (!problem) {
-    const detail = `something before the gateway has answered with status ${status}`;
-    return new JourneyError({ code: "NO_ANSWER", detail, status, field: "", outcome: untold });
+    const detail = `a proxy before the gateway has answered with status ${status}`;
+    return new JourneyError({ code: "NO_ANSWER", detail, status, field: "", outcome: defaultOutcome });
   }
-  // A gateway that has failed does not know what has become of the change.
-  return new JourneyError(status === 500 ? { ...problem, outcome: untold } : problem);
+  // A gateway that has failed does not know whether the change was made.
+  return new JourneyError(status === 500 ? { ...problem, outcome: defaultOutcome } : problem);
 }
 
-/** The error of an answer that has not come, or not as a whole. */
+/** The error if no answer came, or only a part of one. */
 export function lostAnswer(url: string, outcome: Outcome, cause: unknown): JourneyError {
   return new JourneyError({ code: "NO_ANSWER", detail: `${url} does not answer`, status: 0, field: "", outcome }, { cause });
 }

@@ -1,11 +1,11 @@
-/** An event of a stream, without its `id`, which is a member of its data. A comment is an event without a name. */
+/** An event of a stream, without its `id`, which its data repeats. A comment is an event without a name. */
 export interface StreamEvent {
   name: string;
   data: string;
 }
 
 /**
- * Reads Server-Sent Events, as far as they have come in whole.
+ * Reads Server-Sent Events, and yields each once it is complete.
  *
  * `EventSource` cannot be used: it sends no `Authorization`.
  */

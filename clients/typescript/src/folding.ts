@@ -6,14 +6,14 @@ type JsonObject = Readonly<Record<string, Json>>;
 /** A session as a follower knows it. */
 export interface FollowedSession {
   readonly session: SessionAsFollowed;
-  /** The transcript from some message on, in order. */
+  /** The latest messages of the transcript, in order. */
   readonly messages: readonly TranscriptMessage[];
   /** The cursor to ask for messages before these; null if there are none. */
   readonly older: string | null;
 }
 
 /**
- * The session without its number of messages: a change does not say whether the messages that it names were there.
+ * The session without its number of messages: a change does not say which of its messages are new.
  * `context_hash` is null after somebody has edited the database, until a journey loads the session.
  */
 export type SessionAsFollowed = Omit<ChatSessionArtifact, "message_count" | "context_hash"> & {
@@ -26,7 +26,7 @@ export type TranscriptMessage = Omit<ChatMessage, "body"> & {
   readonly truncated?: true;
 };
 
-/** The content of a change; null and absent are the same. */
+/** The content of a change; null and absent mean the same. */
 interface Change {
   readonly context?: JsonObject | null;
   readonly append?: Readonly<Record<string, readonly Json[]>> | null;
@@ -66,7 +66,7 @@ export function foldChange({ session, messages, older }: FollowedSession, event:
 /** RFC 7396: deep merge, null removes a key, arrays are replaced. */
 export function mergePatch(target: Json, patch: Json): Json {
   if (!isObject(patch)) return patch;
-  // An object made of entries may have a key `__proto__`, which an assignment would take for something else.
+  // `Object.fromEntries` takes `__proto__` for a key like any other; an assignment would set the prototype.
   const merged = new Map(isObject(target) ? Object.entries(target) : []);
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) merged.delete(key);
@@ -75,7 +75,7 @@ export function mergePatch(target: Json, patch: Json): Json {
   return Object.fromEntries(merged);
 }
 
-/** Adds items to top-level arrays; one with the `id` of an item that is there replaces the first such item. */
+/** Adds items to top-level arrays; an item replaces the first one that has the same `id`. */
 export function appendItems(document: JsonObject, additions: Readonly<Record<string, readonly Json[]>>): JsonObject {
   const appended = new Map(Object.entries(document));
   for (const [key, items] of Object.entries(additions)) {
@@ -115,8 +115,8 @@ function changeMessages(
     if (!isThere(message)) continue;
     const place = places.get(message.id);
     if (place !== undefined) changed[place] = message;
-    // Another time of creation means that the change has replaced a message before the first one here, or that the
-    // message was removed later and added anew, which a change of its own will tell.
+    // With another time of creation, the message is older than the first one here, or it was removed later and added
+    // anew, which another change reports.
     else if (message.created_at === applied_at) changed.push(message);
   }
   return changed;

@@ -6,11 +6,11 @@ import type { ChangeEvent, EndEvent, PartialEvent, SessionEvent } from "./schema
 import type { Transport } from "./transport.js";
 
 /**
- * What a follower is told: the session at first, then each change with the session after it, and why there are no more.
+ * An event for a follower: first the session, then each change with the session after it, and at last why no more come.
  *
- * `session` comes again after an absence of more than 1,000 revisions. `partial` is what an agent has written so far of a
- * message that is not there yet; some may be left out. The reason `not_found` of `end` means that the session is no longer
- * yours, or was deleted while no connection was open.
+ * `session` comes again if more than 1,000 revisions passed while no connection was open. `partial` is the text so far
+ * of a message that an agent is writing; some may be left out. The reason `not_found` of `end` means that the session
+ * is no longer yours, or was deleted while no connection was open.
  */
 export type Followed =
   | ({ readonly event: "session" } & FollowedSession)
@@ -18,7 +18,7 @@ export type Followed =
   | ({ readonly event: "partial"; readonly partial: PartialEvent } & FollowedSession)
   | ({ readonly event: "end" } & EndEvent);
 
-// A gateway sends something at least every 15 seconds, so a connection is dead that is silent for so long.
+// A gateway sends something at least every 15 seconds, so a connection that is silent for longer than this is dead.
 const SILENCE_MS = 40_000;
 
 /** Follows a session over any number of connections, until it ends or the signal aborts. */
@@ -50,7 +50,7 @@ export async function* follow(
           yield { event: "partial", partial: JSON.parse(data) as PartialEvent, ...seen };
         } else if (name === "end") {
           const end = JSON.parse(data) as EndEvent;
-          // With a token that has been renewed, the stream goes on.
+          // With a renewed token, the stream goes on.
           if (end.reason === "token_expired" && (await transport.token()) !== token) continue;
           yield { event: "end", ...end };
           return;
@@ -63,7 +63,7 @@ export async function* follow(
         yield { event: "end", reason: "not_found" };
         return;
       }
-      // Until there is a session to go on with, this is a call like others.
+      // Until the session has come, the deadline holds as for every call.
       if (!isPassing(error) || (!seen && Date.now() >= deadline)) throw error;
     }
     transport.leave(url);
@@ -95,7 +95,7 @@ class Connection {
         yield value;
       }
     } finally {
-      // This closes the connection, also if its reader goes no further. One that has failed is closed already.
+      // This closes the connection, also if the caller stops early. A connection that has failed is closed already.
       await reader.cancel().catch(() => undefined);
     }
   }

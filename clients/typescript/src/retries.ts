@@ -14,8 +14,8 @@ export function isPassing(error: JourneyError): boolean {
 /**
  * Waits before the next attempt, or until the signal aborts.
  *
- * The pauses grow with the number of failures. Half of each is left to chance, because many callers who are turned away
- * at once would else come back at once.
+ * The pauses grow with the number of failures. Half of each is random; otherwise many callers who are refused together
+ * would come back together.
  */
 export async function pause(failures: number, retryAfter: string | null, signal: AbortSignal | undefined): Promise<void> {
   const growing = Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS) * (0.5 + Math.random() / 2);

@@ -2,9 +2,9 @@ import { JourneyError, lostAnswer, readError, type Outcome } from "./errors.js";
 import { isPassing, pause } from "./retries.js";
 
 export interface ConnectionOptions {
-  /** Where a gateway is, like `https://journeys.example.com`. Of several, the others are for outages of the first. */
+  /** A gateway's address, like `https://journeys.example.com`; or several, to change between during outages. */
   url: string | readonly string[];
-  /** The caller's token, or a function that gets it, which is asked before each request. */
+  /** The caller's token, or a function that returns it and is called before each request. */
   token: string | (() => string | Promise<string>);
   /** The tenant that a service acts for. */
   tenantId?: string;
@@ -52,11 +52,11 @@ export class Transport {
     return { ...this.#onBehalfOf, authorization: `Bearer ${token}` };
   }
 
-  /** Sends a request, with the same body and key again and again, until it is answered or the deadline passes. */
+  /** Sends a request again and again, with the same body and key, until it is answered or the deadline passes. */
   async call(request: Request): Promise<Response> {
     const { pathname, search } = new URL(request.url);
     const body = (await request.text()) || null;
-    const untold: Outcome = request.method === "GET" ? "not accepted" : "unknown";
+    const defaultOutcome: Outcome = request.method === "GET" ? "not accepted" : "unknown";
     const deadline = AbortSignal.timeout(this.deadlineMs);
     let mayBeAccepted = false;
     let error: JourneyError | undefined;
@@ -69,14 +69,14 @@ export class Transport {
         // An answer that breaks off is lost as well, so all of it is read here.
         const text = await answer.text();
         if (answer.ok) return new Response(text || null, { status: answer.status });
-        error = readError(answer.status, text, untold);
+        error = readError(answer.status, text, defaultOutcome);
         retryAfter = answer.headers.get("retry-after");
       } catch (cause) {
-        mayBeAccepted ||= untold === "unknown";
-        // What a gateway has said before tells more than that the deadline has cut this attempt off.
-        if (!deadline.aborted || !error) error = lostAnswer(url, untold, cause);
+        mayBeAccepted ||= defaultOutcome === "unknown";
+        // An earlier answer of a gateway says more than that the deadline has cut off this attempt.
+        if (!deadline.aborted || !error) error = lostAnswer(url, defaultOutcome, cause);
       }
-      // That an attempt is refused says nothing of another one whose answer was lost.
+      // The refusal of this attempt says nothing about an earlier one whose answer was lost.
       if (mayBeAccepted && error.outcome !== "accepted") error = withOutcomeUnknown(error);
       if (!isPassing(error)) throw error;
       mayBeAccepted = error.outcome === "accepted" || error.outcome === "unknown";

@@ -1,4 +1,4 @@
-/** Gateways as real processes, which a test may kill, and what stands between a caller and a gateway. */
+/** Gateways as real processes, which a test may kill, and a proxy between a caller and a gateway. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
@@ -6,7 +6,7 @@ import { createServer, request, type IncomingMessage, type Server, type ServerRe
 import type { AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
 
-// The Python test that runs these tests has started all the rest, and says where it is.
+// The Python test that runs these tests has started everything else, and passes its addresses.
 export const TENANT = process.env["TEST_TENANT"]!;
 const JOURNEY = process.env["TEST_JOURNEY"]!;
 const SECRET = process.env["SUPABASE_JWT_SECRET"]!;
@@ -43,7 +43,7 @@ export class Gateway {
 /** What happens to a request: its answer is lost, breaks off, does not come, or is that of an outage. */
 export type Mishap = "lost" | "broken off" | "silent" | "outage";
 
-/** Stands before a gateway, and lets mishaps happen to the next requests. */
+/** Passes requests on to a gateway, and lets mishaps happen to the next ones. */
 export class Proxy {
   readonly mishaps: Mishap[] = [];
   readonly keys: (string | undefined)[] = [];

@@ -62,7 +62,7 @@ export class ChatSessions {
     return await this.send('update_chat_session', id, { lifecycle_state });
   }
 
-  /** Change the same as `update` without an answer, whether the session is awake or asleep. */
+  /** Send the same changes as `update`, without an answer, whether the session is awake or asleep. */
   async signal(id: string, change: Change & { idempotency_key: string }): Promise<void> {
     const { options } = this.start({ chat_session_id: id, tenant_id: this.tenant });
     await this.client.workflow.signalWithStart(JOURNEY, {
@@ -88,7 +88,7 @@ export class ChatSessions {
       scheduleToCloseTimeout: '5 s',
       retry: { maximumAttempts: 3, initialInterval: '100 ms' },
     });
-    // Temporal would keep what was read until the namespace's retention has passed.
+    // Temporal would keep the result until the namespace's retention has passed.
     const { namespace } = this.client.options;
     await this.client.workflowService.deleteActivityExecution({ namespace, activityId });
     return view;
@@ -110,7 +110,7 @@ export class ChatSessions {
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }
-    await this.readStored(id); // a made-up ID would leave a failed run
+    await this.readStored(id); // without this check, a made-up ID would leave a failed run
     return await this.client.workflow.executeUpdateWithStart(intent, {
       args,
       updateId,

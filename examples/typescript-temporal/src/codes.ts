@@ -10,9 +10,9 @@ export interface Found {
   where: string;
 }
 
-/** The code in an error; undefined if it has none, as if Temporal or a worker cannot be reached. */
+/** The code in an error; undefined if it has none, for example if Temporal or a worker cannot be reached. */
 export function findCode(error: unknown): Found | undefined {
-  // Of a failed query only the message arrives. The SDK reports every failed query as an unregistered one.
+  // Only the message of a failed query arrives. The SDK reports every failed query as an unregistered one.
   if (error instanceof QueryNotRegisteredError) {
     const code = /^([A-Z_]+): /.exec(error.message)?.[1];
     return code === undefined ? undefined : { code, field: '', where: 'QueryNotRegisteredError.message' };

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 
 const NAMESPACE = '7baf5ca4-b8fe-5acc-85ec-76401313aa4b';
 
-/** What names a session of a user: the minute in which it was asked for, or a name. */
+/** A user's session, identified by the minute of the request or by a name. */
 export type SessionOf = { tenant_id: string; user_id: string } & (
   | { requested_at: string; session_name?: never }
   | { session_name: string; requested_at?: never }
@@ -18,7 +18,7 @@ export function workflowId(chatSessionId: string): string {
   return `chat-session/${chatSessionId}`;
 }
 
-/** Of texts, JSON.stringify writes canonical JSON (RFC 8785), if the names stand in their order. */
+/** JSON.stringify writes canonical JSON (RFC 8785) if all values are strings and the names are sorted. */
 export function sessionKey({ tenant_id, user_id, requested_at, session_name }: SessionOf): string {
   const intent = 'initialize_chat_session';
   const scope =
@@ -28,7 +28,7 @@ export function sessionKey({ tenant_id, user_id, requested_at, session_name }: S
   return createHash('sha256').update(JSON.stringify(scope), 'utf8').digest('hex');
 }
 
-/** A time rounded down to the minute. RFC 3339 allows `t`, `z` and a space, which not every Date does. */
+/** A time rounded down to the minute. RFC 3339 allows `t`, `z` and a space, which not every `Date` can parse. */
 function utcMinute(time: string): string {
   const parsed = new Date(time.toUpperCase().replace(' ', 'T'));
   return `${parsed.toISOString().slice(0, 'YYYY-MM-DDTHH:MM'.length)}:00Z`;

@@ -16,7 +16,7 @@ function print(step: string, facts: object): void {
   console.log(JSON.stringify({ step, ...facts }));
 }
 
-/** Derive every published ID; the number of them. */
+/** Derive every published ID; returns their number. */
 async function checkVectors(file: string): Promise<number> {
   const vectors = JSON.parse(await readFile(file, 'utf8'));
   const cases: (SessionOf & { name: string; chat_session_id: string })[] = [
@@ -99,7 +99,7 @@ async function read(sessions: ChatSessions, id: string): Promise<void> {
   try {
     print('read', { revision: (await sessions.readStored(id)).revision });
   } catch (error) {
-    // Without a code there was no answer in time: ENGINE_UNAVAILABLE is the Python client's own.
+    // No code means no answer in time: only the Python client has ENGINE_UNAVAILABLE.
     print('refused', findCode(error) ?? { code: null, where: errorNames(error) });
   }
 }

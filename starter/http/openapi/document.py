@@ -20,7 +20,7 @@ Every request that changes something can be sent again under the same `Idempoten
 RFC 9457 problems; programs decide by their `code`. After 503, `outcome` says whether the change was accepted.
 """
 
-# What every operation with a token may answer.
+# The problems that every operation with a token may answer.
 _OF_EVERY_CALL: Final = ("INVALID_PARAMETER", "UNAUTHENTICATED", "FORBIDDEN", "KEYS_UNAVAILABLE")
 
 _HEADERS: Final[dict[str, tuple[str, str]]] = {
@@ -69,10 +69,10 @@ _ANSWER_HEADERS: Final = {
 
 
 def openapi_document(*, version: str, has_dev_tokens: bool) -> dict[str, Any]:
-    """The document.
+    """Make the document.
 
     Args:
-        version: Of the project.
+        version: The version of the interface.
         has_dev_tokens: Whether the gateway issues tokens for development.
     """
     operations = (*OPERATIONS, DEV_TOKEN) if has_dev_tokens else OPERATIONS

@@ -1,4 +1,4 @@
-"""One small story, of which every example is a part: Ada asks about the invoices of May."""
+"""The examples, all parts of one small story: Ada asks about the invoices of May."""
 
 from typing import Final
 
@@ -102,4 +102,4 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     ),
     "KEYS_UNAVAILABLE": ("the keys that tokens are verified with cannot be fetched now", ""),
 }
-"""What each problem may say, and with which field."""
+"""An example of each problem: its detail and its field, by code."""

@@ -1,4 +1,4 @@
-"""Every operation as the document tells it: what it takes, what it answers, what can go wrong."""
+"""Every operation as the document describes it: its parameters, its answers, its problems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ _SENT_ON: Final = (
 )
 _DECIDED: Final = (*_SENT_ON, "SESSION_NOT_ACTIVE", "IDEMPOTENCY_CONFLICT")
 _ADDED: Final = (*_BODY, *_DECIDED, "NOT_ACCEPTABLE")
-# If the revision comes in the body; as a header it is 412.
+# The conflict of a revision in the body; if the revision comes as a header, the status is 412.
 _CHANGE: Final = (*_ADDED, "REVISION_CONFLICT")
 _DELETED: Final = {"SESSION_NOT_ACTIVE": "the session is deleted"}
 _CHANGE_HEADERS: Final = ("Idempotency-Key", "If-Match", "Prefer")
@@ -47,8 +47,8 @@ class Answer:
     """An answer that is no problem.
 
     Attributes:
-        schemas: Of the body, which is one of these; none if there is no body.
-        headers: Those worth telling.
+        schemas: The body has one of these; none if there is no body.
+        headers: The headers that the document mentions.
     """
 
     description: str
@@ -63,12 +63,12 @@ class Operation:
     """An operation.
 
     Attributes:
-        name: Its ID: the intent, where it is one.
-        headers: The request headers that it goes by, besides those that say who asks.
+        name: Its ID: the name of the intent, if it is one.
+        headers: The request headers that it reads, besides those that identify the caller.
         query: The parameters of its query, which are fields of `query_of`.
         errors: The codes of its problems.
         is_open: Whether it needs no token.
-        details: What a problem says here, by its code, if not what it says elsewhere.
+        details: By code, the details of problems that say something else here than in the examples.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""The schemas of the document: the contract's models, less what HTTP says elsewhere."""
+"""The schemas of the document: the contract's models, without the fields that HTTP has elsewhere."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -54,7 +54,7 @@ _ABSENT_IF_NULL: Final[dict[str, set[str]]] = {
     "FollowedMessage": set(FollowedMessage.model_fields) - {"id"},
 }
 
-# What the contract says in the words of other ways than HTTP.
+# Descriptions of fields that the contract describes for other transports than HTTP.
 _OVER_HTTP: Final[dict[str, dict[str, str]]] = {
     "GetChatSession": {
         "at_revision": "Answer `revision`, `context`, `context_hash` and `active_agent` as they were after this "
@@ -108,8 +108,8 @@ def query_schema(model: type[BaseModel], name: str) -> Schema:
 
 
 def query_description(model: type[BaseModel], name: str) -> str:
-    """What a parameter of a query, which is a field of a request, means."""
-    return _tell_fields(model)[name]
+    """The description of a query's parameter, which is a field of a request."""
+    return _field_descriptions(model)[name]
 
 
 def _not_null(field: Schema) -> Schema:
@@ -140,24 +140,24 @@ def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def _explain(schema: Schema, model: type[BaseModel]) -> None:
-    """Tell of each field what the docstrings of the model and of its bases tell, and of the whole only the rest."""
-    told = _tell_fields(model)
+    """Describe each field by the docstrings of the model and its bases, and the schema by the rest of the model's."""
+    descriptions = _field_descriptions(model)
     schema["description"] = _DESCRIPTIONS.get(
         model.__name__, str(schema.get("description", "")).partition("Attributes:")[0].strip()
     )
     for name, field in schema.get("properties", {}).items():
         field.pop("title", None)
-        if name in told:
-            field["description"] = told[name]
+        if name in descriptions:
+            field["description"] = descriptions[name]
 
 
-def _tell_fields(model: type[BaseModel]) -> dict[str, str]:
-    told = dict(_OVER_HTTP.get(model.__name__, {}))
+def _field_descriptions(model: type[BaseModel]) -> dict[str, str]:
+    descriptions = dict(_OVER_HTTP.get(model.__name__, {}))
     for each in model.__mro__:
         _, _, attributes = (each.__doc__ or "").partition("Attributes:\n")
         for name, text in _ATTRIBUTE.findall(attributes):
-            told.setdefault(name, " ".join(text.split()).replace("None", "null"))
-    return told
+            descriptions.setdefault(name, " ".join(text.split()).replace("None", "null"))
+    return descriptions
 
 
 def _body(model: type[BaseModel], fields: Collection[str], required: Collection[str] = ()) -> Schema:
@@ -170,7 +170,7 @@ def _body(model: type[BaseModel], fields: Collection[str], required: Collection[
     for name in required:
         schema["properties"][name] = _not_null(schema["properties"][name])
     _explain(schema, model)
-    for unwanted in ("title", "description", "$defs"):  # `$defs` stand with the answers
+    for unwanted in ("title", "description", "$defs"):  # `$defs` are among the answers' schemas
         schema.pop(unwanted, None)
     return schema
 

@@ -1,1 +1,1 @@
-"""The chat page: static files, and what they are told of this deployment."""
+"""The chat page: static files, and their configuration by this deployment."""

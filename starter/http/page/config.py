@@ -1,4 +1,4 @@
-"""What the page is told of this deployment. All of it is public: the page is sent to everybody."""
+"""The page's configuration by this deployment. All of it is public: the page is sent to everybody."""
 
 from typing import Final, Literal
 
@@ -65,7 +65,7 @@ def page_config(settings: GatewaySettings, *, namespace: str, has_dev_tokens: bo
 
 
 def _offered_agents(answering: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that take turns, the guide first. If none does, people can still hand over to the pillars' liaisons."""
+    """The agents that take turns, the guide first. If none does, people may still hand over to the liaisons."""
     others = answering or [f"liaison_{pillar}" for pillar in _PILLARS]
     return (DEFAULT_AGENT, *sorted(set(others) - {DEFAULT_AGENT}))
 

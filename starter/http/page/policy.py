@@ -6,7 +6,7 @@ from pydantic import AnyHttpUrl
 
 
 def content_security_policy(*, supabase_url: AnyHttpUrl | None, platform_origins: Iterable[str]) -> str:
-    """The policy: nothing but the page's own files runs, and nobody but this gateway and Supabase Auth is called.
+    """The policy: only the page's own files run, and only this gateway and Supabase Auth are called.
 
     Args:
         supabase_url: Where people sign in.

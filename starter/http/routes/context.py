@@ -17,7 +17,7 @@ from starter.http.gateway import Gateway
 from starter.http.preconditions import ChangeHeaders
 from starter.http.routes.sessions import PATH
 
-# What the answer is to be, HTTP says in `Prefer`.
+# Over HTTP, `Prefer` replaces `returning`.
 CHANGE_FIELDS: Final = tuple(
     name for name in UpdateChatContext.model_fields if name not in ("tenant_id", "user_id", "returning")
 )

@@ -17,11 +17,11 @@ from starter.http.openapi.document import openapi_document
 PAGE: Final = "/docs"
 """The path of the page."""
 
-# Of the interface, as in its paths.
+# The version of the interface, as in its paths.
 _VERSION: Final = "1"
 
 _ASSETS: Final = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
-# The page runs with whatever token somebody puts into it, so nothing else may run there or be told of it.
+# People put tokens into the page, so nothing else may run there, and it may call only this gateway.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

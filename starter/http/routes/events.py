@@ -20,7 +20,7 @@ from starter.http.stream.events import SessionEvent, write_session
 from starter.http.stream.follower import MEDIA_TYPE, EventStream, Opening
 
 MAX_MISSED_REVISIONS: Final = 1000
-"""Who has missed more begins with the whole session anew."""
+"""A follower who has missed more gets the whole session anew."""
 
 _REVISION: Final = re.compile("[0-9]{1,16}")
 

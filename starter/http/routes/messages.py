@@ -24,13 +24,13 @@ PAGE_PARAMETERS: Final = ("limit", "before", "after")
 HISTORY_PARAMETERS: Final = ("after_revision", "limit")
 
 ENGINE_FIELDS: Final = {"message"}
-"""What only the engine itself needs of a ledger entry."""
+"""The fields of a ledger entry that only the engine itself needs."""
 
 _MESSAGES: Final = PATH + "/{chat_session_id}/messages"
 
 
 class _AnyText(PathConvertor):
-    """The whole rest of a path. Starlette's own `path` ends at a line break, and so at another message's ID."""
+    """The whole rest of a path. Starlette's own `path` ends at a line break, and would yield another message's ID."""
 
     regex = r"[\s\S]*"
 
@@ -61,7 +61,7 @@ def message_routes(gateway: Gateway) -> APIRouter:
         wanted = read_query(request, PAGE_PARAMETERS) | read_target(request, caller)
         return json_response(await from_store(gateway.reads.messages(parse(GetChatMessages, wanted))))
 
-    # A message's ID may have slashes, which a path that was decoded shows as its own.
+    # A message's ID may have slashes, which look like the path's own once it is decoded.
     @router.delete(_MESSAGES + "/{message_id:any_text}")
     async def remove_message(request: Request) -> Response:
         caller = await identify(request, gateway.tokens)

@@ -29,8 +29,8 @@ class ChangeBatch:
     """Changes in order.
 
     Attributes:
-        state: The session, at a moment when all of this was still its owner's.
-        complete: Whether no others followed.
+        state: The session, at a moment at which its owner owned all of these changes.
+        complete: Whether the ledger had no more changes.
     """
 
     changes: tuple[WrittenChange, ...]
@@ -51,7 +51,7 @@ class ChangeReader:
         """Read the changes after a revision, as many as a batch takes; None if there is no such session any more.
 
         The ledger is read first, then the session's owner together with the messages. If the owner is still the same
-        then, no one else has written any of it.
+        then, all that was read is the owner's.
         """
         page = await self._pages.history(
             GetChatSessionHistory(
@@ -80,7 +80,7 @@ class ChangeReader:
 
 
 def _write(named: list[tuple[LedgerEntry, list[str]]], found: FoundMessages) -> tuple[WrittenChange, ...]:
-    """Write changes up to the first whose messages did not fit; but the very first goes without what did not."""
+    """Write the changes before the first whose messages did not fit. The very first is written without their bodies."""
     changes: list[WrittenChange] = []
     first = 0
     for entry, ids in named:

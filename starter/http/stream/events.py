@@ -1,4 +1,4 @@
-"""What a follower is sent, and how it is written as Server-Sent Events."""
+"""The events for followers, and how they are written as Server-Sent Events."""
 
 from typing import Final, Literal
 
@@ -91,7 +91,7 @@ def write_change(entry: LedgerEntry, messages: list[JsonValue]) -> bytes:
 
     Args:
         entry: The ledger's entry.
-        messages: Each as a `FollowedMessage`, without what it does not have.
+        messages: Each as a `FollowedMessage`, without the fields that it does not have.
     """
     fields = entry.model_dump(mode="json")
     return _write("change", to_json(fields | {"messages": messages}), entry.revision)

@@ -36,7 +36,7 @@ class ShownPartial:
 class Feed:
     """One session for all its followers at this gateway.
 
-    A follower asks for what comes after its own place. What the feed no longer holds, the follower reads from the store
+    A follower asks for the changes after its own place. If the feed no longer holds them, the follower reads the store
     itself, so a slow one needs no queue and holds nobody up.
     """
 
@@ -46,12 +46,12 @@ class Feed:
         self.revision = revision
         """The revision up to which the session was read."""
         self.target = revision
-        """The latest revision that is known to be there."""
+        """The latest known revision."""
         self.ended: EndReason | None = None
         """Why nobody can follow the session any more."""
         self.is_being_read = False
         self.read_again_at = 0.0
-        """Not to be read before this time: it could not be read."""
+        """The session is not read before this time, because a read has failed."""
         self.followers: set[Wake] = set()
         self._owner = owner
         self._owner_at = revision
@@ -72,7 +72,7 @@ class Feed:
         return [change for change in self._changes if change.revision > revision]
 
     def see(self, state: SessionState) -> None:
-        """Take note of how far the session is, and whose it is."""
+        """Note the session's revision and its owner, or its end."""
         if state.lifecycle_state is None or state.revision is None:
             self.ended = "not_found"
         elif state.lifecycle_state == "DELETED":
@@ -83,7 +83,7 @@ class Feed:
             self.wake_followers()
 
     def see_owner(self, user_id: str | None, revision: int) -> None:
-        """Take note of whose session it is at a revision."""
+        """Note the session's owner at a revision."""
         self.target = max(self.target, revision)
         if revision < self._owner_at or (user_id, revision) == (self._owner, self._owner_at):
             return
@@ -93,7 +93,7 @@ class Feed:
             self.wake_followers()
 
     def take(self, batch: ChangeBatch) -> Sequence[WrittenChange]:
-        """Take changes that come next; the ones that were new."""
+        """Add the next changes; returns those that are new."""
         self.see(batch.state)
         new = [change for change in batch.changes if change.revision > self.revision]
         if new:
@@ -107,7 +107,7 @@ class Feed:
         return new
 
     def show_partial(self, message_id: str, data: bytes) -> None:
-        """Show what an agent has written so far, unless its answer stands already."""
+        """Show an unfinished answer, unless the answer is stored already."""
         if message_id in self._answered:
             return
         self._shown += 1
@@ -118,7 +118,7 @@ class Feed:
         self.wake_followers()
 
     def partials_after(self, number: int) -> Sequence[ShownPartial]:
-        """What was shown after a number and is written still, in order."""
+        """The unfinished answers that were shown after a number, in order."""
         oldest = time.monotonic() - MAX_AGE_SECONDS
         return [each for each in self._partials.values() if each.number > number and each.at > oldest]
 
@@ -138,7 +138,7 @@ class Feed:
 
 
 class RecentChanges:
-    """How much all feeds hold together: the oldest changes go first."""
+    """Limits the changes that all feeds hold together: the oldest go first."""
 
     _MAX_BYTES: Final = 32 * 1024 * 1024
 

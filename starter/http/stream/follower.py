@@ -1,4 +1,4 @@
-"""One stream: an answer that goes on for as long as its reader stays, and may."""
+"""One stream: an answer that goes on for as long as its reader stays and may read."""
 
 import asyncio
 import time
@@ -16,10 +16,10 @@ from starter.http.stream.poller import FAILURES, Poller
 MEDIA_TYPE: Final = "text/event-stream"
 
 _KEEP_ALIVE_SECONDS: Final = 15.0
-# A reader that takes nothing for so long is dropped. It goes on with the last ID that it has seen.
+# A reader that takes nothing for this long is dropped. It can come back with the last ID that it has seen.
 _STALLED_SECONDS: Final = 20.0
 _RETRY_SECONDS: Final = 2.0
-# uvicorn waits for the reader between two pieces, so no more than two of them wait for a slow one.
+# uvicorn waits for the reader between two pieces, so at most two pieces wait for a slow reader.
 _PIECE_BYTES: Final = 64 * 1024
 
 
@@ -32,7 +32,7 @@ class Opening:
     """Where a stream begins.
 
     Attributes:
-        data: The first event, if the reader gets the whole session at first.
+        data: The first event, if the reader gets the whole session first; otherwise empty.
         place: The revision after which the stream goes on.
         owner: Whose session it is.
         revision: The session's revision.
@@ -45,7 +45,7 @@ class Opening:
 
 
 class EventStream(Response):
-    """The answer to who follows a session."""
+    """The answer to a follower."""
 
     def __init__(self, poller: Poller, caller: Caller, chat_session_id: str, opening: Opening) -> None:
         """Begin to follow.
@@ -127,7 +127,7 @@ class EventStream(Response):
         return "token_expired" if time.time() >= self._expires_at else None
 
     async def _read_from_store(self) -> None:
-        """Send what the feed no longer holds."""
+        """Send the changes that the feed no longer holds."""
         reached = self._feed.revision
         try:
             batch = await self._poller.read(self._feed, self._user_id, after=self._place)
@@ -144,12 +144,13 @@ class EventStream(Response):
                 return
             await self._write(change.data)
             self._place = change.revision
-        if batch.complete:  # what is missing up to where the feed was before is a gap
+        if batch.complete:  # a revision that is missing up to `reached` is a gap
             self._place = max(self._place, reached)
 
     async def _wait(self) -> None:
         left = max(self._expires_at - time.time(), 0)
-        # The two clocks differ by a hair, so the token's end is not asked of the one that did not wait for it.
+        # No keep-alive if the pause ends with the token. This goes by `left` and not by the time now, because another
+        # clock has timed the pause, and the two differ by a hair.
         if not await self._pause(min(_KEEP_ALIVE_SECONDS, left)) and left > _KEEP_ALIVE_SECONDS:
             await self._write(KEEP_ALIVE)
 

@@ -15,7 +15,7 @@ from starter.http.stream.feed import MAX_PARTIALS, Feed
 from stores.partials_supabase import MAX_AGE_SECONDS, PartialsSupabase
 
 _POLL_SECONDS: Final = 0.2
-# With many followed sessions a poll takes longer, and the next one comes later, so that it costs no more of the store.
+# With many followed sessions a poll takes longer. The next one then comes later, so that the store has no more to do.
 _PAUSE_PER_POLL: Final = 6
 _OUTAGE_SECONDS: Final = 1.0
 _FORGET_SECONDS: Final = 60.0
@@ -46,7 +46,7 @@ async def show_partials(followed: FollowedFeeds, store: PartialsSupabase) -> Non
         await followed.wait_for_feeds()
         began = loop.time()
         try:
-            # Who begins to follow sees what is being written already.
+            # The first poll also shows answers whose writing has begun before.
             seen = seen or await store.now() - timedelta(seconds=MAX_AGE_SECONDS)
             sessions = [feed.chat_session_id for feed in followed.feeds]
             for partial in await store.newer(sessions, seen, limit=MAX_PARTIALS):
@@ -61,7 +61,7 @@ async def show_partials(followed: FollowedFeeds, store: PartialsSupabase) -> Non
 
 
 async def forget_partials(store: PartialsSupabase) -> None:
-    """Delete what agents have left unfinished, now and then, until this is cancelled."""
+    """Delete abandoned partials now and then, until this is cancelled."""
     while True:
         with suppress(*_FAILURES):
             await store.forget_old()

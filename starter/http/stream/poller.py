@@ -1,7 +1,7 @@
 """How a gateway learns of changes: it asks the store for all followed sessions in one statement, again and again.
 
-`NOTIFY` would take a lock at every commit of the whole database, and does not pass a pooler in transaction mode. What
-this gateway has sent itself, it reads at once.
+`NOTIFY` would take a lock at every commit of the whole database, and does not pass a pooler in transaction mode. A
+change that this gateway has sent itself is read at once.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ READS_AT_ONCE: Final = 4
 """How many reads for followers may be under way, besides the poll."""
 
 _POLL_SECONDS: Final = 0.04
-# With many followed sessions a poll takes longer, and the next one comes later, so that it costs no more of the store.
+# With many followed sessions a poll takes longer. The next one then comes later, so that the store has no more to do.
 _PAUSE_PER_POLL: Final = 6
 _OUTAGE_SECONDS: Final = 1.0
 _READ_SECONDS: Final = 10.0
 
 _LOG: Final = logging.getLogger(__name__)
 
-# What a store's read may end with, besides a defect.
+# The failures of a store's read, apart from defects.
 FAILURES: Final = (ApplicationError, JourneyError, TimeoutError)
 
 
@@ -66,7 +66,7 @@ class Poller:
         await self._has_feeds.wait()
 
     def join(self, wake: Wake, chat_session_id: str, tenant_id: str, owner: str | None, revision: int) -> Feed:
-        """Follow a session, which was seen at a revision and with this owner.
+        """Follow a session that was seen with this owner at a revision.
 
         Raises:
             Problem: Too many follow sessions at this gateway.

@@ -10,13 +10,13 @@ const SECONDS = 30;
 export class Problem extends Error {
   /**
    * @param {number} status 0 if there was no answer
-   * @param {{code?: string, detail?: string, field?: string}} [told]
+   * @param {{code?: string, detail?: string, field?: string}} [details]
    */
-  constructor(status, told = {}) {
-    super(told.detail ?? 'The service cannot be reached.');
+  constructor(status, details = {}) {
+    super(details.detail ?? 'The service cannot be reached.');
     this.status = status;
-    this.code = told.code ?? 'UNREACHABLE';
-    this.field = told.field ?? '';
+    this.code = details.code ?? 'UNREACHABLE';
+    this.field = details.field ?? '';
   }
 
   /** Whether the same request may succeed later. */

@@ -1,9 +1,9 @@
-// What the browser keeps for every window: the sign-in, half-written messages, messages that are not sent yet. And what it
-// keeps for one window, through reloads.
+// The browser's storage. All windows share the sign-in, half-written messages and messages that are not sent yet. Other
+// values are one window's own, and survive its reloads.
 
 const PREFIX = 'coexistence.';
 
-/** Where the browser keeps nothing (private windows, a full disk), the window itself does, for as long as it is open. */
+/** If the browser keeps nothing (private windows, a full disk), the values are here as long as the window is open. */
 const inThisWindow = new Map();
 
 /**
@@ -44,7 +44,7 @@ export function forget(name) {
 }
 
 /**
- * What only this window keeps.
+ * Read a value of this window's own.
  *
  * @param {string} name
  * @returns {any}
@@ -65,7 +65,7 @@ export function writeHere(name, value) {
   try {
     sessionStorage.setItem(PREFIX + name, JSON.stringify(value));
   } catch {
-    // what is kept for every window must do
+    // the value that all windows share must do
   }
 }
 
@@ -78,7 +78,7 @@ export function forgetAllHere() {
 }
 
 /**
- * The names that begin like this, in order.
+ * The names that begin with `start`, in order.
  *
  * @param {string} start
  * @returns {string[]}
@@ -96,7 +96,7 @@ export function names(start) {
 }
 
 /**
- * Hear what another window has changed.
+ * Call `changed` when another window has changed a value.
  *
  * @param {string} start of the names
  * @param {(name: string) => void} changed
@@ -108,8 +108,8 @@ export function watch(start, changed) {
 }
 
 /**
- * Only one window at a time does this. Where the browser has no locks, as over plain HTTP, or denies them, as in a frame
- * that may keep nothing, each does; nothing relies on them alone.
+ * Run the action in one window at a time. If the browser has no locks (over plain HTTP) or denies them (in a frame that
+ * may keep nothing), windows do not wait for each other; nothing relies on locks alone.
  *
  * @template Result
  * @param {string} name

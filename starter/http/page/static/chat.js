@@ -1,15 +1,15 @@
-// The session that is open: what the page knows of it, kept up to date by its events.
+// The open session as the page knows it, kept up to date by its events.
 
 import { SESSIONS } from './api.js';
 import { read, write } from './browser_store.js';
 import { debounced } from './dom.js';
 import { EventStream } from './event_stream.js';
 
-/** So many of the latest changes tell who changed what. */
+/** How many of the latest changes are read to show who changed what. */
 const CHANGES = 200;
-/** So many older messages are loaded at once. */
+/** How many older messages are loaded at once. */
 const PAGE = 200;
-/** After this time without a sign of an agent, the page says so. */
+/** If an agent gives no sign for this time, the page says so. */
 const SILENCE_MILLISECONDS = 15_000;
 
 /** @typedef {import('./contract').Session} Session */
@@ -26,31 +26,31 @@ export class Chat extends EventTarget {
   session = null;
   /** @type {Map<string, Message>} in their order */
   messages = new Map();
-  /** @type {Map<string, Message>} those that this window has sent, until their events come: others may stand before them */
+  /** @type {Map<string, Message>} those that this window has sent, until their events come: others may precede them */
   sent = new Map();
-  /** @type {string | null} where older messages are asked for */
+  /** @type {string | null} the cursor for older messages */
   older = null;
-  /** @type {Map<string, string>} what agents have written so far */
+  /** @type {Map<string, string>} the unfinished answers of agents */
   partials = new Map();
   /** @type {Map<number, Change>} by revision */
   changes = new Map();
-  /** @type {Turn | null} the answer that is waited for */
+  /** @type {Turn | null} the turn whose answer is awaited */
   turn = null;
-  /** @type {Turn | null} the last one, if its time is over and nobody has answered */
+  /** @type {Turn | null} the last turn, if its time is over and nobody has answered */
   unanswered = null;
-  /** @type {Turn | null} the last one, if this person has stopped it and the agent has not said so */
+  /** @type {Turn | null} the last turn, if this person has stopped it and the agent has not said so */
   stopped = null;
-  /** Whether nothing has come from the agent that is waited for, for a while. */
+  /** Whether the awaited agent has given no sign for a while. */
   isSilent = false;
-  /** @type {Session | null} how the session was at the revision that is looked at */
+  /** @type {Session | null} the session at the earlier revision that the person looks at */
   past = null;
   isConnected = false;
-  /** Whether it is deleted, or not this person's. */
+  /** Whether the session is deleted, or not this person's. */
   isGone = false;
 
   #isLoadingOlder = false;
   #looks = 0;
-  /** @type {Set<string>} answers that a later turn has overtaken, and whose agents may write on for a moment */
+  /** @type {Set<string>} unfinished answers that a later turn has overtaken: their agents may write on for a moment */
   #overtaken = new Set();
   /** The revision of the last change of the context that was seen. */
   #contextRevision = 0;
@@ -86,7 +86,7 @@ export class Chat extends EventTarget {
   }
 
   /**
-   * Load the messages before those that are there.
+   * Load the messages before the first one here.
    *
    * @returns {Promise<boolean>} whether this call has loaded some
    */
@@ -120,7 +120,7 @@ export class Chat extends EventTarget {
     }
     const look = ++this.#looks;
     const past = await this.api.get(`${this.path}?at_revision=${revision}`);
-    if (look !== this.#looks) return; // somebody looks at another one by now
+    if (look !== this.#looks) return; // the person looks at another revision by now
     this.past = past;
     this.#fire('past');
   }
@@ -132,12 +132,12 @@ export class Chat extends EventTarget {
     this.#fire('past');
   }
 
-  /** Stop the answer that is waited for. */
+  /** Stop the turn whose answer is awaited. */
   async stopTurn() {
     const turn = this.turn;
     if (!turn) return;
     await this.api.send('DELETE', `${this.path}/turn`);
-    // The agent says that it was stopped, if one runs; if none does, only the page says so.
+    // If a turn runs, its agent says that it was stopped. If none does, only the page says so.
     write(`stopped.${this.id}`, turn.revision);
     if (this.turn === turn) this.#waitFor(turn);
   }
@@ -230,7 +230,7 @@ export class Chat extends EventTarget {
     if (this.messages.delete(id)) this.#fire('removed', id);
   }
 
-  /** What an earlier turn has begun is not gone on with. */
+  /** Drop the unfinished answers of an earlier turn. */
   #overtake() {
     for (const id of this.partials.keys()) this.#overtaken.add(id);
     this.partials.clear();
@@ -253,7 +253,7 @@ export class Chat extends EventTarget {
       session.context = now.context;
       this.#fire('session');
     } catch {
-      // The next change of it, or the next begin of the stream, reads it again.
+      // The next change of the context, or the next start of the stream, brings it.
     }
   }
 
@@ -261,7 +261,7 @@ export class Chat extends EventTarget {
   async #loadChanges(revision) {
     let after = revision >= CHANGES ? `&after_revision=${revision - CHANGES}` : '';
     try {
-      // Large changes are several pages, of which the last has the latest.
+      // If the changes are large, they come in several pages, the latest in the last.
       for (let isComplete = false; !isComplete; ) {
         const { entries, complete } = await this.api.get(`${this.path}/history?limit=${CHANGES}${after}`);
         for (const entry of entries) this.changes.set(entry.revision, entry);
@@ -272,11 +272,11 @@ export class Chat extends EventTarget {
       }
       this.#findTurn();
     } catch {
-      // Who changed what is told from now on.
+      // The page then shows only from now on who changed what.
     }
   }
 
-  /** Whether the last turn that was asked for is still waited for. */
+  /** Wait for the answer of the last turn, if it has not come. */
   #findTurn() {
     const revision = this.session?.turn_revision;
     const asked = revision ? this.changes.get(revision) : undefined;
@@ -311,14 +311,14 @@ export class Chat extends EventTarget {
     this.#fire('turn');
   }
 
-  /** An agent gives a sign, or another one is waited for. */
+  /** Restart the clock: an agent gives a sign, or another turn is awaited. */
   #hear() {
     this.isSilent = false;
     clearTimeout(this.#fallsSilent);
     if (!this.turn && (this.stopped || this.partials.size === 0)) return;
     this.#fallsSilent = setTimeout(() => {
       this.isSilent = this.turn !== null;
-      if (!this.isSilent) this.partials.clear(); // nobody is asked to go on with it
+      if (!this.isSilent) this.partials.clear(); // no turn goes on with them
       this.#fire('turn');
     }, SILENCE_MILLISECONDS);
   }

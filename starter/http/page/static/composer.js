@@ -1,4 +1,4 @@
-// Where a message is written and an agent is chosen.
+// The form in which people write a message and choose an agent.
 
 import { byId, gathered, make, setText, uuid } from './dom.js';
 import { Draft } from './draft.js';
@@ -16,13 +16,13 @@ export class Composer {
    * @param {import('./outbox.js').Outbox} outbox
    * @param {import('./contract').PageConfig} config
    * @param {AbortSignal} closed
-   * @param {{written: () => void, failed: (error: Error) => void}} told
+   * @param {{written: () => void, failed: (error: Error) => void}} callbacks
    */
-  constructor(chat, outbox, config, closed, told) {
+  constructor(chat, outbox, config, closed, callbacks) {
     this.chat = chat;
     this.outbox = outbox;
     this.config = config;
-    this.told = told;
+    this.callbacks = callbacks;
     this.draft = new Draft(chat.id);
     this.#text.value = this.draft.text;
     const options = { signal: closed };
@@ -43,7 +43,7 @@ export class Composer {
   }
 
   /**
-   * Take a text to be edited, before what is there.
+   * Put a text before the one in the form, to be edited.
    *
    * @param {string} text
    */
@@ -55,7 +55,7 @@ export class Composer {
   }
 
   /**
-   * Whether a change asks the agent that then leads for an answer.
+   * Whether the agent takes turns, so that a change asks it for an answer.
    *
    * @param {string} agent
    */
@@ -70,11 +70,11 @@ export class Composer {
   }
 
   #stopTurn() {
-    this.chat.stopTurn().catch(this.told.failed);
+    this.chat.stopTurn().catch(this.callbacks.failed);
     this.focus();
   }
 
-  /** The agent that leads once all that waits is sent. */
+  /** The agent that leads once every waiting change is sent. */
   get #leads() {
     const chosen = this.outbox.unsent(this.chat.id).filter((item) => item.change.active_agent && !item.refused);
     return chosen.at(-1)?.change.active_agent ?? this.chat.session?.active_agent ?? 'guide';
@@ -82,7 +82,7 @@ export class Composer {
 
   /** @param {KeyboardEvent} event */
   #keyed(event) {
-    // While letters are composed, Enter chooses among them.
+    // While an input method composes characters, Enter chooses among them.
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
     this.#submit(event);
   }
@@ -96,7 +96,7 @@ export class Composer {
     this.#text.value = '';
     this.#keepDraft();
     this.focus();
-    this.told.written();
+    this.callbacks.written();
   }
 
   #keepDraft() {
@@ -104,7 +104,7 @@ export class Composer {
     this.#fit();
   }
 
-  /** As high as its text, where the browser does not see to that itself. */
+  /** Make the field as high as its text, if the browser does not do so itself. */
   #fit() {
     if (CSS.supports('field-sizing', 'content')) return;
     this.#text.style.height = 'auto';
@@ -114,7 +114,7 @@ export class Composer {
   #show() {
     const { session, past, turn, isGone } = this.chat;
     const isReadOnly = isGone || past !== null || session === null || session.lifecycle_state !== 'ACTIVE';
-    const isShut = isReadOnly && (session !== null || isGone); // before a session is there, one can write already
+    const isShut = isReadOnly && (session !== null || isGone); // people can write before the session is there
     const shownAgent = past?.active_agent ?? this.#leads;
     this.#showAgents(shownAgent);
     this.#agent.disabled = isReadOnly;

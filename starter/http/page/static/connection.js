@@ -11,16 +11,16 @@ export class Connection {
   #status = byId('status');
   #isStreaming = false;
   #hasStreamed = false;
-  /** @type {string | null} the code of what the gateway finds to be away */
+  /** @type {string | null} the code of the outage that the gateway reports */
   #away = null;
   /** @type {string | null} the code with which a request failed; a gateway does not see whether a worker runs */
   #failed = null;
   #recovered = () => {};
   #isLooking = false;
-  /** Whether there is nothing more to come. */
+  /** Whether the session is gone. */
   #isOver = false;
 
-  /** @param {() => void} recovered called if what was away is back */
+  /** @param {() => void} recovered called when an outage may be over */
   constructor(recovered) {
     this.#recovered = recovered;
     setInterval(() => document.visibilityState === 'visible' && void this.look(), LOOK_MILLISECONDS);
@@ -36,7 +36,7 @@ export class Connection {
   stream(isStreaming) {
     this.#isStreaming = isStreaming;
     this.#hasStreamed ||= isStreaming;
-    // The gateway has just answered, so it is there; the next look is up to some seconds away.
+    // The gateway has just answered, so it is there; `look` may find that out only seconds later.
     if (isStreaming && this.#failed === 'UNREACHABLE') this.#failed = null;
     if (isStreaming && this.#away === 'UNREACHABLE') this.#found(null);
     else this.#show();
@@ -54,7 +54,7 @@ export class Connection {
     this.#show();
   }
 
-  /** Look whether the gateway has all that it needs. */
+  /** Ask the gateway whether it can serve. */
   async look() {
     if (this.#isLooking) return;
     this.#isLooking = true;
@@ -79,7 +79,7 @@ export class Connection {
     this.#show();
   }
 
-  /** Nothing is repeated any more. */
+  /** No request is repeated any more. */
   succeeded() {
     this.#failed = null;
     this.#show();

@@ -3,15 +3,15 @@
 import { byId, gathered, make } from './dom.js';
 import { authorName, dayAndTime, describeChange } from './wording.js';
 
-/** So many of the latest changes are listed. */
+/** How many of the latest changes are listed. */
 const LISTED = 30;
-/** What is nested deeper is shown as JSON. */
+/** Values that are nested deeper are shown as JSON. */
 const DEEPEST = 12;
 
 export class ContextPanel {
   #values = byId('context-values');
   #changes = byId('changes');
-  /** @type {Map<string, string>} what was shown of each key */
+  /** @type {Map<string, string>} the value that was shown of each key, as JSON */
   #before = new Map();
 
   /**

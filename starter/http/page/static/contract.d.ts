@@ -1,4 +1,4 @@
-/** What the gateway sends, as far as the page reads it. */
+/** The gateway's answers, as far as the page reads them. */
 
 export interface PageConfig {
   sign_in: 'development' | 'password' | 'platform' | 'none';

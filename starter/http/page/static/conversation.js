@@ -4,10 +4,10 @@ import { byId, gathered, make, setText } from './dom.js';
 import { messageArticle } from './message_article.js';
 import { agentName, authorName } from './wording.js';
 
-/** Closer to the end than this, the view follows what comes. */
+/** If the view is closer to the end than this, it follows new messages. */
 const NEAR_END_PIXELS = 80;
 const NEAR_TOP_PIXELS = 1200;
-/** A message that goes out at once is not called late. */
+/** An unsent message is shown as waiting only after this time. */
 const LATE_MILLISECONDS = 1500;
 
 export class Conversation {
@@ -16,20 +16,20 @@ export class Conversation {
   #toLatest = byId('to-latest');
   /** @type {Map<string, HTMLElement>} the stored messages */
   #articles = new Map();
-  /** @type {Map<string, HTMLElement>} what is not stored yet, below them */
+  /** @type {Map<string, HTMLElement>} messages that are not stored yet, below the stored ones */
   #below = new Map();
   /** @type {Set<number>} the revisions of hand-overs that are shown */
   #marked = new Set();
   #followsEnd = true;
-  /** Show what is not stored, after any number of changes. */
+  /** Show the messages that are not stored, once for any number of changes. */
   #settle = gathered(() => this.#showBelow());
 
   /**
    * @param {import('./chat.js').Chat} chat
    * @param {import('./outbox.js').Outbox} outbox
    * @param {AbortSignal} closed
-   * @param {{handOver: (agent: string) => void, edit: (text: string) => void}} writing what the composer does: hand over
-   *   with a turn, and take a text to be edited
+   * @param {{handOver: (agent: string) => void, edit: (text: string) => void}} writing the composer's actions: hand
+   *   over with a turn, and take a text to be edited
    */
   constructor(chat, outbox, closed, writing) {
     this.chat = chat;
@@ -150,7 +150,7 @@ export class Conversation {
   }
 
   /**
-   * Put what the session has stored before what it has not.
+   * Put a stored message before those that are not stored.
    *
    * @param {HTMLElement} stored
    */
@@ -168,7 +168,7 @@ export class Conversation {
   }
 
   /**
-   * Say between the messages who took over.
+   * Show between the messages who took over.
    *
    * @param {Iterable<import('./contract').Change>} entries
    */
@@ -190,7 +190,7 @@ export class Conversation {
     if (this.#followsEnd) this.#toEnd();
   }
 
-  /** Show what is not stored: messages that wait, and answers that are being written. */
+  /** Show the messages that are not stored: those that wait, and answers that are being written. */
   #showBelow() {
     if (this.closed.aborted) return;
     const shown = new Map();
@@ -288,20 +288,20 @@ export class Conversation {
     this.#toLatest.hidden = true;
   }
 
-  /** What does not fill the view cannot be scrolled, so it counts as near the top. */
+  /** Messages that do not fill the view cannot be scrolled, so they count as near the top. */
   #loadIfNearTop() {
     const { scrollTop, scrollHeight, clientHeight } = this.#log;
     if (!this.chat.older || (scrollTop > NEAR_TOP_PIXELS && scrollHeight > clientHeight * 2)) return;
-    // Whoever scrolls up faster than messages come is at the top again when they are there.
+    // A person who scrolls up faster than messages load is at the top again when they come.
     this.chat.loadOlder().then(
       (hasLoaded) => hasLoaded && this.#loadIfNearTop(),
-      () => {}, // the connection's state is told elsewhere; scrolling on asks again
+      () => {}, // the connection's state is shown elsewhere; scrolling on asks again
     );
   }
 }
 
 /**
- * What there is to say of the answer that is waited for, if its text does not say it.
+ * A line about the awaited answer; empty if none is awaited, or if its text is being shown.
  *
  * @param {import('./chat.js').Chat} chat
  */
@@ -317,7 +317,7 @@ function waitingFor({ turn, unanswered, stopped, partials, isSilent }) {
 }
 
 /**
- * Name the day over the first message of each.
+ * Name the day above its first message.
  *
  * @param {HTMLElement} article
  */

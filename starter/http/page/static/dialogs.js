@@ -1,10 +1,10 @@
-// Questions that have to be answered first.
+// Questions that people have to answer before they go on.
 
 import { make } from './dom.js';
 
 /**
  * @param {{title: string, text?: string, confirm: string, input?: {label: string, value: string}, isDanger?: boolean}} question
- * @returns {Promise<string | null>} what was entered, or the empty text if nothing was to be; null if the person declines
+ * @returns {Promise<string | null>} the text entered, empty if the question has no input; null if the person declines
  */
 export function ask({ title, text, confirm, input, isDanger = false }) {
   const field = input && make('input', { type: 'text', maxlength: 200, id: 'answer', autocomplete: 'off', dir: 'auto' });
@@ -24,7 +24,7 @@ export function ask({ title, text, confirm, input, isDanger = false }) {
     ),
   );
   const dialog = make('dialog', { 'aria-labelledby': 'question' }, form);
-  // The page's policy lets no form be sent anywhere, a dialog's own included.
+  // The page's policy forbids every form to be sent, even a dialog's own.
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     dialog.close('yes');

@@ -1,4 +1,4 @@
-// The panels at both sides. Where the window is too narrow for them, they open over the conversation.
+// The panels at both sides. If the window is too narrow for them, they open over the conversation.
 
 import { byId } from './dom.js';
 
@@ -29,7 +29,7 @@ function open(opener) {
   drawer.querySelector('button')?.focus();
 }
 
-/** Close what is open, and go back to where it was opened. */
+/** Close the open drawer, and give the focus back to its opener. */
 export function closeDrawers() {
   for (const drawer of document.querySelectorAll('.side.open')) {
     drawer.classList.remove('open');

@@ -11,8 +11,8 @@ const SILENCE_MILLISECONDS = 40_000;
  * @typedef {object} Follower
  * @property {() => void} opened
  * @property {(name: string, data: any) => void} event
- * @property {() => void} interrupted the stream is gone, and tried again
- * @property {(error: Error) => void} refused it is not tried again
+ * @property {() => void} interrupted the stream has ended, and is opened again
+ * @property {(error: Error) => void} refused the stream is not opened again
  */
 
 export class EventStream {

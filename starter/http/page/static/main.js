@@ -20,7 +20,7 @@ import { showSignInForm } from './sign_in_form.js';
 import { Timeline } from './timeline.js';
 import { agentName, sessionName } from './wording.js';
 
-/** A chat without a name is called after its first message. */
+/** A chat without a name gets the beginning of its first message, up to this length. */
 const NAME_CHARACTERS = 60;
 
 class Page {
@@ -128,7 +128,7 @@ class Page {
     } catch (error) {
       if (!(error instanceof Problem && error.code === 'SESSION_NOT_ACTIVE')) throw error;
     }
-    return (await this.#create(uuid())).chat_session_id; // that one was deleted or put away within the minute
+    return (await this.#create(uuid())).chat_session_id; // this minute's session was deleted or archived
   }
 
   /**
@@ -146,7 +146,7 @@ class Page {
     write('new-chat', name);
     try {
       const made = await this.#create(name);
-      // One that was found in the list meanwhile, and is in use, is no new chat.
+      // A chat that was opened from the list meanwhile, and is in use, is no new chat.
       const session = made.revision > 0 ? await this.#create(uuid()) : made;
       forget('new-chat');
       this.#show(session.chat_session_id);
@@ -159,7 +159,7 @@ class Page {
 
   /**
    * @param {string} id
-   * @param {{isNewPlace?: boolean}} [place] whether one can go back to where one was before
+   * @param {{isNewPlace?: boolean}} [place] whether the browser's Back leads to the session before
    */
   #show(id, { isNewPlace = true } = {}) {
     this.#opened++;
@@ -201,7 +201,7 @@ class Page {
     const shown = ['messages', 'context-values', 'changes', 'revision-number', 'revision-text'];
     for (const id of shown) byId(id).replaceChildren();
     byId('revision').removeAttribute('aria-valuetext');
-    /** @type {HTMLTextAreaElement} */ (byId('message')).value = ''; // what it was is kept as a draft
+    /** @type {HTMLTextAreaElement} */ (byId('message')).value = ''; // its text is kept as a draft
   }
 
   /** @param {Chat} chat */
@@ -274,12 +274,12 @@ class Page {
    * @param {string} text its first message
    */
   async #name(chat, text) {
-    const line = [...text.trim().split('\n', 1)[0].replace(/\s+/g, ' ')]; // by characters: half of one is no text
+    const line = [...text.trim().split('\n', 1)[0].replace(/\s+/g, ' ')]; // by characters, so that none is cut in half
     const title = line.length > NAME_CHARACTERS ? `${line.slice(0, NAME_CHARACTERS - 1).join('').trimEnd()}…` : line.join('');
     try {
       await this.api.send('PATCH', chat.path, { title });
     } catch {
-      // It stays without a name; people can give it one.
+      // The chat stays without a name; people can give it one.
     }
   }
 
@@ -295,7 +295,7 @@ class Page {
     void this.connection.look();
   }
 
-  /** What was away is back: try everything at once. */
+  /** An outage may be over: try everything at once. */
   #hurry() {
     this.#chat?.stream.hurry();
     this.outbox.flush();
@@ -325,7 +325,7 @@ async function start() {
         return;
       }
     } catch {
-      // The gateway is away: it is asked again.
+      // The gateway cannot be reached, and is asked again.
     }
     setText(byId('status'), 'Not connected; trying again.');
     await new Promise((resolve) => setTimeout(resolve, backOff.next()));

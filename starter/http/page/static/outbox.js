@@ -1,8 +1,8 @@
 // Changes that are made on this page and that the gateway has not taken yet.
 //
-// Each is kept in the browser under a name of its own until it is taken or refused, so a reload loses none and windows
-// do not overwrite each other's. Its idempotency key is made when it is written: it can be sent any number of times, by
-// any window, and is applied once.
+// Each is kept in the browser under a name of its own until it is taken or discarded, so a reload loses none and
+// windows do not overwrite each other's. A change has its idempotency key from the start: any window may send it any
+// number of times, and it is applied once.
 
 import { Problem, SESSIONS } from './api.js';
 import { BackOff } from './back_off.js';
@@ -84,7 +84,7 @@ export class Outbox extends EventTarget {
       });
       this.#backOff.reset();
     } catch (error) {
-      // Somebody who has to sign in again does so at a form; then everything is sent.
+      // If the person has to sign in again, everything is sent after that.
       if (!(error instanceof SignInNeeded)) this.#timer = setTimeout(() => this.flush(), this.#backOff.next());
       this.dispatchEvent(new CustomEvent('failed', { detail: error }));
     } finally {
@@ -108,7 +108,7 @@ export class Outbox extends EventTarget {
       if (!(error instanceof Problem) || error.passes) throw error;
       if (!read(nameOf(item))) return; // discarded meanwhile, with its chat or by a sign-out
       if (error.field === 'turn' && item.change.turn) {
-        // Meanwhile somebody leads who takes no turns. Whether a turn is asked for is no part of what the key stands for.
+        // An agent that takes no turns leads by now. The key may stay, because it identifies the change without `turn`.
         this.#keep({ ...item, change: { ...item.change, turn: undefined } });
       } else if (item.change.messages) {
         this.#keep({ ...item, refused: refusal(error), mayRetry: error.code === 'SESSION_NOT_ACTIVE' });

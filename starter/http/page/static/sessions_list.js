@@ -1,4 +1,4 @@
-// The list of one's sessions.
+// The list of the person's sessions.
 
 import { Problem, SESSIONS } from './api.js';
 import { ask } from './dialogs.js';
@@ -8,7 +8,7 @@ import { dayAndTime, sessionName } from './wording.js';
 /** @typedef {import('./contract').Session} Session */
 
 const REFRESH_MILLISECONDS = 30_000;
-/** So many are read at first, and at most so many are read anew. */
+/** How many sessions are read at first, and at most how many when the list is read anew. */
 const PAGE = 30;
 const LARGEST_PAGE = 100;
 
@@ -39,7 +39,7 @@ export class SessionsList {
   }
 
   /**
-   * The open session has changed: show its title and its time, and in its place.
+   * The open session has changed: show its title and its time, and move it to its place.
    *
    * @param {Session} session
    */
@@ -78,7 +78,7 @@ export class SessionsList {
       this.#render();
       await this.#readArchive();
     } catch {
-      // The connection's state is told elsewhere, and the list is read again with the next change.
+      // The connection's state is shown elsewhere, and the list is read again with the next change.
     }
   }
 
@@ -106,7 +106,7 @@ export class SessionsList {
 
   /**
    * @param {string} query
-   * @returns {Promise<{sessions: Session[], next: string | null} | null>} a page; null if another person is here by now
+   * @returns {Promise<{sessions: Session[], next: string | null} | null>} a page; null if the person is another by now
    */
   async #ask(query) {
     const { who } = this.api.signIn;

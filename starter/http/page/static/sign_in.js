@@ -11,7 +11,7 @@ const RENEWED_SECONDS_BEFORE_END = 60;
  * @property {number} ends in seconds since 1970, by this browser's clock
  * @property {string} tenant
  * @property {string} user
- * @property {string} label what people are called
+ * @property {string} label the person's name on the page
  * @property {string} [refresh] Supabase's refresh token
  */
 
@@ -45,7 +45,7 @@ export class SignIn extends EventTarget {
     return this.kept?.label ?? '';
   }
 
-  /** Whose the things are that this browser keeps. */
+  /** Identifies the person whose values this browser keeps; empty if nobody is signed in. */
   get who() {
     return this.kept ? JSON.stringify([this.kept.tenant, this.kept.user]) : '';
   }
@@ -65,7 +65,7 @@ export class SignIn extends EventTarget {
   async renewed(old) {
     return alone(KEPT, async () => {
       const latest = this.#latest();
-      // Once a sign-in has lapsed, only another one counts: the person may be at the form already.
+      // After a sign-in has lapsed, only another token counts: the person may be at the form already.
       if (!latest || (!this.kept && latest.token === this.last?.token)) throw new SignInNeeded();
       this.kept = latest;
       if (latest.token !== old) return latest.token; // another window was faster
@@ -127,7 +127,7 @@ export class SignIn extends EventTarget {
   }
 
   /**
-   * Whoever has a new token goes on with what the page shows; only another person begins anew.
+   * A new token of the same person changes nothing on the page; another person begins anew.
    *
    * @param {Kept} kept
    */
@@ -137,7 +137,7 @@ export class SignIn extends EventTarget {
     if (this.who !== before) this.dispatchEvent(new Event('changed'));
   }
 
-  /** Ask the person anew: in this window, nobody is signed in. */
+  /** End the sign-in in this window only, so that the person is asked anew. */
   lapse() {
     this.last = this.kept ?? this.last;
     this.kept = null;
@@ -206,7 +206,7 @@ async function post(url, body, headers = {}) {
 }
 
 /**
- * What a token says. The gateway verifies it; the page only shows it.
+ * A token's claims. The gateway verifies them; the page only shows them.
  *
  * @param {string} token
  * @returns {any}

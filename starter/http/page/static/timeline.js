@@ -1,4 +1,4 @@
-// The revisions as a timeline that one can step back through.
+// The revisions as a timeline that people can step back through.
 
 import { byId, debounced, gathered, setText } from './dom.js';
 import { dayAndTime, describeChange } from './wording.js';
@@ -23,7 +23,7 @@ export class Timeline {
     const options = { signal: closed };
     const choose = (/** @type {number} */ revision) => {
       const now = chat.session?.revision ?? 0;
-      // Who goes to the end looks at now, also if there is a later revision in a moment.
+      // The end means the present, even if a later revision comes in a moment.
       this.#wanted = revision >= now ? Infinity : Math.max(revision, 0);
       this.#slider.value = String(Math.min(this.#wanted, now));
       this.#say();
@@ -78,7 +78,7 @@ export class Timeline {
    * @param {boolean} isOn
    */
   #enable(button, isOn) {
-    if (!isOn && document.activeElement === button) this.#slider.focus(); // what is disabled loses the focus
+    if (!isOn && document.activeElement === button) this.#slider.focus(); // a disabled button loses the focus
     button.disabled = !isOn;
   }
 }

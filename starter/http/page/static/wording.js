@@ -1,4 +1,4 @@
-// How things are called on the page.
+// Names and sentences of the page.
 
 /** @param {string} agent */
 export function agentName(agent) {
@@ -24,7 +24,7 @@ export function authorName(author) {
 
 /** @param {{title: string | null, created_at: string}} session */
 export function sessionName(session) {
-  // The time first: it tells one from another if there is no room for more.
+  // The time comes first: it tells chats apart even if there is no room for the day.
   return session.title || `Chat at ${time(session.created_at)}, ${shortDay(session.created_at)}`;
 }
 
