@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo dev fast test chaos hostile bench wheel client-package client-types schemas screenshots lint format types check clean
+.PHONY: help setup demo dev fast test coverage chaos hostile bench wheel client-package client-types schemas screenshots lint format types check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,8 +38,12 @@ fast: setup ## run the unit tests, which need no server
 
 # Three processes, each with its own servers, keep two cores busy. Files run in order, so that the short unit tests come
 # last and all processes end at about the same time.
-test: setup $(NODE_PACKAGES:=/node_modules/.installed) ## run all tests, with coverage
-	$(BIN)/python -m pytest -n 3 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder --cov
+SUITE := $(BIN)/python -m pytest -n 3 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
+test: setup $(NODE_PACKAGES:=/node_modules/.installed) ## run all tests
+	$(SUITE)
+
+coverage: setup $(NODE_PACKAGES:=/node_modules/.installed) ## run all tests, and list the lines that none of them reaches
+	$(SUITE) --cov
 
 chaos: setup ## kill everything for two minutes and check the promises; SEED=.. DURATION=..
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION))

@@ -22,6 +22,7 @@ class Plan(Record):
     """The size of each measurement; see `Specials` for those that are not part of the rounds.
 
     Attributes:
+        warms_up: Whether an unmeasured round comes first.
         settle_seconds: A pause before and after each block, for work that servers finish after they have answered.
             Latencies and rates leave it out; CPU includes it.
         mixed_pairs: Updates, and gets, after each initialize of the mixed load.
@@ -31,6 +32,7 @@ class Plan(Record):
 
     rounds: int
     counts: tuple[Counts, ...]
+    warms_up: bool = True
     settle_seconds: float = 0.1
     mixed_cycles: int = 1
     mixed_pairs: int = 10
@@ -82,6 +84,7 @@ def quick_plan(rounds: int) -> Plan:
             Counts(callers=1, initialize=2, update=2, signal=2, get=2),
             Counts(callers=4, initialize=1, update=2, signal=1, get=2),
         ),
+        warms_up=False,
         settle_seconds=0.01,
         mixed_pairs=2,
         few_updates=4,
@@ -95,11 +98,11 @@ def quick_plan(rounds: int) -> Plan:
         memory_sessions=0,
         large_updates=2,
         reads_under_change=4,
-        transcript_messages=10_000,
+        transcript_messages=2_000,
         message_calls=4,
         run_messages=4,
         written_messages=4,
-        listed_sessions=100_000,
+        listed_sessions=10_000,
         page_reads=4,
         gateway_reads=4,
         busy_gateway_reads=2,

@@ -62,14 +62,14 @@ class Rounds:
     requested_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     async def run(self, plan: Plan, *, progress: Callable[[str], None]) -> list[Block]:
-        """Warm up, then go through all rounds.
+        """Warm up if the plan says so, then go through all rounds.
 
         Args:
             plan: The number of rounds and calls.
             progress: Gets a line about each step.
         """
         blocks: list[Block] = []
-        for number in range(plan.rounds + 1):
+        for number in range(0 if plan.warms_up else 1, plan.rounds + 1):
             for counts in plan.counts:
                 progress(
                     f"round {number} of {plan.rounds}, {counts.callers} callers"

@@ -11,7 +11,6 @@ import typer
 from rich.text import Text
 
 from starter.cli.command import Json, embedded_servers_needed, out, print_json, run_service, tell
-from worker.logs import configure_logs
 
 if TYPE_CHECKING:
     from starter.dev_stack import DevAddresses
@@ -51,6 +50,7 @@ async def _dev(
         from starter.dev_agents import dev_agents, example_agents  # noqa: PLC0415
         from starter.dev_gateway import choose_port, dev_gateway  # noqa: PLC0415
         from starter.dev_stack import dev_stack  # noqa: PLC0415
+        from worker.logs import configure_logs  # noqa: PLC0415
 
     configure_logs("console", "WARNING")
     if http_port is not None:

@@ -11,6 +11,6 @@ def gateway() -> None:
 
     Run as many gateways as you like.
     """
-    from starter.http.run_gateway import run_gateway  # noqa: PLC0415 - the other commands do without its libraries
+    from starter.http.run_gateway import run_gateway  # noqa: PLC0415 - the other commands start sooner without it
 
     run_service(run_gateway)

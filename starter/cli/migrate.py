@@ -1,11 +1,6 @@
 """The command `journey migrate`."""
 
-from journeys.client.settings import read_settings
 from starter.cli.command import Json, facts, out, print_json, run_command, tell
-from stores.migrate import migrate as migrate_stores
-from stores.settings import StoreSettings
-from worker.connection import connect
-from worker.search_attributes import register_search_attributes
 
 
 def migrate(*, json: Json = False) -> None:
@@ -20,6 +15,13 @@ def migrate(*, json: Json = False) -> None:
 
 
 async def _migrate(*, json: bool) -> None:
+    # The other commands do without these, and start sooner.
+    from journeys.client.settings import read_settings  # noqa: PLC0415
+    from stores.migrate import migrate as migrate_stores  # noqa: PLC0415
+    from stores.settings import StoreSettings  # noqa: PLC0415
+    from worker.connection import connect  # noqa: PLC0415
+    from worker.search_attributes import register_search_attributes  # noqa: PLC0415
+
     stores = read_settings(StoreSettings)
     report = await migrate_stores(
         stores.supabase_db_url.get_secret_value(), stores.state_surface_url.get_secret_value(), progress=tell

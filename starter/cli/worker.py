@@ -1,7 +1,6 @@
 """The command `journey worker`."""
 
 from starter.cli.command import run_service
-from worker.run_worker import run_worker
 
 
 def worker() -> None:
@@ -12,4 +11,6 @@ def worker() -> None:
 
     Run as many workers as you like on one task queue.
     """
+    from worker.run_worker import run_worker  # noqa: PLC0415 - the other commands start sooner without it
+
     run_service(run_worker)

@@ -3,8 +3,10 @@
 import shutil
 from typing import Final
 
-CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-"""Its path; None if it is not installed."""
+_PROGRAMS: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+CHROMIUM: Final = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+"""Its path; None if none is installed. The shell is the same engine without windows, and takes a third less CPU."""
 
 ARGUMENTS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

@@ -102,7 +102,7 @@ async def test_the_conversation_is_measured_with_its_spread_and_goals(run: tuple
     section = (docs / "performance.md").read_text().partition("## The conversation")[2].partition("\n## ")[0]
     for each in results.conversation:
         assert f"\n| {each.figure} | " in section
-    assert "10,000" in section, "the page names the smaller transcript of a quick run"
+    assert "2,000" in section, "the page names the smaller transcript of a quick run"
 
 
 async def test_the_gateway_is_measured_with_its_spread_and_goals(run: tuple[Any, Path]) -> None:

@@ -84,8 +84,9 @@ def test_a_worker_loads_neither_command_line_nor_benchmark_nor_embedded_servers(
     assert not rooms_loaded_by("import worker.run_worker") & {"starter", "bench", "embedded", "typer"}
 
 
-def test_the_command_line_loads_embedded_servers_only_for_the_commands_that_run_them() -> None:
-    assert not rooms_loaded_by("import starter.cli.app") & {"bench", "embedded"}
+def test_the_command_line_loads_servers_stores_and_engine_only_for_the_commands_that_need_them() -> None:
+    others = {"bench", "embedded", "stores", "activities", "workflows", "asyncpg", "starlette"}
+    assert not rooms_loaded_by("import starter.cli.app") & others
 
 
 def rooms_loaded_by(program: str) -> set[str]:
