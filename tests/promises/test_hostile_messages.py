@@ -32,7 +32,7 @@ from tests.hostile.documents import (
     with_text,
 )
 from tests.support.journeys import Journeys, Json, also_replayed, code_of, failed_tasks
-from tests.support.watching import assert_stored, refusal_code, runs, unexpected_failed_tasks
+from tests.support.watching import assert_no_failed_task, assert_stored, refusal_code
 
 
 async def check_it_goes_on(journeys: Journeys, chat_session_id: str, kept: Json) -> None:
@@ -42,7 +42,7 @@ async def check_it_goes_on(journeys: Journeys, chat_session_id: str, kept: Json)
     answer = await journeys.update(chat_session_id, {"context": {"good": before["revision"]}})
     assert answer["applied_revision"] == before["revision"] + 1
     assert answer["context"] == before["context"] | {"good": before["revision"]}
-    assert not [task for events in await runs(journeys, chat_session_id) for task in unexpected_failed_tasks(events)]
+    await assert_no_failed_task(journeys, chat_session_id)
     description = await journeys.handle(chat_session_id).describe()
     assert description.status is WorkflowExecutionStatus.RUNNING
 

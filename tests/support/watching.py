@@ -161,6 +161,13 @@ def unexpected_failed_tasks(events: Sequence[HistoryEvent]) -> list[HistoryEvent
     ]
 
 
+async def assert_no_failed_task(journeys: Journeys, session: str) -> None:
+    """No workflow task of the session's newest run, or of those that it continues, has failed unexpectedly."""
+    for events in await runs(journeys, session):
+        assert unexpected_failed_tasks(events) == []
+
+
+
 def count(events: Sequence[HistoryEvent], *kinds: "EventType.ValueType") -> int:
     """How many events are of these kinds."""
     return sum(event.event_type in kinds for event in events)

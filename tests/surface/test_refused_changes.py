@@ -10,7 +10,7 @@ from temporalio.common import RawValue
 from tests.support.documents import nested
 from tests.support.journeys import Journeys, Json, also_replayed, failed_tasks
 from tests.support.polling import eventually
-from tests.support.watching import refusal, runs, unexpected_failed_tasks, until_refusals
+from tests.support.watching import assert_no_failed_task, refusal, until_refusals
 from tests.surface.refused_requests import (
     REFUSED,
     all_but_refusals,
@@ -37,7 +37,7 @@ async def test_a_refused_update_says_why_and_changes_nothing(journeys: Journeys)
         after = await journeys.update(chat_session_id, {"context": {"after": 1}})
         assert after["applied_revision"] == 2
         assert after["context"] == {"text": "t", "first": 1, "after": 1}
-        assert not [task for events in await runs(journeys, chat_session_id) for task in unexpected_failed_tasks(events)]
+        await assert_no_failed_task(journeys, chat_session_id)
 
 
 @also_replayed
@@ -60,7 +60,7 @@ async def test_a_refused_signal_is_counted_and_changes_nothing(journeys: Journey
         assert [(each["code"], each["field"]) for each in refusals["last"]] == [case[1:] for case in own[-10:]]
         assert [set(each) for each in refusals["last"]] == [{"at", "code", "field"}] * 10
         assert await all_but_refusals(journeys, chat_session_id) == kept
-        assert not [task for events in await runs(journeys, chat_session_id) for task in unexpected_failed_tasks(events)]
+        await assert_no_failed_task(journeys, chat_session_id)
 
 
 @also_replayed
