@@ -167,7 +167,6 @@ async def assert_no_failed_task(journeys: Journeys, session: str) -> None:
         assert unexpected_failed_tasks(events) == []
 
 
-
 def count(events: Sequence[HistoryEvent], *kinds: "EventType.ValueType") -> int:
     """How many events are of these kinds."""
     return sum(event.event_type in kinds for event in events)
