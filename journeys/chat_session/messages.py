@@ -251,7 +251,8 @@ class DeleteChatSession(Request):
     Attributes:
         tenant_id: The tenant that the session belongs to.
         user_id: The user that the session belongs to; null if a service acts for the tenant.
-        author: Who deletes it. `manual` and `journey` are the engine's own.
+        author: Who deletes it. Only Temporal's history keeps it, until the erasure. `manual` and `journey` are the
+            engine's own.
     """
 
     tenant_id: Identifier

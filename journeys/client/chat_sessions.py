@@ -484,7 +484,7 @@ class ChatSessions:
             tenant_id: The tenant that the session belongs to.
             user_id: The user that the session belongs to. A service of the tenant may leave it out; if the session is
                 deleted already, the service gets the time of that deletion.
-            author: Who deletes it.
+            author: Who deletes it. Only Temporal's history keeps it, until the erasure.
 
         Raises:
             JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.
