@@ -15,7 +15,7 @@ from journeys.chat_session.names import AGENT_TURN_ID
 from journeys.errors import EngineUnavailable
 from journeys.search_attributes import ACTIVE_AGENT, TENANT_ID, USER_ID
 
-_START_SECONDS: Final = timedelta(seconds=2)
+_START_TIMEOUT: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class AgentTurns:
                 task_queue=agent_task_queue(activity.info().task_queue, turn.active_agent),
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 execution_timeout=self.timeout,
-                rpc_timeout=_START_SECONDS,
+                rpc_timeout=_START_TIMEOUT,
                 search_attributes=TypedSearchAttributes(
                     [
                         SearchAttributePair(TENANT_ID, turn.tenant_id),

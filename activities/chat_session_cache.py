@@ -4,7 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, Self
 
-from journeys.chat_session.full_contexts import FoldLength
+from journeys.chat_session.fold_length import FoldLength
 from journeys.chat_session.limits import MIB
 from journeys.chat_session.rules import Draft
 from journeys.chat_session.session import ChatSessionArtifact

@@ -12,7 +12,9 @@ from typing import Final, ParamSpec, TypeVar
 
 from temporalio import activity
 
-_LARGE_BYTES: Final = 16 * 1024
+from journeys.chat_session.limits import KIB
+
+_LARGE_BYTES: Final = 16 * KIB
 _HEARTBEAT_SECONDS: Final = 1
 _THREAD: Final = ThreadPoolExecutor(1, thread_name_prefix="large-work")
 

@@ -6,7 +6,7 @@
   * IdempotencyConflict: the key was used before, for another change.
   * DatabaseUnavailable: a store cannot be reached; send the same request again later.
   * EngineUnavailable: Temporal or a worker cannot be reached; send the same request again later.
-  * SessionNotFound, ContextTooLarge: `journeys.chat_session.errors`
+  * SessionNotFound, SessionNotActive, ContextTooLarge: `journeys.chat_session.errors`
 
 A request that fails with one of these errors has changed nothing. There is one exception: after `DatabaseUnavailable`
 or `EngineUnavailable`, a change that was accepted may still be applied. Their attribute `outcome` says whether the

@@ -103,8 +103,11 @@ Author = Annotated[
 ]
 """Who made a change: `user`, an agent, a service."""
 
-IdempotencyKey = Annotated[str, Matching(r"[\x20-\x7e]{1,128}", "must be 1-128 printable ASCII characters")]
+PrintableAscii = Annotated[str, Matching(r"[\x20-\x7e]{1,128}", "must be 1-128 printable ASCII characters")]
 """1-128 printable ASCII characters."""
+
+IdempotencyKey = PrintableAscii
+"""Identifies a change over its retries."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A lower-case hex SHA-256."""

@@ -8,6 +8,9 @@ from temporalio.common import RetryPolicy
 WORKFLOW_TASK_TIMEOUT: Final = timedelta(seconds=1.5)
 """The time after which another worker takes over a dead worker's workflow task. Whoever starts a run sets it."""
 
+STICKY_TIMEOUT: Final = timedelta(seconds=1)
+"""The time after which a workflow task that waits in a dead worker's sticky queue goes to another worker."""
+
 LOCAL_ATTEMPT: Final = timedelta(seconds=0.6)
 LOCAL_TOTAL: Final = timedelta(seconds=0.9)
 """The time for all attempts of a local activity. The workflow task times out later, so it needs no heartbeat."""
@@ -25,6 +28,10 @@ REGULAR_HEARTBEAT: Final = timedelta(seconds=4)
 REGULAR_ATTEMPT: Final = timedelta(minutes=5)
 """The longest attempt of a regular activity that heartbeats. A busy worker takes a while for a hostile batch, and a
 store for the deletion of a long transcript."""
+
+ERASURE_ATTEMPT: Final = timedelta(hours=1)
+"""The longest attempt of an erasure. Temporal takes half a minute to delete a run; a session may have many runs, and
+one that is still open."""
 
 REGULAR_RETRIES: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)

@@ -28,6 +28,7 @@ from journeys.i_json import MAX_SAFE_INTEGER
 from journeys.identifiers import Timestamp, Uuid, timestamp
 from stores.chat_sessions_supabase import STORE
 from stores.postgres import Pool, PooledConnection, connection_to, parse_row
+from stores.visible_sessions import VISIBLE
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -40,51 +41,30 @@ _SESSION_PLACE: Final[TypeAdapter[tuple[_Moment, _Moment, Uuid]]] = TypeAdapter(
 
 _BEYOND_ALL_MESSAGES: Final = (2**63 - 1, 0)
 
-# The transcript is read message by message until the page is full, without the message that would overfill it. jsonb
-# writes numbers out, so its text is never shorter than what is sent. To find out whether messages lie behind the place,
-# the statement asks for the first one in order: for a mere `exists` PostgreSQL may scan the whole table.
+# A page is read item by item until it is full, without the item that would overfill it.
 _PAGE: Final = """
 with recursive page as (
   (
-    select 1 as number, message.*, message.bytes::bigint as size
+    select 1 as number, item.*, item.bytes::bigint as size
     from public.chat_sessions as session
-    cross join lateral (
-      select {message} from public.chat_messages as m
-      where m.chat_session_id = session.chat_session_id and (m.first_revision, m.ordinal) {beyond} ($4, $5)
-      order by m.first_revision {order}, m.ordinal {order}
-      limit 1
-    ) as message
-    where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
-      and ($3::text is null or session.user_id = $3)
+    cross join lateral ({first_item}) as item
+    where {visible}
   )
   union all
-  select page.number + 1, message.*, page.size + message.bytes
+  select page.number + 1, item.*, page.size + item.bytes
   from page
-  cross join lateral (
-    select {message} from public.chat_messages as m
-    where m.chat_session_id = $1 and (m.first_revision, m.ordinal) {beyond} (page.first_revision, page.ordinal)
-    order by m.first_revision {order}, m.ordinal {order}
-    limit 1
-  ) as message
-  where page.number <= $6 and (page.number = 1 or page.size <= $7)
+  cross join lateral ({next_item}) as item
+  where page.number <= $4 and (page.number = 1 or page.size <= $5)
 )
-select
-  page.*,
-  (select count(*) from page) as found,
-  (
-    select true from public.chat_messages as m
-    where m.chat_session_id = $1 and (m.first_revision, m.ordinal) {behind} ($4, $5)
-    order by m.first_revision {opposite}, m.ordinal {opposite}
-    limit 1
-  ) as has_others_behind
+select page.*, (select count(*) from page) as found, ({behind}) as has_others_behind
 from public.chat_sessions as session
-left join page on page.number = 1 or (page.number <= $6 and page.size <= $7)
-where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
-  and ($3::text is null or session.user_id = $3)
+left join page on page.number = 1 or (page.number <= $4 and page.size <= $5)
+where {visible}
 order by page.number
 """
 
-# 300 bytes are more than the times, the revision and the names of the fields take.
+# jsonb writes numbers out, so its text is never shorter than what is sent. 300 bytes are more than the times, the
+# revision and the names of the fields take.
 MESSAGE_COLUMNS: Final = """
       m.message_id, m.first_revision, m.ordinal, m.revision, m.role, m.author, m.created_at, m.updated_at,
       m.body::text as body,
@@ -93,50 +73,46 @@ MESSAGE_COLUMNS: Final = """
         + 300 as bytes
 """
 
-_OLDER_PAGE: Final = _PAGE.format(message=MESSAGE_COLUMNS, beyond="<", behind=">=", order="desc", opposite="asc")
-_NEWER_PAGE: Final = _PAGE.format(message=MESSAGE_COLUMNS, beyond=">", behind="<=", order="asc", opposite="desc")
+_MESSAGE: Final = """
+  select {columns} from public.chat_messages as m
+  where m.chat_session_id = $1 and (m.first_revision, m.ordinal) {beyond} ({place})
+  order by m.first_revision {order}, m.ordinal {order}
+  limit 1
+"""
 
-# The ledger is read like the transcript. A change is sent as text, and jsonb writes numbers out: 5e-324 has 327
-# characters.
-_HISTORY: Final = """
-with recursive page as (
-  (
-    select 1 as number, entry.*, entry.bytes::bigint as size
-    from public.chat_sessions as session
-    cross join lateral (
-      select {entry} from public.chat_context_updates as u
-      where u.chat_session_id = session.chat_session_id and u.revision > $4
-      order by u.revision
-      limit 1
-    ) as entry
-    where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
-      and ($3::text is null or session.user_id = $3)
-  )
-  union all
-  select page.number + 1, entry.*, page.size + entry.bytes
-  from page
-  cross join lateral (
-    select {entry} from public.chat_context_updates as u
-    where u.chat_session_id = $1 and u.revision > page.revision
-    order by u.revision
-    limit 1
-  ) as entry
-  where page.number <= $5 and (page.number = 1 or page.size <= $6)
-)
-select page.*, (select count(*) from page) as found
-from public.chat_sessions as session
-left join page on page.number = 1 or (page.number <= $5 and page.size <= $6)
-where session.chat_session_id = $1 and session.tenant_id = $2 and session.lifecycle_state <> 'DELETED'
-  and ($3::text is null or session.user_id = $3)
-order by page.number
-""".format(
-    # 500 bytes are more than the hashes, the times and the names of the fields take.
-    entry="""
-      u.revision, u.idempotency_key, u.change::text as change, u.change_hash, u.author, u.active_agent, u.context_hash,
-      u.applied_at, u.turn,
-      octet_length(u.change::text) + octet_length(u.idempotency_key) + coalesce(octet_length(u.author), 0)
-        + octet_length(u.active_agent) + 500 as bytes
-    """
+
+def _page_of_messages(beyond: str, order: str, behind: str, opposite: str) -> str:
+    def next_message(place: str) -> str:
+        return _MESSAGE.format(columns=MESSAGE_COLUMNS, beyond=beyond, place=place, order=order)
+
+    return _PAGE.format(
+        visible=VISIBLE,
+        first_item=next_message("$6, $7"),
+        next_item=next_message("page.first_revision, page.ordinal"),
+        # This asks for the first message in order: for a mere `exists` PostgreSQL may scan the whole table.
+        behind=_MESSAGE.format(columns="true", beyond=behind, place="$6, $7", order=opposite),
+    )
+
+
+_OLDER_PAGE: Final = _page_of_messages("<", "desc", behind=">=", opposite="asc")
+_NEWER_PAGE: Final = _page_of_messages(">", "asc", behind="<=", opposite="desc")
+
+# A change is sent as text, and jsonb writes numbers out: 5e-324 has 327 characters. 500 bytes are more than the hashes,
+# the times and the names of the fields take.
+_ENTRY: Final = """
+  select
+    u.revision, u.idempotency_key, u.change::text as change, u.change_hash, u.author, u.active_agent, u.context_hash,
+    u.applied_at, u.turn,
+    octet_length(u.change::text) + octet_length(u.idempotency_key) + coalesce(octet_length(u.author), 0)
+      + octet_length(u.active_agent) + 500 as bytes
+  from public.chat_context_updates as u
+  where u.chat_session_id = $1 and u.revision > {place}
+  order by u.revision
+  limit 1
+"""
+
+_HISTORY: Final = _PAGE.format(
+    visible=VISIBLE, first_item=_ENTRY.format(place="$6"), next_item=_ENTRY.format(place="page.revision"), behind="null"
 )
 
 _LIST: Final = """
@@ -182,9 +158,9 @@ class ChatPagesSupabase:
                 UUID(wanted.chat_session_id),
                 wanted.tenant_id,
                 wanted.user_id,
-                -1 if wanted.after_revision is None else wanted.after_revision,
                 wanted.limit,
                 MAX_PAGE_BYTES,
+                -1 if wanted.after_revision is None else wanted.after_revision,
             )
         if not rows:
             return None
@@ -236,9 +212,9 @@ async def fetch_messages(connection: PooledConnection, wanted: GetChatMessages) 
         UUID(wanted.chat_session_id),
         wanted.tenant_id,
         wanted.user_id,
-        *place,
         wanted.limit,
         MAX_PAGE_BYTES,
+        *place,
     )
     if not rows:
         return None

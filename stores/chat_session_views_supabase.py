@@ -1,8 +1,4 @@
-"""What one tenant and user see of a chat session in Supabase.
-
-Each statement looks for ID, tenant and user at once. So another user's session looks and costs the same as
-no session.
-"""
+"""What one tenant and user see of a chat session in Supabase."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -13,12 +9,13 @@ from journeys.chat_session.messages import GetChatMessages
 from stores.chat_pages_supabase import fetch_messages
 from stores.chat_sessions_supabase import COLUMNS, STORE, parse_view
 from stores.postgres import Pool, connection_to
+from stores.visible_sessions import OWN, VISIBLE
 
-_OWN: Final = "chat_session_id = $1 and tenant_id = $2 and ($3::text is null or user_id = $3)"
+_READ: Final = f"select {COLUMNS} from public.chat_sessions as session where {VISIBLE}"
 
-_READ: Final = f"select {COLUMNS} from public.chat_sessions where {_OWN} and lifecycle_state <> 'DELETED'"
-
-_LOOK_UP: Final = f"select revision, user_id, lifecycle_state, turn_revision from public.chat_sessions where {_OWN}"
+_LOOK_UP: Final = f"""
+select revision, user_id, lifecycle_state, turn_revision from public.chat_sessions as session where {OWN}
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from journeys.chat_session.activities import KnownChange
 from journeys.chat_session.answers import ChatSessionView
 from journeys.chat_session.deletion import Tombstone
 from journeys.chat_session.errors import ContextTooLarge
-from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
+from journeys.chat_session.fold_length import UNKNOWN_LENGTH, FoldLength
 from journeys.chat_session.limits import MAX_STORED_CONTEXT_BYTES
 from journeys.chat_session.refusals import Refusals
 from journeys.chat_session.session import ChatSessionArtifact, Context, WrittenEntry

@@ -1,6 +1,6 @@
 """The deletion of chat sessions in Supabase: one statement, which leaves a tombstone."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -9,11 +9,12 @@ import asyncpg
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session.deletion import Tombstone
 from journeys.chat_session.session import ChatSessionArtifact
+from journeys.retry_policies import REGULAR_ATTEMPT
 from stores.chat_sessions_supabase import STORE, parse_tombstone
 from stores.postgres import Pool, connection_to
 
-# A transcript has no limit, and one statement deletes it. This time is shorter than an attempt of the activity.
-_DELETION_SECONDS: Final = 280
+# A transcript has no limit, and one statement deletes it. It is given up shortly before the activity's attempt.
+_DELETION_SECONDS: Final = (REGULAR_ATTEMPT - timedelta(seconds=20)).total_seconds()
 
 _TOMBSTONE: Final = "chat_session_id, tenant_id, revision, created_at, updated_at, deleted_by"
 

@@ -48,12 +48,9 @@ where s.chat_session_id = $1
 order by found.number
 """
 
-MAX_MESSAGES: Final = 100
-"""How many messages are read at once: as many as one change can have."""
-
 
 @dataclass(frozen=True, slots=True)
-class SessionState:
+class FollowedState:
     """The revision, owner and lifecycle state of a session.
 
     Attributes:
@@ -76,7 +73,7 @@ class FoundMessages:
         without_body: The places of the messages whose bodies would exceed the size of a page.
     """
 
-    state: SessionState
+    state: FollowedState
     messages: dict[int, ChatMessage]
     without_body: frozenset[int]
 
@@ -90,7 +87,7 @@ class FollowedSessionsSupabase:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def changed(self, known: Iterable[tuple[str, int]]) -> list[SessionState]:
+    async def changed(self, known: Iterable[tuple[str, int]]) -> list[FollowedState]:
         """Find those of these sessions that have a later revision than the known one, or do not exist any more."""
         sessions, revisions = [], []
         for chat_session_id, revision in known:
@@ -98,19 +95,19 @@ class FollowedSessionsSupabase:
             revisions.append(revision)
         async with connection_to(STORE, self._pool) as connection:
             rows = await connection.fetch(_CHANGED, sessions, revisions)
-        return [SessionState(**{**row, "chat_session_id": str(row["chat_session_id"])}) for row in rows]
+        return [FollowedState(**{**row, "chat_session_id": str(row["chat_session_id"])}) for row in rows]
 
     async def messages(self, chat_session_id: str, message_ids: Sequence[str]) -> FoundMessages:
         """Read messages by their IDs.
 
         Args:
             chat_session_id: The session. Its owner is not checked here: the caller checks the answer's `state`.
-            message_ids: At most `MAX_MESSAGES` IDs. Bodies are read until they fill a page.
+            message_ids: At most `MAX_CHANGE_MESSAGES` IDs. Bodies are read until they fill a page.
         """
         async with connection_to(STORE, self._pool) as connection:
             rows = await connection.fetch(_MESSAGES, UUID(chat_session_id), message_ids, MAX_PAGE_BYTES)
         if not rows:
-            return FoundMessages(SessionState(chat_session_id, None, None, None), {}, frozenset())
+            return FoundMessages(FollowedState(chat_session_id, None, None, None), {}, frozenset())
         first = rows[0]
         found: dict[int, ChatMessage] = {}
         without_body = set()
@@ -124,5 +121,5 @@ class FollowedSessionsSupabase:
             else:
                 body = from_json(row["body"])
             found[place] = parse_row(STORE, ChatMessage, {**row, "id": row["message_id"], "body": body})
-        state = SessionState(chat_session_id, first["session_revision"], first["user_id"], first["lifecycle_state"])
+        state = FollowedState(chat_session_id, first["session_revision"], first["user_id"], first["lifecycle_state"])
         return FoundMessages(state, found, frozenset(without_body))

@@ -8,15 +8,15 @@ from uuid import UUID
 
 from stores.chat_sessions_supabase import STORE
 from stores.postgres import Pool, connection_to
+from stores.visible_sessions import VISIBLE
 
 MAX_AGE_SECONDS: Final = 120
 """After this time without a new text, a partial message is forgotten."""
 
 # One statement looks for the session and writes. A message that the transcript already has is not partial any more.
-_WRITE: Final = """
+_WRITE: Final = f"""
 with session as (
-  select chat_session_id, lifecycle_state from public.chat_sessions
-  where chat_session_id = $1 and tenant_id = $2 and ($3::text is null or user_id = $3) and lifecycle_state <> 'DELETED'
+  select chat_session_id, lifecycle_state from public.chat_sessions as session where {VISIBLE}
 ),
 written as (
   insert into public.chat_partials (chat_session_id, message_id, text, written_at)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Final
 
 from pydantic import SecretStr
@@ -12,14 +11,12 @@ from temporalio.common import WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from journeys import __version__
+from journeys.retry_policies import STICKY_TIMEOUT
 from stores import chat_sessions_supabase, state_surface_postgres
 from stores.postgres import Pool, Rights, check_store, open_pool
 from worker.registry import JOURNEYS, Journey, Stores
 from worker.search_attributes import require_search_attributes
 from worker.settings import WorkerSettings
-
-# A workflow task that waits in a dead worker's sticky queue goes to another worker after this time.
-_STICKY_TIMEOUT: Final = timedelta(seconds=1)
 
 # Workflow code only computes, so more threads would only wait for each other. The second thread works if the first one
 # is blocked.
@@ -74,7 +71,7 @@ async def journey_worker(
                 max_cached_workflows=max_cached_workflows,
                 max_concurrent_activities=settings.activity_slots,
                 max_concurrent_local_activities=settings.activity_slots,
-                sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
+                sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
                 graceful_shutdown_timeout=settings.graceful_shutdown,
             )
         finally:

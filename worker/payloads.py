@@ -16,7 +16,7 @@ from temporalio.common import RawValue
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter, PayloadConverter
 
-_JSON = b"json/plain"
+from journeys.messages import JSON_ENCODING
 
 
 class JourneyPayloadConverter(PayloadConverter):
@@ -41,7 +41,7 @@ class JourneyPayloadConverter(PayloadConverter):
         if hint is None or hint is object:
             return RawValue(payload)
         # The model reads the JSON itself: pydantic's converter would create a type adapter for every message.
-        if isinstance(hint, type) and issubclass(hint, BaseModel) and payload.metadata.get("encoding") == _JSON:
+        if isinstance(hint, type) and issubclass(hint, BaseModel) and payload.metadata.get("encoding") == JSON_ENCODING:
             return hint.model_validate_json(payload.data)
         (value,) = self._pydantic.from_payloads([payload], [hint])
         return value

@@ -207,7 +207,7 @@ class ChatSessionJourney:
         self._signals_seen += 1
         identity = f"{workflow.info().first_execution_run_id}/{self._signals_seen}"
         try:
-            self._put(_Message("signal", identity, self._check(arguments), None))
+            self._inbox.put(_Message("signal", identity, self._check(arguments), None))
         except JourneyError as error:
             self._served += 1
             self._refused = self._refused.plus(self._record_refusal(error.code, error.field))
@@ -270,15 +270,12 @@ class ChatSessionJourney:
         if not (self._is_deciding or self._inbox or self._decided):
             self._budget.begin_task()
         self._budget.spend(message.size)
-        self._put(message)
+        self._inbox.put(message)
         assert message.outcome is not None
         outcome = await message.outcome
         if refused := outcome.refused:
             raise as_failure(refused.error)
         return outcome
-
-    def _put(self, message: _Message) -> None:
-        self._inbox.put(message)
 
     def _read_argument(self, arguments: Sequence[object]) -> bytes:
         """The argument's data for the activity. Data that cannot be an argument is not handed on."""
@@ -593,7 +590,7 @@ class ChatSessionJourney:
         self._created_for = carried.created_for
         self._may_create = False
         for signal in carried.signals:
-            self._put(_Message(signal.kind, signal.identity, signal.data, None))
+            self._inbox.put(_Message(signal.kind, signal.identity, signal.data, None))
 
 
 def _as_payload(data: bytes) -> RawValue:

@@ -1,6 +1,5 @@
 """The erasure: a workflow that removes what Temporal keeps of a deleted session. Anyone may start it, at any time."""
 
-from datetime import timedelta
 from typing import Final
 
 from temporalio import workflow
@@ -8,10 +7,8 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from journeys.chat_session.erasure import Erased
 from journeys.chat_session.names import ERASE, ERASURE_ID, ERASURE_WORKFLOW_ID_PREFIX
-from journeys.retry_policies import REGULAR_HEARTBEAT, REGULAR_RETRIES, WORKFLOW_TASK_TIMEOUT
+from journeys.retry_policies import ERASURE_ATTEMPT, REGULAR_HEARTBEAT, REGULAR_RETRIES, WORKFLOW_TASK_TIMEOUT
 
-# Temporal takes half a minute to delete a run; a session may have many, and one that is still open.
-_ATTEMPT: Final = timedelta(hours=1)
 _ERASE_AGAIN: Final = "erase_again"
 
 
@@ -68,7 +65,7 @@ class ChatSessionErasure:
         erased: Erased = await workflow.execute_activity(
             ERASE,
             result_type=Erased,
-            start_to_close_timeout=_ATTEMPT,
+            start_to_close_timeout=ERASURE_ATTEMPT,
             heartbeat_timeout=REGULAR_HEARTBEAT,
             retry_policy=REGULAR_RETRIES,
             summary="delete the runs, agent turns and reads of a deleted session",

@@ -56,6 +56,14 @@ MAX_CONTEXT_BYTES: Final = 256 * KIB
 MAX_PAGE_BYTES: Final = 768 * KIB
 """Encoded size of a page of a session's ledger or transcript; one item always fits."""
 
+MAX_PAGE_MESSAGES: Final = 200
+MAX_PAGE_ENTRIES: Final = 1000
+MAX_PAGE_SESSIONS: Final = 100
+"""Items of a page that a caller may ask for: of a transcript, of a ledger and of a list of sessions."""
+
+MAX_SHOWN_REFUSALS: Final = 10
+"""Refused signals that a session shows, the last ones; earlier ones are only counted."""
+
 MAX_CHANGE_BYTES: Final = 256 * KIB
 """The largest `Limits.change_bytes` that a deployment may set."""
 

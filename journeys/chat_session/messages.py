@@ -24,11 +24,11 @@ from pydantic_core import CoreSchema
 
 from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.keys import message_id, named_session_key, session_id, session_key, update_key
-from journeys.chat_session.limits import MAX_CHANGE_MESSAGES
+from journeys.chat_session.limits import MAX_CHANGE_MESSAGES, MAX_PAGE_ENTRIES, MAX_PAGE_MESSAGES, MAX_PAGE_SESSIONS
 from journeys.chat_session.names import DEFAULT_AGENT
 from journeys.chat_session.session import Agent, ChatSessionArtifact, Context, LifecycleState, Revision, Title
 from journeys.errors import InvalidParameter
-from journeys.identifiers import Author, IdempotencyKey, Identifier, Matching, Timestamp, Uuid
+from journeys.identifiers import Author, IdempotencyKey, Identifier, PrintableAscii, Timestamp, Uuid
 from journeys.merge_patch import merge_patch
 from journeys.messages import JsonArray, Request, reason_of
 
@@ -54,7 +54,7 @@ CallersAuthor = Annotated[Author, AfterValidator(_check_callers_author)]
 MessageId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 """The ID of a message in a session's transcript."""
 
-SessionName = Annotated[str, Matching(r"[\x20-\x7e]{1,128}", "must be 1-128 printable ASCII characters")]
+SessionName = PrintableAscii
 """A caller's own name of a session. The session's ID is derived from it."""
 
 
@@ -251,7 +251,8 @@ class DeleteChatSession(Request):
     Attributes:
         tenant_id: The tenant that the session belongs to.
         user_id: The user that the session belongs to; null if a service acts for the tenant.
-        author: Who deletes it. `manual` and `journey` are the engine's own.
+        author: Who deletes it. Only Temporal's history keeps it, until the erasure. `manual` and `journey` are the
+            engine's own.
     """
 
     tenant_id: Identifier
@@ -274,7 +275,7 @@ class GetChatSessionHistory(Request):
     user_id: Identifier | None = None
     chat_session_id: Uuid
     after_revision: Revision | None = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ENTRIES)] = 100
 
 
 class GetChatMessages(Request):
@@ -292,7 +293,7 @@ class GetChatMessages(Request):
     tenant_id: Identifier
     user_id: Identifier | None = None
     chat_session_id: Uuid
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_MESSAGES)] = 50
     before: str | None = None
     after: str | None = None
 
@@ -317,7 +318,7 @@ class ListChatSessions(Request):
     tenant_id: Identifier
     user_id: Identifier | None = None
     lifecycle_state: LifecycleState = "ACTIVE"
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SESSIONS)] = 50
     after: str | None = None
 
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from journeys.chat_session.limits import MAX_SHOWN_REFUSALS
 from journeys.identifiers import Timestamp
 from journeys.messages import Record
 
@@ -24,7 +25,7 @@ class Refusals(Record):
         """These refusals and later ones."""
         if not other.count:
             return self
-        return Refusals(count=self.count + other.count, last=(*self.last, *other.last)[-10:])
+        return Refusals(count=self.count + other.count, last=(*self.last, *other.last)[-MAX_SHOWN_REFUSALS:])
 
 
 NO_REFUSALS: Final = Refusals()

@@ -28,7 +28,7 @@ from temporalio.common import RawValue
 from journeys.canonical_json import CanonicalObject, canonical
 from journeys.chat_session.activities import KnownChange
 from journeys.chat_session.errors import ContextTooLarge, SessionNotActive, SessionNotFound
-from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
+from journeys.chat_session.fold_length import UNKNOWN_LENGTH, FoldLength
 from journeys.chat_session.limits import METADATA_BYTES, Limits
 from journeys.chat_session.messages import ChangeRequest, SignalChatContext, UpdateChatSession
 from journeys.chat_session.session import ChatSessionArtifact, Context, LedgerEntry, WrittenEntry

@@ -31,7 +31,7 @@ from journeys.chat_session.answers import (
 from journeys.chat_session.deletion import DELETED_FIELD
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.keys import session_id
-from journeys.chat_session.limits import Limits
+from journeys.chat_session.limits import MAX_PAGE_ENTRIES, Limits
 from journeys.chat_session.messages import (
     ChangeRequest,
     DeleteChatSession,
@@ -373,7 +373,7 @@ class ChatSessions:
         tenant_id: str,
         user_id: str | None = None,
         after_revision: int | None = None,
-        limit: int = 1000,
+        limit: int = MAX_PAGE_ENTRIES,
     ) -> builtins.list[LedgerEntry]:
         """Read a session's ledger: one entry for the creation and one for each applied change, oldest first.
 
@@ -419,7 +419,7 @@ class ChatSessions:
             chat_session_id: The session's ID.
             tenant_id: The tenant that the session belongs to.
             user_id: The user that the session belongs to; a service of the tenant may leave it out.
-            limit: The maximum number of messages, up to 200. Large messages make a page shorter.
+            limit: The maximum number of messages, at most `MAX_PAGE_MESSAGES`. Large messages make a page shorter.
             before: The cursor `older` of a page, for the messages before that page.
             after: The cursor `newer` of a page, for the messages after that page.
 
@@ -455,7 +455,7 @@ class ChatSessions:
             tenant_id: The tenant that the sessions belong to.
             user_id: The user that they belong to; a service of the tenant may leave it out.
             lifecycle_state: Only sessions in this state.
-            limit: The maximum number of sessions, up to 100.
+            limit: The maximum number of sessions, at most `MAX_PAGE_SESSIONS`.
             after: The cursor `next` of the page before.
 
         Raises:
@@ -484,7 +484,7 @@ class ChatSessions:
             tenant_id: The tenant that the session belongs to.
             user_id: The user that the session belongs to. A service of the tenant may leave it out; if the session is
                 deleted already, the service gets the time of that deletion.
-            author: Who deletes it.
+            author: Who deletes it. Only Temporal's history keeps it, until the erasure.
 
         Raises:
             JourneyError: `InvalidParameter`, `SessionNotFound`, `DatabaseUnavailable`, `EngineUnavailable`.

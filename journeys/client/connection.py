@@ -24,7 +24,7 @@ _UNKNOWN_PROFILE: Final = re.compile(r"Profile '.*' not found")
 
 
 async def connect(*, plugins: Sequence[Plugin] = (), runtime: Runtime | None = None) -> Client:
-    """Connect within five seconds.
+    """Connect, or fail after a few seconds.
 
     Args:
         plugins: Plugins of the client; a worker's client has one.

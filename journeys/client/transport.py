@@ -28,8 +28,8 @@ from temporalio.common import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.client.deadline import Deadline, DeadlinePassed
-from journeys.client.delays import DelayedCall
 from journeys.client.single_attempts import with_single_attempts
+from journeys.client.unanswered_calls import UnansweredCall
 from journeys.errors import DatabaseUnavailable, EngineUnavailable
 from journeys.failures import from_failure
 from journeys.messages import Request
@@ -116,7 +116,7 @@ class Transport:
                 raise error from None
         except DeadlinePassed:
             pass
-        delayed = DelayedCall(
+        unanswered = UnansweredCall(
             self._client,
             task_queue=self._task_queue,
             began=began,
@@ -124,7 +124,7 @@ class Transport:
             update_id=update_id,
             may_be_taken=deadline.may_be_taken,
         )
-        raise await delayed.explain()
+        raise await unanswered.explain()
 
     async def update(
         self, name: str, request: Request, *, workflow_id: str, update_id: str, deadline: Deadline

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from journeys.canonical_json import canonical_hash
-from journeys.chat_session import full_contexts
+from journeys.chat_session import fold_length
 from journeys.chat_session.errors import ContextTooLarge, SessionNotFound
-from journeys.chat_session.full_contexts import UNKNOWN_LENGTH, FoldLength
+from journeys.chat_session.fold_length import UNKNOWN_LENGTH, FoldLength
 from journeys.chat_session.limits import MAX_FOLD_BYTES, MAX_FOLD_CHANGES
 from journeys.errors import InvalidParameter
 from stores.earlier_contexts_supabase import EarlierContext, EarlierContextsSupabase
@@ -36,7 +36,7 @@ async def fold_lengths(journeys: Journeys, session: str) -> Sequence[int | None]
 
 @pytest.fixture
 def few_to_fold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(full_contexts, "MAX_FOLD_CHANGES", FEW)
+    monkeypatch.setattr(fold_length, "MAX_FOLD_CHANGES", FEW)
 
 
 @pytest.mark.usefixtures("few_to_fold")

@@ -17,6 +17,7 @@ from journeys.retry_policies import (
     QUERY_HEAD_START,
     REGULAR_HEARTBEAT,
     REGULAR_RETRIES,
+    STICKY_TIMEOUT,
     WORKFLOW_TASK_TIMEOUT,
 )
 from starter.http.settings import GatewaySettings
@@ -80,6 +81,7 @@ def test_the_timeouts_that_the_pages_tell_are_those_of_the_code() -> None:
     assert f"task_timeout=timedelta(seconds={task_timeout})" in calling
     assert f"workflow task timeout of {task_timeout} s" in reliability
     assert f"tried twice within {LOCAL_TOTAL.total_seconds():g} s" in reliability
+    assert f"the sticky timeout, {STICKY_TIMEOUT.total_seconds():g} s" in reliability
     assert f"the heartbeat timeout, {REGULAR_HEARTBEAT.total_seconds():g} s" in reliability
     assert REGULAR_RETRIES.maximum_interval == timedelta(seconds=5)
     assert "retries every 5 s" in re.sub(r"\s+", " ", reliability)

@@ -6,11 +6,12 @@ from typing import Final
 from pydantic import JsonValue
 
 from journeys.chat_session.answers import ChatMessage
+from journeys.chat_session.limits import MAX_CHANGE_MESSAGES
 from journeys.chat_session.messages import GetChatSessionHistory
 from journeys.chat_session.session import LedgerEntry
 from starter.http.stream.events import write_change
 from stores.chat_pages_supabase import ChatPagesSupabase
-from stores.followed_sessions_supabase import MAX_MESSAGES, FollowedSessionsSupabase, FoundMessages, SessionState
+from stores.followed_sessions_supabase import FollowedSessionsSupabase, FollowedState, FoundMessages
 
 _MAX_ENTRIES: Final = 50
 
@@ -34,7 +35,7 @@ class ChangeBatch:
     """
 
     changes: tuple[WrittenChange, ...]
-    state: SessionState
+    state: FollowedState
     complete: bool
 
 
@@ -68,7 +69,7 @@ class ChangeReader:
         wanted: list[str] = []
         for entry in page.entries:
             ids = _message_ids(entry)
-            if named and len(wanted) + len(ids) > MAX_MESSAGES:
+            if named and len(wanted) + len(ids) > MAX_CHANGE_MESSAGES:
                 break
             named.append((entry, ids))
             wanted += ids

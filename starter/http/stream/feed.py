@@ -8,7 +8,7 @@ from typing import Final
 
 from starter.http.stream.change_batches import ChangeBatch, WrittenChange
 from starter.http.stream.events import EndReason
-from stores.followed_sessions_supabase import SessionState
+from stores.followed_sessions_supabase import FollowedState
 from stores.partials_supabase import MAX_AGE_SECONDS
 
 Wake = Callable[[], None]
@@ -71,7 +71,7 @@ class Feed:
             return None
         return [change for change in self._changes if change.revision > revision]
 
-    def see(self, state: SessionState) -> None:
+    def see(self, state: FollowedState) -> None:
         """Note the session's revision and its owner, or its end."""
         if state.lifecycle_state is None or state.revision is None:
             self.ended = "not_found"

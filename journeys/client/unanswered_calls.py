@@ -24,7 +24,7 @@ _ADVICE: Final[dict[Acceptance, str]] = {
 }
 
 
-class DelayedCall:
+class UnansweredCall:
     """A call that had no answer by its deadline."""
 
     def __init__(
