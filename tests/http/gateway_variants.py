@@ -15,7 +15,7 @@ RESERVED: Final = 100
 _CLOCKS: Final = {
     "head": "connections._HEAD_SECONDS",
     "linger": "connections._LINGER_SECONDS",
-    "stalled": "connections._STALLED_SECONDS",
+    "stalled": "connections.STALLED_SECONDS",
     "body": "bodies._BODY_SECONDS",
 }
 

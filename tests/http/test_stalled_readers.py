@@ -49,7 +49,7 @@ async def test_a_comment_comes_while_nothing_happens(stream: EventStream, monkey
 
 
 async def test_a_reader_that_takes_nothing_is_dropped(stream: EventStream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "_STALLED_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "STALLED_SECONDS", 0.01)
     dropped = asyncio.Event()
 
     async def send(message: Message) -> None:
