@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from starter.http.stream.events import write_partial
-from starter.http.stream.feed import MAX_PARTIALS
+from starter.http.stream.feed import MAX_PARTIALS, Feed
 from starter.http.stream.poller import FAILURES, OUTAGE_SECONDS, PAUSE_PER_POLL, Poller
 from stores.partials_supabase import MAX_AGE_SECONDS, PartialsSupabase
 
@@ -21,17 +21,21 @@ async def show_partials(followed: Poller, store: PartialsSupabase) -> None:
     """Poll until this is cancelled. A text that is missed is shown with the next one."""
     loop = asyncio.get_running_loop()
     seen: datetime | None = None
+    known: set[Feed] = set()
     while True:
         await followed.wait_for_feeds()
         began = loop.time()
         try:
-            # The first poll also shows answers whose writing has begun before.
-            seen = seen or await store.now() - timedelta(seconds=MAX_AGE_SECONDS)
-            sessions = [feed.chat_session_id for feed in followed.feeds]
+            feeds = set(followed.feeds)
+            if seen is None or not feeds <= known:
+                # In a session that nobody has followed here, the writing may have begun before, and may stand still.
+                seen = await store.now() - timedelta(seconds=MAX_AGE_SECONDS)
+            sessions = [feed.chat_session_id for feed in feeds]
             for partial in await store.newer(sessions, seen, limit=MAX_PARTIALS):
                 seen = max(seen, partial.written_at)
                 if feed := followed.find(partial.chat_session_id):
                     feed.show_partial(partial.message_id, write_partial(partial.message_id, partial.text))
+            known = feeds
             pause = max(_POLL_SECONDS, PAUSE_PER_POLL * (loop.time() - began))
         except FAILURES as error:
             _LOG.debug("partial messages cannot be read", extra={"reason": str(error)})
