@@ -16,7 +16,7 @@ _CLOCKS: Final = {
     "head": "connections._HEAD_SECONDS",
     "linger": "connections._LINGER_SECONDS",
     "stalled": "connections.STALLED_SECONDS",
-    "body": "bodies._BODY_SECONDS",
+    "body": "bodies.BODY_SECONDS",
 }
 
 _WITH_CLOCKS: Final = """

@@ -16,7 +16,9 @@ from starter.http.stream.poller import FAILURES, Poller
 
 MEDIA_TYPE: Final = "text/event-stream"
 
-_KEEP_ALIVE_SECONDS: Final = 15.0
+KEEP_ALIVE_SECONDS: Final = 15.0
+"""A follower gets something at least this often."""
+
 _RETRY_SECONDS: Final = 2.0
 # uvicorn waits for the reader between two pieces, so at most two pieces wait for a slow reader.
 _PIECE_BYTES: Final = 64 * 1024
@@ -150,7 +152,7 @@ class EventStream(Response):
         left = max(self._expires_at - time.time(), 0)
         # No keep-alive if the pause ends with the token. This goes by `left` and not by the time now, because another
         # clock has timed the pause, and the two differ by a hair.
-        if not await self._pause(min(_KEEP_ALIVE_SECONDS, left)) and left > _KEEP_ALIVE_SECONDS:
+        if not await self._pause(min(KEEP_ALIVE_SECONDS, left)) and left > KEEP_ALIVE_SECONDS:
             await self._write(KEEP_ALIVE)
 
     async def _pause(self, seconds: float) -> bool:
