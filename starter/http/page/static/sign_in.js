@@ -4,6 +4,7 @@ import { alone, forget, forgetAllHere, names, read, watch, write } from './brows
 
 const KEPT = 'sign-in';
 const RENEWED_SECONDS_BEFORE_END = 60;
+const PATIENCE_MILLISECONDS = 15_000;
 
 /**
  * @typedef {object} Kept
@@ -196,7 +197,7 @@ async function post(url, body, headers = {}) {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(15_000),
+    signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
   });
   const said = await answer.json().catch(() => ({}));
   if (answer.ok) return said;
