@@ -28,7 +28,7 @@ from examples.agents.conversation import (
     MAX_NOTES,
     Answer,
     Conversation,
-    Said,
+    ConversationMessage,
     clean,
 )
 from examples.agents.roster import Roster
@@ -165,7 +165,7 @@ class Writer:
         prompt = "\n\n".join(reversed(unanswered)) or HAS_FLOOR
         return prompt, list(self._as_history(messages))
 
-    def _as_history(self, messages: list[Said]) -> Iterator[ModelMessage]:
+    def _as_history(self, messages: list[ConversationMessage]) -> Iterator[ModelMessage]:
         for said in messages:
             if said.role != "assistant":
                 yield ModelRequest(parts=[UserPromptPart(_attributed(said))])
@@ -175,7 +175,7 @@ class Writer:
                 yield ModelResponse(parts=[TextPart(f"{said.author}: {said.text}")])
 
 
-def _attributed(said: Said) -> str:
+def _attributed(said: ConversationMessage) -> str:
     return said.text if said.role == "user" else f"({said.author or said.role or 'a service'} adds:) {said.text}"
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from examples.agents import writer
-from examples.agents.conversation import MAX_NOTES, Answer, Conversation, Said
+from examples.agents.conversation import MAX_NOTES, Answer, Conversation, ConversationMessage, clean
 from examples.agents.roster import read_roster
 from examples.agents.writer import Writer
 from tests.agents.models import ToolCallingModel
@@ -17,7 +17,7 @@ CALLS: Final = 20
 
 async def answer(calls: Sequence[tuple[str, Mapping[str, str]]]) -> Answer:
     """The answer of a guide that calls these tools in one response."""
-    asked = Conversation(messages=(Said(role="user", author="user", text="Hello"),), shared_context="{}")
+    asked = Conversation(messages=(ConversationMessage(role="user", author="user", text="Hello"),), shared_context="{}")
     return await Writer("guide", read_roster(), ToolCallingModel(calls)).write(asked, lambda _: None)
 
 
@@ -26,7 +26,6 @@ async def test_of_several_notes_under_one_key_the_last_one_stays_and_later_keys_
 ) -> None:
     keys = [f"key {number}" for number in range(MAX_NOTES + 3)]
     keys += ["key 0"] * (CALLS - len(keys))
-    clean = writer.clean
 
     def slower_the_earlier_it_was_written(text: str, *limit: int) -> str:
         time.sleep((CALLS - int(text)) / 100 if text.isdigit() else 0)
