@@ -13,8 +13,8 @@ from journeys.messages import parse
 from starter.http.answers import empty_response, json_response, require_acceptable
 from starter.http.bodies import read_fields, read_query
 from starter.http.callers import identify
-from starter.http.changes import add_sender, read_target
 from starter.http.gateway import Gateway
+from starter.http.message_fields import add_sender, read_target
 from starter.http.preconditions import ChangeHeaders
 from starter.http.routes.sessions import PATH
 from starter.http.store_reads import from_store

@@ -17,8 +17,8 @@ from journeys.messages import parse
 from starter.http.answers import PRIVATE, empty_response, json_response, require_acceptable
 from starter.http.bodies import read_fields, read_query
 from starter.http.callers import identify
-from starter.http.changes import add_sender, read_target
 from starter.http.gateway import Gateway
+from starter.http.message_fields import add_sender, read_target
 from starter.http.preconditions import ChangeHeaders, etag, is_current, read_if_match, read_key
 from starter.http.problems import Problem
 from starter.http.store_reads import from_store

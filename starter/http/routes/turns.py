@@ -15,8 +15,8 @@ from journeys.messages import Request, parse
 from starter.http.answers import empty_response
 from starter.http.bodies import read_fields
 from starter.http.callers import identify
-from starter.http.changes import require_session_id
 from starter.http.gateway import Gateway
+from starter.http.message_fields import require_session_id
 from starter.http.routes.sessions import PATH
 from starter.http.store_reads import from_store
 from starter.http.turn_cancellation import cancel_agent_turn
