@@ -20,7 +20,7 @@ from journeys.client.chat_sessions import ChatSessions
 from journeys.client.context_change import ContextChange
 from journeys.errors import JourneyError
 from journeys.messages import Record
-from starter.dev_stack import dev_stack
+from starter.dev_engine import dev_engine
 
 
 class PromiseBroken(JourneyError):  # noqa: N818
@@ -60,8 +60,8 @@ async def run_demo(folder: Path, *, progress: Callable[[str], None], kept: Calla
     Raises:
         PromiseBroken: A promise was not kept.
     """
-    async with dev_stack(folder, progress=progress) as stack, stack.worker:
-        addresses = stack.addresses
+    async with dev_engine(folder, progress=progress) as engine, engine.worker:
+        addresses = engine.addresses
         client = await Client.connect(addresses.temporal_address, namespace=addresses.temporal_namespace)
         sessions = ChatSessions(client, task_queue=addresses.task_queue)
         checks: list[str] = []
