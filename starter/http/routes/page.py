@@ -26,7 +26,7 @@ def page_routes(gateway: Gateway) -> APIRouter:
         platform_origins=settings.page_origins,
     )
 
-    @router.get("/page/config.json")
+    @router.api_route("/page/config.json", methods=READ)
     async def get_config(request: Request) -> Response:
         del request
         return json_response(config)
