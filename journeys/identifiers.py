@@ -20,6 +20,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from journeys.canonical_json import canonical_hash
 
+MAX_AUTHOR_CHARACTERS = 64
+
 _MAX_IDENTIFIER_BYTES = 255
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NO_CONTROL = r"^[^\u0000-\u001f\u007f-\u009f]*$"  # for JSON Schema, whose texts have no surrogates
@@ -97,9 +99,9 @@ Identifier = Annotated[
 
 Author = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=64),
+    StringConstraints(min_length=1, max_length=MAX_AUTHOR_CHARACTERS),
     AfterValidator(_without_control_characters),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64, "pattern": _NO_CONTROL}),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_AUTHOR_CHARACTERS, "pattern": _NO_CONTROL}),
 ]
 """Who made a change: `user`, an agent, a service."""
 

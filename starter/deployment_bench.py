@@ -19,7 +19,7 @@ TENANT: Final = "benchmark"
 Call = Callable[[], Awaitable[object]]
 
 
-class Measured(Record):
+class Measurement(Record):
     """One operation at one number of callers.
 
     Attributes:
@@ -41,7 +41,7 @@ class DeploymentBench(Record):
     """The results of a measurement."""
 
     made_at: datetime
-    measured: tuple[Measured, ...]
+    measured: tuple[Measurement, ...]
 
 
 async def measure_deployment(
@@ -60,14 +60,14 @@ async def measure_deployment(
     Raises:
         JourneyError: The deployment cannot be reached, or does not answer in time.
     """
-    measured: list[Measured] = []
+    measured: list[Measurement] = []
     for number in dict.fromkeys((1, callers)):
         progress(f"{number} callers, {calls} calls each")
         measured += await _measure_all(sessions, callers=number, calls=calls)
     return DeploymentBench(made_at=datetime.now(UTC), measured=tuple(measured))
 
 
-async def _measure_all(sessions: ChatSessions, *, callers: int, calls: int) -> list[Measured]:
+async def _measure_all(sessions: ChatSessions, *, callers: int, calls: int) -> list[Measurement]:
     opened = datetime.now(UTC)
     users = [[f"user-{uuid4().hex}" for _ in range(calls)] for _ in range(callers)]
     ids: list[list[str]] = [[] for _ in users]
@@ -86,7 +86,7 @@ async def _measure_all(sessions: ChatSessions, *, callers: int, calls: int) -> l
     return [await _measure(operation, callers=callers, calls=calls) for operation in (initialize, update, get)]
 
 
-async def _measure(operation: Callable[[int, int], Awaitable[None]], *, callers: int, calls: int) -> Measured:
+async def _measure(operation: Callable[[int, int], Awaitable[None]], *, callers: int, calls: int) -> Measurement:
     latencies: list[float] = []
 
     async def caller(number: int) -> None:
@@ -99,7 +99,7 @@ async def _measure(operation: Callable[[int, int], Awaitable[None]], *, callers:
     await asyncio.gather(*(caller(number) for number in range(callers)))
     took = time.perf_counter() - began
     ordered = sorted(latencies)
-    return Measured(
+    return Measurement(
         operation=operation.__name__,
         callers=callers,
         calls=len(ordered),

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from embedded.ports import LOOPBACK, PortRequest, choose_ports
-from starter.dev_stack import DevAddresses
+from starter.dev_engine import DevAddresses
 from starter.http.dev_tokens import issue_service_token
 from starter.http.server import listen, running_gateway
 from starter.http.settings import GatewaySettings

@@ -29,7 +29,7 @@ Status = Literal["failed", "stopped"]
 """Why a turn's message is no answer, or only the beginning of one."""
 
 
-class Said(Record):
+class ConversationMessage(Record):
     """A message as an agent sees it."""
 
     role: str | None
@@ -45,7 +45,7 @@ class Conversation(Record):
         shared_context: The session's context as JSON.
     """
 
-    messages: tuple[Said, ...]
+    messages: tuple[ConversationMessage, ...]
     shared_context: str
 
     @property
@@ -81,7 +81,7 @@ class Answer(Record):
 
 def show_conversation(messages: tuple[ChatMessage, ...], context: Context) -> Conversation:
     """Cut a transcript and a context down to the part that an agent sees."""
-    shown: list[Said] = []
+    shown: list[ConversationMessage] = []
     left = MAX_CONVERSATION_CHARACTERS
     for message in reversed(messages[-MAX_MESSAGES:]):
         if message.role == "assistant" and "status" in message.body and "model" not in message.body:
@@ -91,7 +91,7 @@ def show_conversation(messages: tuple[ChatMessage, ...], context: Context) -> Co
         left -= len(said)
         if left < 0:
             break
-        shown.append(Said(role=message.role, author=message.author, text=said))
+        shown.append(ConversationMessage(role=message.role, author=message.author, text=said))
     return Conversation(
         messages=tuple(reversed(shown)), shared_context=cut(to_json(context).decode(), MAX_CONTEXT_CHARACTERS)
     )

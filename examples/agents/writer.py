@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydantic_ai import Agent, ModelRetry, RunContext
+from pydantic_ai import Agent, ModelRetry, RunContext, Tool
 from pydantic_ai.agent import EventStreamHandler
 from pydantic_ai.exceptions import ModelRequestRejectedError, UserError
 from pydantic_ai.messages import (
@@ -28,7 +28,7 @@ from examples.agents.conversation import (
     MAX_NOTES,
     Answer,
     Conversation,
-    Said,
+    ConversationMessage,
     clean,
 )
 from examples.agents.roster import Roster
@@ -110,10 +110,13 @@ class Writer:
 
         # An agent to whom another one has handed over must answer itself. Otherwise two agents could send the user to
         # each other for ever.
-        tools: list[Callable[..., str]] = [
+        offered: list[Callable[..., str]] = [
             *([hand_over, propose_hand_over] if conversation.ends_with_user else []),
             *([remember] if conversation.has_room else []),
         ]
+        # pydantic-ai would run the calls of one response at once, each in a thread. One after the other, in the model's
+        # order, the last of two values of one key stays, and the first notes stay if there are too many.
+        tools = [Tool(function, sequential=True) for function in offered]
         agent = Agent(self.model, name=self.name, instructions=self._instructions(conversation), tools=tools)
         prompt, history = self._prompt(conversation)
         try:
@@ -162,7 +165,7 @@ class Writer:
         prompt = "\n\n".join(reversed(unanswered)) or HAS_FLOOR
         return prompt, list(self._as_history(messages))
 
-    def _as_history(self, messages: list[Said]) -> Iterator[ModelMessage]:
+    def _as_history(self, messages: list[ConversationMessage]) -> Iterator[ModelMessage]:
         for said in messages:
             if said.role != "assistant":
                 yield ModelRequest(parts=[UserPromptPart(_attributed(said))])
@@ -172,7 +175,7 @@ class Writer:
                 yield ModelResponse(parts=[TextPart(f"{said.author}: {said.text}")])
 
 
-def _attributed(said: Said) -> str:
+def _attributed(said: ConversationMessage) -> str:
     return said.text if said.role == "user" else f"({said.author or said.role or 'a service'} adds:) {said.text}"
 
 

@@ -28,7 +28,7 @@ from journeys.chat_session.messages import ENGINE_AUTHORS
 from journeys.chat_session.session import ChatSessionArtifact, Context
 from journeys.client.chat_sessions import ChatSessions
 from journeys.errors import InvalidParameter, RevisionConflict
-from journeys.identifiers import Timestamp
+from journeys.identifiers import MAX_AUTHOR_CHARACTERS, Timestamp
 from journeys.integrations import missing_extra
 from journeys.integrations.google_adk_state import (
     MEMBER,
@@ -55,7 +55,6 @@ except ImportError as error:
 # The owner of the chat sessions of shared state. Nobody signs in under this ID, so they are in nobody's list.
 _STATE_OWNER: Final = "google_adk"
 _MODEL_ROLE: Final = "model"
-_MAX_AUTHOR: Final = 64
 _CONCURRENT_READS: Final = 10
 _OBJECTS: Final = MessageObjects(MEMBER)
 
@@ -86,8 +85,8 @@ class TranscriptSessionService(BaseSessionService):
     An event and its change of the session's state are one change of the chat session, applied once, however often the
     event is appended. Partial events and `temp:` state are not kept.
 
-    Every call raises a `JourneyError` if it fails and none of ADK's own errors fits. An event with more than about
-    120 KiB is refused with `ContextTooLarge`, and so is state with more than 256 KiB.
+    Every call raises a `JourneyError` if it fails and none of ADK's own errors fits. An event that does not fit into
+    one change is refused with `ContextTooLarge`, and so is state that does not fit into a context.
     """
 
     def __init__(self, *, sessions: ChatSessions, tenant_id: str, refuse_stale: bool = False) -> None:
@@ -519,7 +518,7 @@ def _text(event: Event) -> str | None:
 
 
 def _author(event: Event) -> str | None:
-    return None if event.author in ("", *ENGINE_AUTHORS) else event.author[:_MAX_AUTHOR]
+    return None if event.author in ("", *ENGINE_AUTHORS) else event.author[:MAX_AUTHOR_CHARACTERS]
 
 
 def _session_name(app_name: str, session_id: str) -> str:

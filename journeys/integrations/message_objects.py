@@ -15,7 +15,7 @@ from journeys.errors import InvalidParameter
 from journeys.i_json import check_i_json
 
 # Half of a deployment's default limit, because a message or context has levels of its own around the object.
-_NESTING: Final = 16
+_NESTING: Final = DEFAULT_LIMITS.nesting // 2
 # Leaves room for the rest of the request; see `MessageObjects.message`.
 _MAX_BYTES_WITH_TEXT: Final = DEFAULT_LIMITS.change_bytes * 3 // 4
 

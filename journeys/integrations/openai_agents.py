@@ -36,7 +36,7 @@ class TranscriptSession:
     order in which they were added. The framework's own `id` of an item is kept with it but identifies nothing, because
     some models give all items the same one.
 
-    Every call raises a `JourneyError` if it fails. An item with more than about 120 KiB is refused with
+    Every call raises a `JourneyError` if it fails. An item that does not fit into one change is refused with
     `ContextTooLarge`.
 
     Attributes:
@@ -92,8 +92,8 @@ class TranscriptSession:
     async def add_items(self, items: list[TResponseInputItem]) -> None:
         """Add items at the end.
 
-        Up to 100 items, and about 96 KiB, are one change; more are several. If a call fails, and it is not known
-        whether the items were added, make it again before you add others: the same items are then added once.
+        Items that fit into one change are one change; more are several. If a call fails, and it is not known whether
+        the items were added, make it again before you add others: the same items are then added once.
         """
         document = json.dumps(items)
         digest = sha256(document.encode()).hexdigest()

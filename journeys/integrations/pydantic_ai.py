@@ -48,7 +48,7 @@ class TranscriptHistory:
     Agents in several processes may share it: nothing is lost, and the messages of a run are together, in the order in
     which the runs were appended.
 
-    Every call raises a `JourneyError` if it fails. A message with more than about 120 KiB is refused with
+    Every call raises a `JourneyError` if it fails. A message that does not fit into one change is refused with
     `ContextTooLarge`.
     """
 
@@ -95,7 +95,7 @@ class TranscriptHistory:
     async def append(self, run: EndedRun) -> None:
         """Add the messages of a run at the end, once, however often this is called for the run.
 
-        Up to 100 messages, and about 96 KiB, are one change; more are several. If the messages were cleared since, they
+        Messages that fit into one change are one change; more are several. If the messages were cleared since, they
         stay cleared.
 
         Args:

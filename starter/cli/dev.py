@@ -13,7 +13,7 @@ from rich.text import Text
 from starter.cli.command import Json, embedded_servers_needed, out, print_json, run_service, tell
 
 if TYPE_CHECKING:
-    from starter.dev_stack import DevAddresses
+    from starter.dev_engine import DevAddresses
 
 
 def dev(
@@ -48,8 +48,8 @@ async def _dev(
         from embedded.keep_running import keep_running  # noqa: PLC0415
         from embedded.stack import run_concurrently  # noqa: PLC0415
         from starter.dev_agents import dev_agents, example_agents  # noqa: PLC0415
+        from starter.dev_engine import dev_engine  # noqa: PLC0415
         from starter.dev_gateway import choose_port, dev_gateway  # noqa: PLC0415
-        from starter.dev_stack import dev_stack  # noqa: PLC0415
         from worker.logs import configure_logs  # noqa: PLC0415
 
     configure_logs("console", "WARNING")
@@ -58,13 +58,13 @@ async def _dev(
     agents = await example_agents()
     try:
         async with (
-            dev_stack(data_dir, temporal_port=temporal_port, ui_port=ui_port, agents=agents, progress=tell) as stack,
-            stack.worker,
-            dev_gateway(stack.addresses, port=http_port, agents=agents) as gateway,
+            dev_engine(data_dir, temporal_port=temporal_port, ui_port=ui_port, agents=agents, progress=tell) as engine,
+            engine.worker,
+            dev_gateway(engine.addresses, port=http_port, agents=agents) as gateway,
             dev_agents(agents, data_dir, gateway, progress=tell) as keep_agents_running,
         ):
             _show(gateway.addresses, json=json)
-            servers = (stack.servers.postgres, stack.servers.temporal)
+            servers = (engine.servers.postgres, engine.servers.temporal)
             await run_concurrently(
                 *(keep_running(each.wait_for_end, each.start, progress=tell) for each in servers),
                 *([keep_agents_running()] if keep_agents_running else []),

@@ -15,7 +15,7 @@ PRIVATE: Final = {"cache-control": "private, no-cache"}
 """For answers that a browser may keep if it asks each time whether they are current."""
 
 READ: Final = ["GET", "HEAD"]
-"""The methods of resources that are read without a token. The server sends no body to HEAD."""
+"""The methods of everything that is read, apart from the stream. The server sends no body to HEAD."""
 
 _NO_STORE: Final = {"cache-control": "no-store"}
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from journeys.errors import JourneyError
 from starter.http.access_log import AccessLog
+from starter.http.answers import READ
 from starter.http.callers import TENANT_HEADER, USER_HEADER
 from starter.http.gateway import Gateway
 from starter.http.problems import Problem, as_problem, problem_details, problem_response
@@ -55,7 +56,7 @@ def create_app(gateway: Gateway) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=gateway.settings.http_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_methods=[*READ, "POST", "PATCH", "DELETE"],
             allow_headers=_REQUEST_HEADERS,
             expose_headers=_RESPONSE_HEADERS,
             max_age=_PREFLIGHT_SECONDS,

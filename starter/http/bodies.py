@@ -17,9 +17,12 @@ from starter.http.problems import Problem
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
-# A body that exceeds a change's own limit, but not this one, gets the change's own error.
-_MAX_BYTES: Final = 512 * 1024
-_BODY_SECONDS: Final = 15.0
+MAX_BODY_BYTES: Final = 512 * 1024
+"""A body that exceeds a change's own limit, but not this one, gets the change's own error."""
+
+BODY_SECONDS: Final = 15.0
+"""How long a body may take to come."""
+
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _NUMBERS: Final = frozenset({"limit", "after_revision", "at_revision"})
 
@@ -97,21 +100,21 @@ def read_query(request: Request, allowed: Collection[str]) -> Fields:
 
 async def _collect(request: Request) -> bytes:
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > _MAX_BYTES:
+    if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
         raise _too_large()
     body = bytearray()
     try:
-        async with asyncio.timeout(_BODY_SECONDS):
+        async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > _MAX_BYTES:
+                if len(body) > MAX_BODY_BYTES:
                     raise _too_large()
     except TimeoutError:
-        raise Problem("REQUEST_TIMEOUT", f"the body did not come within {_BODY_SECONDS:.0f} seconds") from None
+        raise Problem("REQUEST_TIMEOUT", f"the body did not come within {BODY_SECONDS:.0f} seconds") from None
     except ClientDisconnect:
         raise Problem("REQUEST_TIMEOUT", "the body did not come") from None
     return bytes(body)
 
 
 def _too_large() -> Problem:
-    return Problem("TOO_LARGE", f"the body has more than {_MAX_BYTES} bytes")
+    return Problem("TOO_LARGE", f"the body has more than {MAX_BODY_BYTES} bytes")

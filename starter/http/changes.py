@@ -1,13 +1,10 @@
 """Send changes to a session's journey, and answer with what the store then holds."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, cast
 
-from pydantic import JsonValue
-from starlette.requests import Request
 from starlette.responses import Response
 
 from journeys.chat_session.answers import UpdatedChatSession, UpdateReceipt
@@ -15,11 +12,10 @@ from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.messages import UpdateChatContext, UpdateChatSession
 from journeys.client.chat_sessions import ChatSessions
 from journeys.client.context_change import ContextChange
-from journeys.errors import DatabaseUnavailable, InvalidParameter, RevisionConflict
-from journeys.identifiers import UUID_PATTERN
+from journeys.errors import DatabaseUnavailable, RevisionConflict
 from starter.http.answers import empty_response, json_response
-from starter.http.bodies import Fields
 from starter.http.callers import USER_AUTHOR, Caller
+from starter.http.message_fields import require_session_id
 from starter.http.preconditions import ChangeHeaders, etag
 from starter.http.problems import Problem, as_problem
 from starter.http.store_reads import from_store
@@ -27,42 +23,6 @@ from stores.chat_session_views_supabase import ChatSessionViewsSupabase, Session
 
 MAX_UPDATES_AT_ONCE: Final = 10
 """How many updates of one session the engine holds at once."""
-
-_UUID: Final = re.compile(UUID_PATTERN)
-
-
-def require_session_id(text: str) -> str:
-    """The ID of a session from a path.
-
-    Raises:
-        SessionNotFound: No session can have it.
-    """
-    if not _UUID.fullmatch(text):
-        raise SessionNotFound
-    return text
-
-
-def read_target(request: Request, caller: Caller) -> dict[str, JsonValue]:
-    """The fields of a read that say which session it is about, and who reads.
-
-    Raises:
-        SessionNotFound: No session can have the ID.
-    """
-    return caller.sender | {"chat_session_id": require_session_id(request.path_params["chat_session_id"])}
-
-
-def add_sender(caller: Caller, fields: Fields) -> dict[str, JsonValue]:
-    """The fields of a change, with tenant, user and author.
-
-    Raises:
-        InvalidParameter: A user names an author.
-    """
-    sender = caller.sender
-    if not caller.is_service:
-        if fields.get("author") is not None:
-            raise InvalidParameter("author: a user's own change has the author 'user'; leave it out", field="author")
-        sender["author"] = USER_AUTHOR
-    return fields | sender
 
 
 class Changes:

@@ -17,12 +17,13 @@ from starter.http.problems import MEDIA_TYPE, ProblemDetails, encode_problem, pr
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 
+STALLED_SECONDS: Final = 20.0
+"""A reader that takes nothing of its answer for this long is dropped."""
+
 _HEAD_SECONDS: Final = 15.0
 # How long the rest of a request is read, and thrown away, after its answer: a connection that is closed with unread
 # bytes is reset, and the sender may then not see the answer.
 _LINGER_SECONDS: Final = 2.0
-# A reader that takes nothing of its answer for this long is dropped.
-_STALLED_SECONDS: Final = 20.0
 # How many connections without a place may wait until their senders have read the reason.
 _MAX_TURNED_AWAY: Final = 16
 
@@ -234,7 +235,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stop_watching_reader()
         self._unread_bytes = self.transport.get_write_buffer_size()
         if self._unread_bytes:
-            self._unread_deadline = self.loop.call_later(_STALLED_SECONDS, self._drop_stalled_reader)
+            self._unread_deadline = self.loop.call_later(STALLED_SECONDS, self._drop_stalled_reader)
 
     def _drop_stalled_reader(self) -> None:
         if self.transport.get_write_buffer_size() < self._unread_bytes:

@@ -19,7 +19,9 @@ from journeys.messages import Record
 from journeys.messages import Request as Message
 from starter.http.problems import Problem
 
-_LIFETIME_SECONDS: Final = 12 * 3600
+LIFETIME_SECONDS: Final = 12 * 3600
+"""How long a user's token is valid."""
+
 _SERVICE_SECONDS: Final = 365 * 24 * 3600
 
 
@@ -56,7 +58,7 @@ class DevToken(Record):
 
     access_token: str
     token_type: str = "bearer"  # noqa: S105 - a type
-    expires_in: int = _LIFETIME_SECONDS
+    expires_in: int = LIFETIME_SECONDS
     note: str = "for development only: `journey dev` gives a token to everybody on this machine who asks"
 
 
@@ -70,7 +72,7 @@ class DevTokens:
     def issue(self, wanted: DevTokenRequest) -> DevToken:
         """Issue a token."""
         now = int(time.time())
-        claims: dict[str, object] = {"role": wanted.role, "iat": now, "exp": now + _LIFETIME_SECONDS}
+        claims: dict[str, object] = {"role": wanted.role, "iat": now, "exp": now + LIFETIME_SECONDS}
         if wanted.role == "authenticated":
             claims |= {
                 "aud": self._audience,

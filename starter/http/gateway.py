@@ -9,7 +9,6 @@ from typing import Final
 from temporalio.client import Client
 
 from journeys.client.chat_sessions import ChatSessions
-from starter.http.agent_turns import AgentTurns
 from starter.http.changes import Changes
 from starter.http.dev_tokens import DevTokens
 from starter.http.readiness import Readiness
@@ -44,21 +43,20 @@ class Gateway:
     """The parts that the operations share.
 
     Attributes:
-        namespace: The journeys' Temporal namespace.
-        sessions: The client.
+        client: Temporal's client, in the journeys' namespace.
+        sessions: The journeys' client.
         reads: The reading intents.
         views: Reads sessions as a tenant and user see them.
         changes: Sends changes.
         stream_views: Like `views`, on the followers' connections.
         poller: Keeps followers up to date.
         partials: The unfinished answers of agents.
-        turns: Cancels the turns of agents.
         dev_tokens: Issues tokens; only in `journey dev`.
     """
 
     settings: GatewaySettings
     tokens: TokenVerifier
-    namespace: str
+    client: Client
     sessions: ChatSessions
     reads: ChatSessionReads
     views: ChatSessionViewsSupabase
@@ -66,7 +64,6 @@ class Gateway:
     stream_views: ChatSessionViewsSupabase
     poller: Poller
     partials: PartialsSupabase
-    turns: AgentTurns
     readiness: Readiness
     dev_tokens: DevTokens | None
 
@@ -106,7 +103,7 @@ async def open_gateway(client: Client, settings: GatewaySettings, *, issues_toke
                     audience=settings.jwt_audience,
                     issuer=settings.jwt_issuer,
                 ),
-                namespace=client.namespace,
+                client=client,
                 sessions=sessions,
                 reads=ChatSessionReads(pool),
                 views=views,
@@ -114,7 +111,6 @@ async def open_gateway(client: Client, settings: GatewaySettings, *, issues_toke
                 stream_views=ChatSessionViewsSupabase(streams),
                 poller=poller,
                 partials=PartialsSupabase(pool),
-                turns=AgentTurns(client),
                 readiness=Readiness(client, pool),
                 dev_tokens=DevTokens(secret, settings.jwt_audience) if issues_tokens and secret else None,
             )

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
@@ -44,19 +44,19 @@ class FailingModel(FunctionModel):
         raise self._error
 
 
-class RememberingModel(FunctionModel):
-    """Writes these keys and values into the shared context, one call of the tool each, and answers."""
+class ToolCallingModel(FunctionModel):
+    """Calls tools with these arguments, all in one response, and answers."""
 
-    def __init__(self, notes: Sequence[tuple[str, str]]) -> None:
-        self._notes = notes
-        super().__init__(stream_function=self._stream, model_name="remembering")
+    def __init__(self, calls: Sequence[tuple[str, Mapping[str, str]]]) -> None:
+        self._calls = calls
+        super().__init__(stream_function=self._stream, model_name="calling")
 
     async def _stream(self, messages: list[ModelMessage], _info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
         if any(isinstance(part, ToolReturnPart) for part in messages[-1].parts):
-            yield "It is written down."
+            yield "It is done."
             return
-        for place, (key, value) in enumerate(self._notes):
-            yield {place: DeltaToolCall("remember", json.dumps({"key": key, "value": value}), tool_call_id=str(place))}
+        for place, (tool, arguments) in enumerate(self._calls):
+            yield {place: DeltaToolCall(tool, json.dumps(arguments), tool_call_id=str(place))}
 
 
 def prompt_of(messages: list[ModelMessage]) -> str:

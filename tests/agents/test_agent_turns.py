@@ -23,7 +23,7 @@ from journeys import ChatSessions
 from journeys.chat_session.agent_turns import agent_turn_id
 from journeys.errors import EngineUnavailable
 from tests.agents.conftest import AGENTS, Agents, Chat
-from tests.agents.models import FailingModel, PausingModel, RememberingModel
+from tests.agents.models import FailingModel, PausingModel, ToolCallingModel
 from tests.support.journeys import Journeys
 from tests.support.polling import eventually
 
@@ -208,7 +208,8 @@ async def test_what_it_is_about_and_what_is_wanted_is_shared_with_the_answer(
 
 async def test_what_a_model_shares_has_limits_and_is_removed_if_it_is_empty(journeys: Journeys, agents: Agents) -> None:
     notes = [("topic", ""), ("due\0", "x" * 10_000), *((f"key {number}" * 50, "?") for number in range(10))]
-    async with journeys.worker(agents=AGENTS), agents(RememberingModel(notes)):
+    model = ToolCallingModel([("remember", {"key": key, "value": value}) for key, value in notes])
+    async with journeys.worker(agents=AGENTS), agents(model):
         chat = await Chat.begin(journeys, context={"topic": "news", "kept": True})
         await result_of(chat, await chat.say("Hello"))
         context = (await journeys.get(chat.session))["context"]

@@ -15,8 +15,8 @@ RESERVED: Final = 100
 _CLOCKS: Final = {
     "head": "connections._HEAD_SECONDS",
     "linger": "connections._LINGER_SECONDS",
-    "stalled": "connections._STALLED_SECONDS",
-    "body": "bodies._BODY_SECONDS",
+    "stalled": "connections.STALLED_SECONDS",
+    "body": "bodies.BODY_SECONDS",
 }
 
 _WITH_CLOCKS: Final = """

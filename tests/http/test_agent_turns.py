@@ -58,6 +58,21 @@ async def test_what_an_agent_writes_is_seen_until_its_answer_stands(api: Api, wo
     assert [row["message_id"] for row in kept] == ["another answer"]
 
 
+async def test_a_text_that_stands_still_is_seen_by_the_first_who_follows_it(api: Api) -> None:
+    waiting, other = await api.create(), await api.create()
+    async with followed(api.user, other) as earlier:
+        await earlier.take("session")
+        assert await show(api, waiting, "Let me look") == 204
+        assert await show(api, other, "Thr") == 204
+        await earlier.take("partial")
+        for _ in range(2):  # the second time, its only follower has reloaded the page
+            async with followed(api.user, waiting) as stream:
+                await stream.take("session")
+                assert (await stream.take("partial")).data == {"message_id": "answer", "text": "Let me look"}
+        assert await show(api, other, "Three invoices") == 204
+        assert (await earlier.take("partial")).data["text"] == "Three invoices"  # and none twice
+
+
 async def test_nobody_but_services_of_the_tenant_shows_a_text(api: Api) -> None:
     session = await api.create()
     partial = {"message_id": "answer", "text": "Thr"}

@@ -207,7 +207,7 @@ async def test_what_never_reaches_an_operation_is_a_problem_as_well(api: Api) ->
     problem(await api.user.get(f"{PATH}/{session}/nothing"), 404, "NOT_FOUND")
     wrong_method = await api.user.put(f"{PATH}/{session}")
     problem(wrong_method, 405, "METHOD_NOT_ALLOWED")
-    assert wrong_method.headers["allow"] == "DELETE, GET, PATCH"
+    assert wrong_method.headers["allow"] == "DELETE, GET, HEAD, PATCH"
     for accept in ("text/html", "application/json;q=0", "text/event-stream", "application/*;q=0, */*"):
         problem(await api.user.get(PATH, headers={"accept": accept}), 406, "NOT_ACCEPTABLE")
     for accept in ("application/*", "text/html, */*;q=0.1", "*/*;q=0, application/json"):

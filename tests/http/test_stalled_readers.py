@@ -36,7 +36,7 @@ async def stay() -> Message:
 
 
 async def test_a_comment_comes_while_nothing_happens(stream: EventStream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "_KEEP_ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "KEEP_ALIVE_SECONDS", 0.01)
     sent: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def send(message: Message) -> None:
@@ -49,7 +49,7 @@ async def test_a_comment_comes_while_nothing_happens(stream: EventStream, monkey
 
 
 async def test_a_reader_that_takes_nothing_is_dropped(stream: EventStream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "_STALLED_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "STALLED_SECONDS", 0.01)
     dropped = asyncio.Event()
 
     async def send(message: Message) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from embedded.ports import PortRequest, choose_ports
+from starter.dev_engine import DevAddresses
 from starter.dev_gateway import dev_gateway
-from starter.dev_stack import DevAddresses
 from starter.http.problems import STATUS
 from tests.support.commands import JOURNEY, run_command
 from tests.support.http_gateways import SECRET

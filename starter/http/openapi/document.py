@@ -18,6 +18,8 @@ and, if it is there, for the user in `X-User-Id`; an agent leaves the user out.
 
 Every request that changes something can be sent again under the same `Idempotency-Key` after a lost answer. Errors are
 RFC 9457 problems; programs decide by their `code`. After 503, `outcome` says whether the change was accepted.
+
+What has `GET` also has `HEAD`, apart from the stream.
 """
 
 # The problems that every operation with a token may answer.

@@ -4,6 +4,11 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from journeys.chat_session.limits import DEFAULT_LIMITS
+from starter.http.bodies import BODY_SECONDS, MAX_BODY_BYTES
+from starter.http.changes import MAX_UPDATES_AT_ONCE
+from starter.http.stream.events import KEEP_ALIVE
+
 Json = dict[str, JsonValue]
 
 SESSION_ID: Final = "5f9e0c1a-6f43-5b7e-9a55-0d2f3c1b7a10"
@@ -73,7 +78,7 @@ STREAM: Final = (
     '"older":null}\n\n'
     'event: change\nid: 1\ndata: {"revision":1,"author":"user","messages":[{"id":"m1","role":"user","body":{"text":'
     '"Which invoices are open?"}}]}\n\n'
-    ": nothing new\n\n"
+    f"{KEEP_ALIVE.decode()}"
     'event: end\ndata: {"reason":"token_expired"}\n\n'
 )
 
@@ -83,17 +88,20 @@ PROBLEMS: Final[dict[str, tuple[str, str]]] = {
     "FORBIDDEN": ("the token names no tenant: app_metadata.tenant_id is missing", ""),
     "SESSION_NOT_FOUND": ("no such session for this tenant and user", ""),
     "NOT_ACCEPTABLE": ("the answer is application/json, which the header Accept leaves out", ""),
-    "REQUEST_TIMEOUT": ("the body did not come within 15 seconds", ""),
+    "REQUEST_TIMEOUT": (f"the body did not come within {BODY_SECONDS:.0f} seconds", ""),
     "SESSION_NOT_ACTIVE": ("the session is archived; reopen it first", ""),
     "REVISION_CONFLICT": (
         "base_revision: 1 is not the session's current revision, 2; read the session again",
         "base_revision",
     ),
-    "CONTEXT_TOO_LARGE": ("the request has 140000 bytes, 131072 are allowed; split the change", "context"),
-    "TOO_LARGE": ("the body has more than 524288 bytes", ""),
+    "CONTEXT_TOO_LARGE": (
+        f"the request has 140000 bytes, {DEFAULT_LIMITS.change_bytes} are allowed; split the change",
+        "context",
+    ),
+    "TOO_LARGE": (f"the body has more than {MAX_BODY_BYTES} bytes", ""),
     "UNSUPPORTED_MEDIA_TYPE": ("send the body as application/json, without an encoding", ""),
     "IDEMPOTENCY_CONFLICT": ("idempotency_key: was used before for another change", "idempotency_key"),
-    "TOO_MANY_REQUESTS": ("10 changes of the session are under way; nothing was accepted", ""),
+    "TOO_MANY_REQUESTS": (f"{MAX_UPDATES_AT_ONCE} changes of the session are under way; nothing was accepted", ""),
     "DATABASE_UNAVAILABLE": ("a store cannot be reached now; nothing was accepted; send the request again", ""),
     "ENGINE_UNAVAILABLE": (
         "the engine cannot be reached now; a change may have been accepted; send it again under the same idempotency "

@@ -13,11 +13,13 @@ from journeys.chat_session.messages import (
     ListChatSessions,
 )
 from starter.http.bodies import JSON, MERGE_PATCH
+from starter.http.dev_tokens import LIFETIME_SECONDS
 from starter.http.openapi import examples
+from starter.http.routes.events import MAX_MISSED_REVISIONS
 from starter.http.routes.messages import HISTORY_PARAMETERS, PAGE_PARAMETERS
 from starter.http.routes.sessions import LIST_PARAMETERS, PATH
-
-EVENT_STREAM: Final = "text/event-stream"
+from starter.http.stream.follower import KEEP_ALIVE_SECONDS
+from starter.http.stream.follower import MEDIA_TYPE as EVENT_STREAM
 
 _ONE: Final = PATH + "/{chat_session_id}"
 _READ: Final = ("INVALID_PARAMETER", "NOT_ACCEPTABLE", "DATABASE_UNAVAILABLE")
@@ -304,11 +306,12 @@ OPERATIONS: Final = (
         "Follow a session as it changes",
         "Server-Sent Events. First `session` (a `SessionEvent`), then for each revision after it `change` (a "
         "`ChangeEvent`), in order, none lost and none twice; `id` is the revision. With `Last-Event-ID` the stream "
-        "goes on after that revision; if more than 1,000 have passed, it begins with `session` anew. A revision that "
-        "is missing is a gap. `partial` (a `PartialEvent`) shows what an agent has written so far. A comment comes at "
-        "least every 15 seconds. `end` (an `EndEvent`) says why it is no use to come back as you are; `not_found`: "
-        "the session is no longer yours. If the stream ends without `end`, come back with `Last-Event-ID`; 404 then "
-        "means that the session was deleted, or given away, while you were away.",
+        f"goes on after that revision; if more than {MAX_MISSED_REVISIONS:,} have passed, it begins with `session` "
+        "anew. A revision that is missing is a gap. `partial` (a `PartialEvent`) shows what an agent has written so "
+        f"far. A comment comes at least every {KEEP_ALIVE_SECONDS:.0f} seconds. `end` (an `EndEvent`) says why it is "
+        "no use to come back as you are; `not_found`: the session is no longer yours. If the stream ends without "
+        "`end`, come back with `Last-Event-ID`; 404 then means that the session was deleted, or given away, while you "
+        "were away.",
         {200: Answer("The stream.", (), examples.STREAM, EVENT_STREAM)},
         (*_READ_ONE, "TOO_MANY_REQUESTS"),
         ("Last-Event-ID",),
@@ -345,7 +348,12 @@ DEV_TOKEN: Final = Operation(
         200: Answer(
             "A token.",
             ("DevToken",),
-            {"access_token": "eyJ...", "token_type": "bearer", "expires_in": 43200, "note": "for development only"},
+            {
+                "access_token": "eyJ...",
+                "token_type": "bearer",
+                "expires_in": LIFETIME_SECONDS,
+                "note": "for development only",
+            },
         )
     },
     (*_BODY, "FORBIDDEN", "NOT_ACCEPTABLE"),

@@ -12,8 +12,8 @@ from journeys.messages import parse
 from starter.http.answers import require_acceptable
 from starter.http.bodies import JSON, MERGE_PATCH, Fields, check_fields, read_body
 from starter.http.callers import identify
-from starter.http.changes import add_sender
 from starter.http.gateway import Gateway
+from starter.http.message_fields import add_sender
 from starter.http.preconditions import ChangeHeaders
 from starter.http.routes.sessions import PATH
 

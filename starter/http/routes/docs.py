@@ -11,6 +11,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from starter.http.answers import READ
 from starter.http.bodies import JSON
 from starter.http.openapi.document import openapi_document
 
@@ -41,18 +42,18 @@ def docs_routes(*, has_dev_tokens: bool) -> APIRouter:
     )
     page.headers["content-security-policy"] = _POLICY
 
-    @router.get("/openapi.json")
+    @router.api_route("/openapi.json", methods=READ)
     async def get_document(request: Request) -> Response:
         del request
         return Response(document, media_type=JSON)
 
-    @router.get(PAGE)
+    @router.api_route(PAGE, methods=READ)
     async def get_page(request: Request) -> Response:
         del request
         return page
 
     for name, media_type in _ASSETS.items():
-        router.add_api_route(f"{PAGE}/{name}", _serve(_folder() / name, media_type))
+        router.add_api_route(f"{PAGE}/{name}", _serve(_folder() / name, media_type), methods=READ)
     return router
 
 

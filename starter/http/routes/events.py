@@ -12,8 +12,8 @@ from journeys.chat_session.messages import GetChatMessages
 from starter.http.answers import require_acceptable
 from starter.http.bodies import read_query
 from starter.http.callers import Caller, identify
-from starter.http.changes import require_session_id
 from starter.http.gateway import Gateway
+from starter.http.message_fields import require_session_id
 from starter.http.routes.sessions import PATH
 from starter.http.store_reads import from_store
 from starter.http.stream.events import SessionEvent, write_session

@@ -10,11 +10,11 @@ from starlette.responses import Response
 from journeys.chat_session.messages import GetChatMessages, GetChatSessionHistory, UpdateChatContext
 from journeys.errors import InvalidParameter
 from journeys.messages import parse
-from starter.http.answers import empty_response, json_response, require_acceptable
+from starter.http.answers import READ, empty_response, json_response, require_acceptable
 from starter.http.bodies import read_fields, read_query
 from starter.http.callers import identify
-from starter.http.changes import add_sender, read_target
 from starter.http.gateway import Gateway
+from starter.http.message_fields import add_sender, read_target
 from starter.http.preconditions import ChangeHeaders
 from starter.http.routes.sessions import PATH
 from starter.http.store_reads import from_store
@@ -54,7 +54,7 @@ def message_routes(gateway: Gateway) -> APIRouter:
         receipt = await gateway.changes.update_context(caller, request.path_params["chat_session_id"], message, headers)
         return await gateway.changes.answer(caller, receipt, headers, status=201)
 
-    @router.get(_MESSAGES)
+    @router.api_route(_MESSAGES, methods=READ)
     async def get_messages(request: Request) -> Response:
         caller = await identify(request, gateway.tokens)
         require_acceptable(request)
@@ -73,7 +73,7 @@ def message_routes(gateway: Gateway) -> APIRouter:
             return await gateway.changes.answer(caller, receipt, headers)
         return empty_response(204)
 
-    @router.get(PATH + "/{chat_session_id}/history")
+    @router.api_route(PATH + "/{chat_session_id}/history", methods=READ)
     async def get_history(request: Request) -> Response:
         caller = await identify(request, gateway.tokens)
         require_acceptable(request)

@@ -20,13 +20,13 @@ def page_routes(gateway: Gateway) -> APIRouter:
     """The page, its files, and its configuration."""
     router = APIRouter()
     settings = gateway.settings
-    config = page_config(settings, namespace=gateway.namespace, has_dev_tokens=gateway.dev_tokens is not None)
+    config = page_config(settings, namespace=gateway.client.namespace, has_dev_tokens=gateway.dev_tokens is not None)
     policy = content_security_policy(
         supabase_url=settings.supabase_url if config.sign_in == "password" else None,
         platform_origins=settings.page_origins,
     )
 
-    @router.get("/page/config.json")
+    @router.api_route("/page/config.json", methods=READ)
     async def get_config(request: Request) -> Response:
         del request
         return json_response(config)

@@ -14,11 +14,11 @@ from journeys.chat_session.messages import (
     UpdateChatSession,
 )
 from journeys.messages import parse
-from starter.http.answers import PRIVATE, empty_response, json_response, require_acceptable
+from starter.http.answers import PRIVATE, READ, empty_response, json_response, require_acceptable
 from starter.http.bodies import read_fields, read_query
 from starter.http.callers import identify
-from starter.http.changes import add_sender, read_target
 from starter.http.gateway import Gateway
+from starter.http.message_fields import add_sender, read_target
 from starter.http.preconditions import ChangeHeaders, etag, is_current, read_if_match, read_key
 from starter.http.problems import Problem
 from starter.http.store_reads import from_store
@@ -79,14 +79,14 @@ def _add_changes(router: APIRouter, gateway: Gateway) -> None:
 
 
 def _add_reads(router: APIRouter, gateway: Gateway) -> None:
-    @router.get(PATH)
+    @router.api_route(PATH, methods=READ)
     async def list_sessions(request: Request) -> Response:
         caller = await identify(request, gateway.tokens)
         require_acceptable(request)
         wanted = read_query(request, LIST_PARAMETERS) | caller.sender
         return json_response(await from_store(gateway.reads.list(parse(ListChatSessions, wanted))))
 
-    @router.get(PATH + "/latest")
+    @router.api_route(PATH + "/latest", methods=READ)
     async def latest(request: Request) -> Response:
         caller = await identify(request, gateway.tokens)
         require_acceptable(request)
@@ -97,7 +97,7 @@ def _add_reads(router: APIRouter, gateway: Gateway) -> None:
         place = {"content-location": f"{PATH}/{session.chat_session_id}"}
         return json_response(session, headers=PRIVATE | place, exclude={"refusals"})
 
-    @router.get(PATH + "/{chat_session_id}")
+    @router.api_route(PATH + "/{chat_session_id}", methods=READ)
     async def get(request: Request) -> Response:
         caller = await identify(request, gateway.tokens)
         require_acceptable(request)

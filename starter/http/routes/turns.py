@@ -15,10 +15,11 @@ from journeys.messages import Request, parse
 from starter.http.answers import empty_response
 from starter.http.bodies import read_fields
 from starter.http.callers import identify
-from starter.http.changes import require_session_id
 from starter.http.gateway import Gateway
+from starter.http.message_fields import require_session_id
 from starter.http.routes.sessions import PATH
 from starter.http.store_reads import from_store
+from starter.http.turn_cancellation import cancel_agent_turn
 
 _MAX_TEXT_BYTES: Final = 64 * KIB
 
@@ -52,7 +53,7 @@ def turn_routes(gateway: Gateway) -> APIRouter:
         chat_session_id = request.path_params["chat_session_id"]
         found = await gateway.changes.find(caller, chat_session_id)
         if found.turn_revision:
-            await gateway.turns.cancel(chat_session_id, found.turn_revision)
+            await cancel_agent_turn(gateway.client, chat_session_id, found.turn_revision)
         return empty_response(204)
 
     @router.post(PATH + "/{chat_session_id}/partials")

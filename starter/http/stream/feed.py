@@ -107,8 +107,9 @@ class Feed:
         return new
 
     def show_partial(self, message_id: str, data: bytes) -> None:
-        """Show an unfinished answer, unless the answer is stored already."""
-        if message_id in self._answered:
+        """Show an unfinished answer, unless the answer is stored or this text is shown already."""
+        shown = self._partials.get(message_id)
+        if message_id in self._answered or (shown and shown.data == data):
             return
         self._shown += 1
         self._partials.pop(message_id, None)

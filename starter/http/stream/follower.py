@@ -9,22 +9,23 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from starter.http.callers import Caller
+from starter.http.connections import STALLED_SECONDS
 from starter.http.stream.events import KEEP_ALIVE, STOPPING, EndReason, write_end
 from starter.http.stream.feed import Feed
 from starter.http.stream.poller import FAILURES, Poller
 
 MEDIA_TYPE: Final = "text/event-stream"
 
-_KEEP_ALIVE_SECONDS: Final = 15.0
-# A reader that takes nothing for this long is dropped. It can come back with the last ID that it has seen.
-_STALLED_SECONDS: Final = 20.0
+KEEP_ALIVE_SECONDS: Final = 15.0
+"""A follower gets something at least this often."""
+
 _RETRY_SECONDS: Final = 2.0
 # uvicorn waits for the reader between two pieces, so at most two pieces wait for a slow reader.
 _PIECE_BYTES: Final = 64 * 1024
 
 
 class _Stalled(Exception):  # noqa: N818 - ends the stream
-    """The reader takes nothing."""
+    """The reader takes nothing, and is dropped. It can come back with the last ID that it has seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class EventStream(Response):
         left = max(self._expires_at - time.time(), 0)
         # No keep-alive if the pause ends with the token. This goes by `left` and not by the time now, because another
         # clock has timed the pause, and the two differ by a hair.
-        if not await self._pause(min(_KEEP_ALIVE_SECONDS, left)) and left > _KEEP_ALIVE_SECONDS:
+        if not await self._pause(min(KEEP_ALIVE_SECONDS, left)) and left > KEEP_ALIVE_SECONDS:
             await self._write(KEEP_ALIVE)
 
     async def _pause(self, seconds: float) -> bool:
@@ -166,7 +167,7 @@ class EventStream(Response):
     async def _write(self, data: bytes) -> None:
         for start in range(0, len(data), _PIECE_BYTES):
             try:
-                async with asyncio.timeout(_STALLED_SECONDS):
+                async with asyncio.timeout(STALLED_SECONDS):
                     await self._send(
                         {
                             "type": "http.response.body",

@@ -25,16 +25,20 @@ MAX_FOLLOWERS: Final = 10_000
 READS_AT_ONCE: Final = 4
 """How many reads for followers may be under way, besides the poll."""
 
+PAUSE_PER_POLL: Final = 6
+"""The pause after a poll, in times of its duration. With many followed sessions a poll takes longer; the next one then
+comes later, so that the store has no more to do."""
+
+OUTAGE_SECONDS: Final = 1.0
+"""The pause after a failed read."""
+
+FAILURES: Final = (ApplicationError, JourneyError, TimeoutError)
+"""The failures of a store's read, apart from defects."""
+
 _POLL_SECONDS: Final = 0.04
-# With many followed sessions a poll takes longer. The next one then comes later, so that the store has no more to do.
-_PAUSE_PER_POLL: Final = 6
-_OUTAGE_SECONDS: Final = 1.0
 _READ_SECONDS: Final = 10.0
 
 _LOG: Final = logging.getLogger(__name__)
-
-# The failures of a store's read, apart from defects.
-FAILURES: Final = (ApplicationError, JourneyError, TimeoutError)
 
 
 class Poller:
@@ -131,8 +135,8 @@ class Poller:
                     if not is_away:
                         _log_failure("followed sessions cannot be read", error)
                     is_away = True
-                pause = max(_POLL_SECONDS, _PAUSE_PER_POLL * (loop.time() - began))
-                await asyncio.sleep(_OUTAGE_SECONDS if is_away else pause)
+                pause = max(_POLL_SECONDS, PAUSE_PER_POLL * (loop.time() - began))
+                await asyncio.sleep(OUTAGE_SECONDS if is_away else pause)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -172,7 +176,7 @@ class Poller:
                     feed.pass_gap(target)
         except Exception as error:  # a later poll finds the session again
             _log_failure("a followed session cannot be read", error)
-            feed.read_again_at = asyncio.get_running_loop().time() + _OUTAGE_SECONDS
+            feed.read_again_at = asyncio.get_running_loop().time() + OUTAGE_SECONDS
         finally:
             feed.is_being_read = False
 

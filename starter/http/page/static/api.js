@@ -90,7 +90,7 @@ export class Api {
       const token = await this.signIn.token();
       const answer = await this.#fetch(path, request, token);
       if (answer.status !== 401) return await checked(answer);
-      const again = await this.#fetch(path, request, await this.signIn.renewed(token));
+      const again = await this.#fetch(path, request, await this.signIn.renew(token));
       if (again.status === 401) throw new SignInNeeded();
       return await checked(again);
     } catch (error) {

@@ -116,7 +116,7 @@ export function watch(start, changed) {
  * @param {() => Promise<Result>} action
  * @returns {Promise<Result>}
  */
-export async function alone(name, action) {
+export async function withLock(name, action) {
   let began = false;
   try {
     return await navigator.locks.request(PREFIX + name, () => {

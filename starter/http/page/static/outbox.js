@@ -6,7 +6,7 @@
 
 import { Problem, SESSIONS } from './api.js';
 import { BackOff } from './back_off.js';
-import { alone, forget, names, read, watch, write } from './browser_store.js';
+import { forget, names, read, watch, withLock, write } from './browser_store.js';
 import { uuid } from './dom.js';
 import { SignInNeeded } from './sign_in.js';
 import { refusal } from './wording.js';
@@ -79,7 +79,7 @@ export class Outbox extends EventTarget {
   async #send() {
     this.#isSending = true;
     try {
-      await alone('sending', async () => {
+      await withLock('sending', async () => {
         for (let next = this.#next(); next; next = this.#next()) await this.#sendOne(next);
       });
       this.#backOff.reset();

@@ -8,8 +8,10 @@ import { dayAndTime, sessionName } from './wording.js';
 /** @typedef {import('./contract').Session} Session */
 
 const REFRESH_MILLISECONDS = 30_000;
-/** How many sessions are read at first, and at most how many when the list is read anew. */
-const PAGE = 30;
+/** How many sessions are read at first, and how many are read to show more. */
+const FIRST_PAGE = 30;
+const NEXT_PAGE = 50;
+/** The gateway's own limit: so many are read of the archive, and at most so many when the list is read anew. */
 const LARGEST_PAGE = 100;
 
 export class SessionsList {
@@ -70,7 +72,7 @@ export class SessionsList {
   async #read() {
     if (!this.api.signIn.isSignedIn) return;
     try {
-      const limit = Math.min(Math.max(this.#active.length, PAGE), LARGEST_PAGE);
+      const limit = Math.min(Math.max(this.#active.length, FIRST_PAGE), LARGEST_PAGE);
       const page = await this.#ask(`limit=${limit}`);
       if (!page) return;
       this.#active = page.sessions;
@@ -85,7 +87,7 @@ export class SessionsList {
   async #readMore() {
     if (!this.#next) return;
     try {
-      const page = await this.#ask(`limit=50&after=${encodeURIComponent(this.#next)}`);
+      const page = await this.#ask(`limit=${NEXT_PAGE}&after=${encodeURIComponent(this.#next)}`);
       if (!page) return;
       const known = new Set(this.#active.map((session) => session.chat_session_id));
       this.#active.push(...page.sessions.filter((session) => !known.has(session.chat_session_id)));
@@ -98,7 +100,7 @@ export class SessionsList {
 
   async #readArchive() {
     if (!this.#archive.open) return;
-    const page = await this.#ask('lifecycle_state=ARCHIVED&limit=100');
+    const page = await this.#ask(`lifecycle_state=ARCHIVED&limit=${LARGEST_PAGE}`);
     if (!page) return;
     byId('no-archived').hidden = page.sessions.length > 0;
     this.#fill(byId('archived-list'), page.sessions);

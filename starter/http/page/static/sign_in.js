@@ -1,9 +1,10 @@
 // Who is signed in, and a token that is valid now.
 
-import { alone, forget, forgetAllHere, names, read, watch, write } from './browser_store.js';
+import { forget, forgetAllHere, names, read, watch, withLock, write } from './browser_store.js';
 
 const KEPT = 'sign-in';
 const RENEWED_SECONDS_BEFORE_END = 60;
+const PATIENCE_MILLISECONDS = 15_000;
 
 /**
  * @typedef {object} Kept
@@ -53,7 +54,7 @@ export class SignIn extends EventTarget {
   /** @returns {Promise<string>} a token that is valid for a while */
   async token() {
     if (this.kept && this.kept.ends - RENEWED_SECONDS_BEFORE_END > Date.now() / 1000) return this.kept.token;
-    return this.renewed(this.kept?.token);
+    return this.renew(this.kept?.token);
   }
 
   /**
@@ -62,15 +63,15 @@ export class SignIn extends EventTarget {
    * @param {string} [old]
    * @returns {Promise<string>}
    */
-  async renewed(old) {
-    return alone(KEPT, async () => {
+  async renew(old) {
+    return withLock(KEPT, async () => {
       const latest = this.#latest();
       // After a sign-in has lapsed, only another token counts: the person may be at the form already.
       if (!latest || (!this.kept && latest.token === this.last?.token)) throw new SignInNeeded();
       this.kept = latest;
       if (latest.token !== old) return latest.token; // another window was faster
       try {
-        await this.#renew(latest);
+        await this.#askForToken(latest);
       } catch (error) {
         if (!(error instanceof SignInRefused)) throw error;
         if (this.kept === latest) throw new SignInNeeded(); // else the person has signed in anew meanwhile
@@ -159,7 +160,7 @@ export class SignIn extends EventTarget {
   platformAsksForToken = null;
 
   /** @param {Kept} kept */
-  async #renew(kept) {
+  async #askForToken(kept) {
     if (this.platformAsksForToken) await this.platformAsksForToken();
     else if (kept.refresh) this.keep(await this.#askSupabase('refresh_token', { refresh_token: kept.refresh }));
     else if (this.config.sign_in === 'development') await this.forDevelopment(kept.tenant, kept.user);
@@ -196,7 +197,7 @@ async function post(url, body, headers = {}) {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(15_000),
+    signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
   });
   const said = await answer.json().catch(() => ({}));
   if (answer.ok) return said;

@@ -1,4 +1,4 @@
-"""The embedded stack and one worker: everything that a journey needs, on one machine."""
+"""The engine of the journeys on one machine: Temporal, PostgreSQL and one worker."""
 
 from collections.abc import AsyncIterator, Callable, Set
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from worker.settings import WorkerSettings
 
 
 class DevAddresses(Record):
-    """The addresses of the stack.
+    """The addresses of the engine and of its gateway.
 
     Attributes:
         http_url: The URL of the HTTP gateway; None if none runs.
@@ -34,8 +34,8 @@ class DevAddresses(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class DevStack:
-    """The stack.
+class DevEngine:
+    """The engine.
 
     Attributes:
         servers: The running servers.
@@ -48,14 +48,14 @@ class DevStack:
 
 
 @asynccontextmanager
-async def dev_stack(
+async def dev_engine(
     data_dir: Path,
     *,
     temporal_port: int | None = None,
     ui_port: int | None = None,
     agents: Set[str] = frozenset(),
     progress: Callable[[str], None],
-) -> AsyncIterator[DevStack]:
+) -> AsyncIterator[DevEngine]:
     """Start both servers, bring the schemas up to date, and make a worker. The caller runs the worker.
 
     Args:
@@ -83,7 +83,7 @@ async def dev_stack(
             plugins=[JourneyPlugin(sandbox=True)],
         )
         async with journey_worker(client, settings) as worker:
-            yield DevStack(
+            yield DevEngine(
                 DevAddresses(
                     temporal_address=addresses.temporal_address,
                     temporal_namespace=addresses.temporal_namespace,
