@@ -40,7 +40,8 @@ async def until_admitted(journeys: Journeys, session: str, update_id: str) -> No
         try:
             await journeys.client.workflow_service.poll_workflow_execution_update(request)
         except RPCError as failure:
-            if failure.status is not RPCStatusCode.NOT_FOUND:
+            # If the server has just unloaded the run, it cancels the poll.
+            if failure.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.CANCELLED):
                 raise
             return False
         return True
