@@ -20,7 +20,7 @@ from journeys.chat_session.limits import KIB
 from journeys.chat_session.names import INITIALIZE, UPDATE
 from journeys.errors import DatabaseUnavailable
 from tests.support.databases import connection_to, create_migrated_database, with_login
-from tests.support.journeys import PRODUCTION, Journeys, Json, also_replayed
+from tests.support.journeys import PRODUCTION, Journeys, also_replayed, note
 from tests.support.tcp_proxy import ProxiedStores, TcpProxy
 from tests.support.watching import (
     assert_stored,
@@ -62,10 +62,6 @@ async def damaged(
     addresses = replace(stack.addresses, supabase_db_url=own_database, state_surface_url=own_database)
     async with Journeys.on(addresses, client, worker_clients[PRODUCTION.sandbox]) as world:
         yield world
-
-
-def note(number: int, **more: Any) -> Json:
-    return {"append": {"notes": [number]}} | more
 
 
 @also_replayed

@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowUpdateHandle, WorkflowUpdateStage
 from embedded import EmbeddedPostgres, EmbeddedStack
 from journeys.chat_session.names import INITIALIZE
 from stores.migrate import migrate
-from tests.support.journeys import PRODUCTION, Journeys, Json
+from tests.support.journeys import PRODUCTION, Journeys, Json, note
 from tests.support.watching import assert_stored, until_waiting
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -73,10 +73,6 @@ async def initializing(journeys: Journeys, request: Json) -> WorkflowUpdateHandl
         start_workflow_operation=journeys.start(argument),
         wait_for_stage=WorkflowUpdateStage.ACCEPTED,
     )
-
-
-def note(number: int) -> Json:
-    return {"append": {"notes": [number]}}
 
 
 @pytest.mark.parametrize("store", ["supabase_db_url", "state_surface_url"])

@@ -300,6 +300,11 @@ class Journeys:
         }
 
 
+def note(number: int, **more: Any) -> Json:
+    """A change that adds a number to the context's notes."""
+    return {"append": {"notes": [number]}} | more
+
+
 def failed_tasks(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
     """Workflow tasks that failed, which no message may ever cause."""
     return [event for event in events if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED]
