@@ -14,12 +14,10 @@ from journeys.cursors import encode_cursor
 from journeys.messages import parse
 from stores.chat_pages_supabase import ChatPagesSupabase
 from stores.chat_sessions_supabase import ChatSessionsSupabase
-from stores.postgres import open_pool
+from stores.postgres import Pool, open_pool
 from tests.support.databases import create_migrated_database
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from embedded import EmbeddedPostgres
 
 LONG = UUID(int=1)
@@ -49,7 +47,7 @@ analyze;
 """
 
 
-async def read_scans(pool: "asyncpg.Pool[asyncpg.Record]", text: str, table: str) -> list[list[str]]:
+async def read_scans(pool: Pool, text: str, table: str) -> list[list[str]]:
     """The scans of a table in the plan of each prepared statement with a text, if the pool has one connection."""
     # PostgreSQL may choose a generic plan once a statement has run a few times.
     await pool.execute("set plan_cache_mode = force_generic_plan")
