@@ -8,6 +8,6 @@ Five variants do the same work on one machine, in turns:
 * naive: the journey, written as the SDK's documentation suggests;
 * journey: this project, through its own client and its own worker.
 
-`command` is the command line, `rounds`, `specials`, `conversation` and `gateway` measure, `results` holds the figures,
-`report` writes docs/performance.md. `journey bench` is another program: it measures a deployment.
+`command` is the command line, `rounds`, `session_costs`, `conversation` and `gateway` measure, `results` holds the
+figures, `report` writes docs/performance.md. `journey bench` is another program: it measures a deployment.
 """

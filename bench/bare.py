@@ -10,7 +10,7 @@ from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, Wo
 from temporalio.service import RPCError, RPCStatusCode
 
 from bench.bare_workflow import BARE_WORKFLOW
-from bench.payloads import Change, Session
+from bench.sessions import Change, Session
 from bench.step_workflow import STEP_WORKFLOW
 from journeys.chat_session.names import GET, INITIALIZE, UPDATE
 from journeys.retry_policies import WORKFLOW_TASK_TIMEOUT

@@ -9,11 +9,11 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from bench.arrivals import Arrivals
 from bench.bare import Bare, Step
 from bench.floor import Floor
 from bench.journey import Journey
 from bench.naive import Naive
+from bench.stored_revisions import StoredRevisions
 from bench.stores import STORING, StoreUrls
 from bench.variant import Variant
 from bench.worker_process import run_workers, settings_from, supervised_pid, task_queue
@@ -52,7 +52,7 @@ class RunningVariants:
         client: To look at workflows with.
         variants: By name.
         worker_pids: By variant.
-        arrivals: By variant.
+        stored_revisions: By variant.
         stores: By variant.
         server_pids: Of `server` and `database`.
     """
@@ -60,7 +60,7 @@ class RunningVariants:
     client: Client
     variants: Mapping[str, Variant]
     worker_pids: Mapping[str, int]
-    arrivals: Mapping[str, Arrivals]
+    stored_revisions: Mapping[str, StoredRevisions]
     stores: Mapping[str, StoreUrls]
     server_pids: Mapping[str, int]
 
@@ -140,8 +140,8 @@ async def run_variants(servers: Servers, *, name: str) -> AsyncIterator[RunningV
         pids = await stack.enter_async_context(
             run_workers(servers.client, servers.folder / "workers", servers.stores, address=servers.address, name=name)
         )
-        arrivals = {
-            variant: await stack.enter_async_context(Arrivals.at(servers.stores[variant].state_surface))
+        stored_revisions = {
+            variant: await stack.enter_async_context(StoredRevisions.at(servers.stores[variant].state_surface))
             for variant in ("naive", "journey")
         }
         typed = await Client.connect(
@@ -152,14 +152,14 @@ async def run_variants(servers: Servers, *, name: str) -> AsyncIterator[RunningV
             await stack.enter_async_context(Floor.on(servers.stores["floor"])),
             Bare(servers.client, task_queue("bare", name)),
             Step(servers.client, task_queue("step", name)),
-            Naive(typed, task_queue("naive", name), arrivals["naive"]),
-            Journey(sessions, servers.client, arrivals["journey"]),
+            Naive(typed, task_queue("naive", name), stored_revisions["naive"]),
+            Journey(sessions, servers.client, stored_revisions["journey"]),
         ]
         yield RunningVariants(
             servers.client,
             {variant.name: variant for variant in variants},
             pids,
-            arrivals,
+            stored_revisions,
             servers.stores,
             servers.pids,
         )

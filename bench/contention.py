@@ -9,10 +9,10 @@ from statistics import median, quantiles
 from typing import Final
 
 from bench.bench_stack import RunningVariants
-from bench.payloads import Session, next_change, next_growth
 from bench.plan import Plan
 from bench.rounds import time_calls
-from bench.variant import Variant
+from bench.sessions import Session, next_growth
+from bench.variant import Variant, send_update
 
 CHANGING_CALLERS: Final = 5
 _TURNS: Final = 5
@@ -31,19 +31,20 @@ async def compare_large_updates(running: RunningVariants, make_session: Callable
     ratios = []
     for _ in range(_TURNS):
         ours, stores = [
-            median((await time_calls([[partial(_update, *pair)] * plan.large_updates]))[0]) for pair in pairs
+            median((await time_calls([[partial(send_update, *pair, receipt=True)] * plan.large_updates]))[0])
+            for pair in pairs
         ]
         ratios.append(ours / stores)
     return median(ratios)
 
 
 async def measure_reads_under_change(journey: Variant, session: Session, reads: int) -> float:
-    """The p95 of reads of a session, in milliseconds, while five callers change it without a pause."""
+    """The p95 of reads of a session, in milliseconds, while `CHANGING_CALLERS` change it without a pause."""
     await journey.initialize(session)
 
     async def change() -> None:
         while True:
-            await _update(journey, session)
+            await send_update(journey, session, receipt=True)
 
     changing = [asyncio.create_task(change()) for _ in range(CHANGING_CALLERS)]
     try:
@@ -59,7 +60,3 @@ async def measure_reads_under_change(journey: Variant, session: Session, reads: 
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*changing)
     return quantiles(latencies, n=20)[-1]
-
-
-async def _update(variant: Variant, session: Session) -> None:
-    await variant.update(session, next_change(session, receipt=True))

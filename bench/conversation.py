@@ -17,10 +17,10 @@ from temporalio.client import Client
 from bench.bench_stack import Servers, create_stores, run_journey
 from bench.copied_rows import fill_list, fill_transcript
 from bench.journey import hibernate
-from bench.payloads import MESSAGE_BYTES, SMALL_CONTEXT_BYTES, TENANT, dense_text, new_message
 from bench.plan import Plan
 from bench.results import SpreadFigure
 from bench.rounds import Call, time_calls
+from bench.sessions import MESSAGE_BYTES, SMALL_CONTEXT_BYTES, TENANT, dense_text, new_message
 from bench.traces import measure_growth, read_extents
 from journeys.chat_session.limits import KIB
 from journeys.chat_session.messages import GetChatMessages, ListChatSessions

@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Self
 from uuid import uuid4
 
 from activities.chat_session_artifacts import as_artifact
-from bench.payloads import Change, Session
+from bench.sessions import Change, Session
 from bench.stores import StoreUrls
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.messages import SignalChatContext

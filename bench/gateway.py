@@ -23,10 +23,10 @@ from temporalio.client import Client, WorkflowHandle
 from bench.bench_stack import Servers, create_stores, run_journey
 from bench.conversation import take_turns
 from bench.http_connection import HttpConnection
-from bench.payloads import SMALL_CONTEXT_BYTES, TENANT, dense_text
 from bench.plan import Plan
 from bench.processes import resident_bytes
 from bench.results import SpreadFigure
+from bench.sessions import SMALL_CONTEXT_BYTES, TENANT, dense_text
 from bench.stores import StoreUrls
 from bench.worker_process import settings_from, supervised_pid, task_queue
 from embedded.supervised_process import SupervisedProcess

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from temporalio.client import Client, WorkflowFailureError
 
-from bench.arrivals import Arrivals
-from bench.payloads import Change, Session
+from bench.sessions import Change, Session
+from bench.stored_revisions import StoredRevisions
 from journeys.chat_session.names import workflow_id
 from journeys.client.chat_sessions import ChatSessions
 from journeys.client.context_change import ContextChange
@@ -15,17 +15,17 @@ from journeys.client.context_change import ContextChange
 class Journey:
     name: ClassVar[str] = "journey"
 
-    def __init__(self, sessions: ChatSessions, client: Client, arrivals: Arrivals) -> None:
+    def __init__(self, sessions: ChatSessions, client: Client, stored_revisions: StoredRevisions) -> None:
         """Make the variant.
 
         Args:
             sessions: The client that services use.
             client: To cancel workflows with, as `sessions` cannot.
-            arrivals: Of its State Surface.
+            stored_revisions: Of its State Surface.
         """
         self._sessions = sessions
         self._client = client
-        self._arrivals = arrivals
+        self._stored_revisions = stored_revisions
 
     def workflow_id(self, session: Session) -> str | None:
         return workflow_id(session.chat_session_id)
@@ -49,7 +49,7 @@ class Journey:
 
     async def wait_until_stored(self, session: Session) -> None:
         """Wait for the State Surface, the last store to be written."""
-        await self._arrivals.wait_for(session.chat_session_id, session.changes)
+        await self._stored_revisions.wait_for(session.chat_session_id, session.changes)
 
     async def get(self, session: Session) -> None:
         await self._sessions.get(session.chat_session_id, tenant_id=session.request.tenant_id)

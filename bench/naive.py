@@ -7,9 +7,9 @@ from temporalio.client import Client, WithStartWorkflowOperation, WorkflowFailur
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from bench.arrivals import Arrivals
 from bench.naive_workflow import NaiveChatSession, NaiveState
-from bench.payloads import Change, Session
+from bench.sessions import Change, Session
+from bench.stored_revisions import StoredRevisions
 from journeys.chat_session.messages import GetChatSession, SignalChatContext, UpdateChatContext
 
 
@@ -18,17 +18,17 @@ class Naive:
 
     name: ClassVar[str] = "naive"
 
-    def __init__(self, client: Client, task_queue: str, arrivals: Arrivals) -> None:
+    def __init__(self, client: Client, task_queue: str, stored_revisions: StoredRevisions) -> None:
         """Make the variant.
 
         Args:
             client: With the SDK's pydantic data converter.
             task_queue: Of its worker.
-            arrivals: Of its State Surface.
+            stored_revisions: Of its State Surface.
         """
         self._client = client
         self._task_queue = task_queue
-        self._arrivals = arrivals
+        self._stored_revisions = stored_revisions
 
     def workflow_id(self, session: Session) -> str | None:
         return f"naive/{session.chat_session_id}"
@@ -60,7 +60,7 @@ class Naive:
 
     async def wait_until_stored(self, session: Session) -> None:
         """Wait for the State Surface, the last store to be written."""
-        await self._arrivals.wait_for(session.chat_session_id, session.changes)
+        await self._stored_revisions.wait_for(session.chat_session_id, session.changes)
 
     async def get(self, session: Session) -> None:
         """Query the workflow; a closed one answers from its history."""

@@ -195,7 +195,7 @@ class Series(Record):
 
 
 class Specials(Record):
-    """Measurements that are not part of the rounds; mappings are by variant. See `measure_specials`.
+    """Measurements that are not part of the rounds; mappings are by variant. See `measure_session_costs`.
 
     Attributes:
         events_per_update: History events of an acknowledged update.
@@ -219,7 +219,7 @@ class Specials(Record):
         worker_bytes_per_live_session: Resident memory that a live session adds to its worker.
         largest_context_bytes: The size of the context for the next ratio.
         large_update_p50_ratio: The p50 of an update that touches one key of that context, divided by that of `floor`.
-        reads_under_change: Reads of a session that five callers change without a pause.
+        reads_under_change: Reads of a session that `CHANGING_CALLERS` change without a pause.
         read_under_change_p95_ms: Their p95.
     """
 

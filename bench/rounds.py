@@ -10,10 +10,10 @@ from functools import partial
 from typing import Final
 
 from bench.bench_stack import RunningVariants
-from bench.payloads import Change, Session, new_session, next_change
 from bench.plan import Counts, Plan
 from bench.processes import cpu_seconds
 from bench.results import Block, Cpu
+from bench.sessions import Change, Session, new_session, next_change
 from bench.traces import measure_growth, read_extents
 from bench.variant import Variant
 
@@ -117,8 +117,8 @@ class Rounds:
         before = None if new_run else await read_extents(self.running.client, sampled)
         roots = {"worker": self.running.worker_pids.get(variant.name), **self.running.server_pids}
         async with AsyncExitStack() as stack:
-            if operation == "signal" and variant.name in self.running.arrivals:
-                await stack.enter_async_context(self.running.arrivals[variant.name].listening())
+            if operation == "signal" and variant.name in self.running.stored_revisions:
+                await stack.enter_async_context(self.running.stored_revisions[variant.name].listening())
             # Servers finish some work after they have answered; the pause counts it for the variant that caused it.
             await asyncio.sleep(turn.settle_seconds)
             before_cpu = cpu_seconds(roots)

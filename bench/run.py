@@ -11,11 +11,11 @@ from bench.comparison import goals, ratios
 from bench.conversation import measure_conversation
 from bench.gateway import measure_gateway
 from bench.machine import describe_machine
-from bench.payloads import CHANGE_BYTES, SMALL_CONTEXT_BYTES
 from bench.plan import Plan
 from bench.results import Results, figures
 from bench.rounds import OPERATIONS, Rounds
-from bench.specials import measure_live_session_bytes, measure_specials
+from bench.session_costs import measure_live_session_bytes, measure_session_costs
+from bench.sessions import CHANGE_BYTES, SMALL_CONTEXT_BYTES
 from bench.stores import read_contents
 
 _MAIN_OPERATIONS: Final = ("initialize", "update", "get")
@@ -39,7 +39,7 @@ async def run_bench(plan: Plan, *, quick: bool, progress: Callable[[str], None])
             async with run_variants(servers, name="rounds") as running:
                 blocks = await Rounds(running, OPERATIONS).run(plan, progress=progress)
                 stores = {name: await read_contents(urls) for name, urls in running.stores.items()}
-                specials = await measure_specials(running, plan, progress=progress)
+                specials = await measure_session_costs(running, plan, progress=progress)
             if plan.memory_sessions:
                 progress("memory of live sessions")
             memory = await measure_live_session_bytes(servers, plan)

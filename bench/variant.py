@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Protocol
 
-from bench.payloads import Change, Session
+from bench.sessions import Change, Session, next_change
 
 
 class Variant(Protocol):
@@ -34,3 +34,8 @@ class Variant(Protocol):
 
     async def hibernate(self, session: Session) -> None:
         """End the session's run, as an idle run ends by itself after a while."""
+
+
+async def send_update(variant: Variant, session: Session, *, receipt: bool = False) -> None:
+    """Send a session's next change, and wait until it is stored."""
+    await variant.update(session, next_change(session, receipt=receipt))

@@ -398,7 +398,7 @@ def _in_order(session: Session) -> Iterator[Finding]:
 def _reads_do_not_go_back(session: Session) -> Iterator[Finding]:
     """No read is older than a change that was acknowledged before the read; a read may show unacknowledged changes.
 
-    A read answers a repeated initialization, so an initialization acknowledges only that the session exists.
+    An initialization of a session that exists is a read: it is answered with the session as it is now.
     """
     seen = sorted(
         (call.ended_at, call.answer.applied_revision or 0, call.call)
@@ -408,7 +408,7 @@ def _reads_do_not_go_back(session: Session) -> Iterator[Finding]:
     reads = sorted(
         (call.invoked_at, call.answer.revision, call.call)
         for call in session.calls
-        if call.kind in ("get", "history")  # Temporal may answer an initialization with its first result
+        if call.kind in ("initialize", "get", "history")
         and call.outcome == "done"
         and call.answer
         and call.answer.revision is not None

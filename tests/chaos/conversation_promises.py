@@ -93,7 +93,8 @@ def _only_owners_are_answered(session: Session) -> Iterator[Finding]:
     """A user is answered only if they owned the session at some moment of the call; a read shows who owns it.
 
     An initialization may also be answered by a read, which does not wait for signals that are accepted but not yet
-    applied. The owner at the revision that its answer names is therefore allowed, too.
+    applied. The owner at the revision that its answer names is therefore allowed, too; `checker` checks that this
+    revision is not too old.
     """
     expected = ExpectedRefusals(session)
     for call in session.calls:

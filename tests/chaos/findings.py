@@ -33,7 +33,7 @@ FLAWS: Final[dict[Flaw, str]] = {
     "reordered": "a change is applied before one that was acknowledged before it was sent",
     "gap": "revisions do not follow each other",
     "leak": "somebody saw or changed what belongs to others",
-    "stale": "a read is older than what was acknowledged before it",
+    "stale": "a read, or a repeated initialization, is older than what was acknowledged before it",
     "diverged": "ledger, session, State Surface, journey or an answer say different things",
     "split": "an initialization made more than one session, or a session has another ID than its own",
     "invented": "something is stored that nobody sent, or not as it was sent",

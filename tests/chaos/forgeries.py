@@ -105,19 +105,18 @@ def stale_read(evidence: Evidence) -> Evidence:
         (call for call in evidence.calls if call.kind == "get" and call.answer and call.answer.revision),
         key=lambda call: call.invoked_at,
     )
-    session = session_of(evidence, read)
     assert read.answer
     assert read.answer.revision
-    opening = next(each for each in evidence.openings if each.chat_session_id == session.chat_session_id)
-    revision = read.answer.revision - 1
-    state = replay(opening, session.ledger)[revision]
-    told = {
-        "revision": revision,
-        "context_hash": state.context_hash,
-        "content_hash": state.context_hash,
-        "active_agent": state.active_agent,
-    }
-    return with_call(evidence, read.model_copy(update={"answer": read.answer.model_copy(update=told)}))
+    return _told_of(evidence, read, read.answer.revision - 1)
+
+
+def stale_initialization(evidence: Evidence) -> Evidence:
+    """A repeated initialization is answered with the session as it was created, and not as it is now."""
+    repeated = max(
+        (call for call in evidence.calls if call.kind == "initialize" and call.answer and call.answer.revision),
+        key=lambda call: call.invoked_at,
+    )
+    return _told_of(evidence, repeated, 0)
 
 
 def two_sessions(evidence: Evidence) -> Evidence:
@@ -257,6 +256,7 @@ FORGERIES: Final[dict[Forgery, Flaw]] = {
     content_of_a_stranger: "leak",
     read_by_a_stranger: "leak",
     stale_read: "stale",
+    stale_initialization: "stale",
     two_sessions: "split",
     created_twice: "split",
     unrecorded_creation: "gap",
@@ -290,6 +290,22 @@ def standing(evidence: Evidence, kind: Kind, outcome: Outcome) -> Iterator[tuple
 def _without_one(evidence: Evidence, kind: Kind, outcome: Outcome) -> Evidence:
     session, entry = next(standing(evidence, kind, outcome))
     return with_ledger(evidence, session, [each for each in session.ledger if each is not entry])
+
+
+def _told_of(evidence: Evidence, call: Call, revision: int) -> Evidence:
+    """The evidence as if a call had been answered with its session at this revision."""
+    session = session_of(evidence, call)
+    opening = next(each for each in evidence.openings if each.chat_session_id == session.chat_session_id)
+    state = replay(opening, session.ledger)[revision]
+    told = {
+        "revision": revision,
+        "context_hash": state.context_hash,
+        "content_hash": state.context_hash,
+        "active_agent": state.active_agent,
+        "updated_at": session.ledger[revision - 1].applied_at if revision else session.created_at,
+    }
+    assert call.answer
+    return with_call(evidence, call.model_copy(update={"answer": call.answer.model_copy(update=told)}))
 
 
 def with_ledger(evidence: Evidence, session: StoredSession, ledger: Sequence[LedgerEntry]) -> Evidence:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
-from journeys.chat_session.limits import Limits
+from journeys.chat_session.limits import KIB, Limits
 from tests.hostile.documents import (
     FOREIGN,
     SHAPES,
@@ -17,7 +17,6 @@ from tests.hostile.documents import (
     with_text,
 )
 
-KIB: Final = 1024
 BULK: Final = "bulk"
 """The member of a context that holds what is large. Many changes remove it, so that the context stays small enough."""
 

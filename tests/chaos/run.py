@@ -29,11 +29,11 @@ from tests.chaos.slow_proxy import SlowProxy
 from tests.chaos.stores import (
     decided_at,
     deleted_sessions,
+    find_unreplayable,
     histories_of_living,
     registered_artifacts,
     runs,
     stored_sessions,
-    unreplayable,
     until_erased,
     until_quiet,
 )
@@ -189,7 +189,7 @@ async def _gather_evidence(stack: EmbeddedStack, journals: Path, tell: Tell) -> 
     deleted = await deleted_sessions(stack.addresses)
     histories = await histories_of_living(client, deleted)
     tell(f"replaying {len(histories)} runs")
-    failures = await unreplayable(histories, journals.parent)
+    failures = await find_unreplayable(histories, journals.parent)
     tell(f"waiting until Temporal has forgotten {len(deleted)} sessions")
     unerased = await until_erased(client, deleted)
     workflow_ids, failed_runs = await runs(client)

@@ -135,7 +135,7 @@ async def histories_of_living(client: Client, deleted: Collection[str]) -> list[
     ]
 
 
-async def unreplayable(histories: Sequence[WorkflowHistory], folder: Path) -> list[str]:
+async def find_unreplayable(histories: Sequence[WorkflowHistory], folder: Path) -> list[str]:
     """Runs that cannot be replayed from their history, so that no other worker could go on with them.
 
     Their histories are kept in the folder, because nobody can find the cause without them.

@@ -79,10 +79,6 @@ def copied() -> list[tuple[str, str]]:
     ]
 
 
-def is_copied(path: str) -> bool:
-    return any(PurePosixPath(path).is_relative_to(source) for source, _ in copied())
-
-
 # --- the compose file
 
 

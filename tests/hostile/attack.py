@@ -34,12 +34,12 @@ class Target:
     async def until_applied(self) -> list[int]:
         """Wait until the store holds as many numbers as were accepted, and return them."""
 
-        async def seen() -> list[int]:
+        async def read_seen() -> list[int]:
             row = await self.journeys.row(self.session)
             found: list[int] = row["context"].get("seen", []) if row else []
             return found
 
-        return await eventually(seen, lambda found: len(found) >= len(self.sent), within=120)
+        return await eventually(read_seen, lambda found: len(found) >= len(self.sent), within=120)
 
 
 @dataclass

@@ -12,16 +12,10 @@ from temporalio.worker import Replayer, WorkflowInstance, WorkflowInstanceDetail
 
 from journeys.chat_session.names import workflow_id
 from tests.hostile.attack import Attack, Target
-from tests.support.watching import runs
+from tests.support.watching import runs, unexpected_failed_tasks
 from worker.plugin import JourneyPlugin
 from worker.sdk_patches.release_start_input import ReleasingWorkflowRunner
 from workflows.chat_session import ChatSessionJourney
-
-# The server itself fails a workflow task if messages come as the run closes, or if it has buffered too many events.
-_CAUSES_OF_THE_SERVER = {
-    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
-    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
-}
 
 
 @dataclass
@@ -97,12 +91,11 @@ async def _check_runs(target: Target, stopwatch: Stopwatch, *, may_time_out: boo
     broken = []
     histories = await runs(target.journeys, target.session)
     for events in histories:
+        for event in unexpected_failed_tasks(events):
+            cause = event.workflow_task_failed_event_attributes.cause
+            broken.append(f"a workflow task failed: {WorkflowTaskFailedCause.Name(cause)}")
         for event in events:
-            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-                cause = event.workflow_task_failed_event_attributes.cause
-                if cause not in _CAUSES_OF_THE_SERVER:
-                    broken.append(f"a workflow task failed: {WorkflowTaskFailedCause.Name(cause)}")
-            elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT and not may_time_out:
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT and not may_time_out:
                 kind = event.workflow_task_timed_out_event_attributes.timeout_type
                 # A task that no worker has begun leaves the sticky queue, as if this worker were dead.
                 if kind != TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START:

@@ -12,12 +12,10 @@ from temporalio.client import ActivityFailureError, WorkflowQueryFailedError
 from temporalio.common import RawValue
 from temporalio.service import RPCError
 
+from journeys.chat_session.limits import KIB
 from journeys.chat_session.names import GET
 from tests.hostile.attack import Attack
 from tests.hostile.documents import SHAPES, escaped, filled, raw, with_text
-
-KIB: Final = 1024
-
 
 Case = Callable[[Attack], Awaitable[None]]
 
@@ -64,8 +62,8 @@ def signals_of_60_kib(shape: str) -> Case:
     return case
 
 
-async def ten_thousand_signals(attack: Attack) -> None:
-    await attack.signal(9_900)
+async def as_many_signals_as_a_run_takes(attack: Attack) -> None:
+    await attack.signal(9_900)  # the server refuses the 10,001st
 
 
 async def fifteen_hundred_signals(attack: Attack) -> None:
@@ -163,21 +161,24 @@ def _encoded(message: object) -> RawValue:
 
 
 CASES: Final[Mapping[str, Case]] = {
-    **{f"25 changes of 248 KiB of {shape}": many_small_changes_of_a_large_context(shape) for shape in SHAPES},
+    **{
+        f"25 changes of a context of 240 KiB of {shape}": many_small_changes_of_a_large_context(shape)
+        for shape in SHAPES
+    },
     **{
         f"40 changes of 60 KiB of a context of 180 KiB of {shape}": large_changes_of_a_large_context(shape)
         for shape in ("long floats", "deep objects")
     },
     **{f"200 signals of 60 KiB of {shape}": signals_of_60_kib(shape) for shape in SHAPES},
-    "10,000 signals": ten_thousand_signals,
+    "9,900 signals": as_many_signals_as_a_run_takes,
     "ten largest updates": ten_largest_updates(escaped=False, paused=False),
     "ten largest updates, worker paused": ten_largest_updates(escaped=False, paused=True),
     "ten largest updates, escaped": ten_largest_updates(escaped=True, paused=False),
     "ten largest updates, escaped, worker paused": ten_largest_updates(escaped=True, paused=True),
     "nine updates of 500 KiB, worker paused": nine_updates_over_the_limit(500 * KIB),
-    "nine updates of 1.9 MiB, worker paused": nine_updates_over_the_limit(1900 * KIB),
+    "nine updates of 1,900 KiB, worker paused": nine_updates_over_the_limit(1900 * KIB),
     "205 signals of 128 KiB, worker paused": signals_while_the_worker_is_away(205, 128 * KIB),
-    "28 signals of 900 KiB, worker paused": signals_while_the_worker_is_away(28, 900 * KIB),
+    "30 signals of 900 KiB, worker paused": signals_while_the_worker_is_away(30, 900 * KIB),
     "large queries and reads": large_queries_and_reads,
     "five sessions attacked at once while others work": sessions_at_once(5, rounds=10),
 }
@@ -185,12 +186,12 @@ CASES: Final[Mapping[str, Case]] = {
 SHORT_CASES: Final[Mapping[str, Case]] = {
     name: CASES[name]
     for name in (
-        "25 changes of 248 KiB of short floats",
-        "25 changes of 248 KiB of deep objects",
+        "25 changes of a context of 240 KiB of short floats",
+        "25 changes of a context of 240 KiB of deep objects",
         "200 signals of 60 KiB of tiny floats",
         "ten largest updates, escaped, worker paused",
         "nine updates of 500 KiB, worker paused",
-        "28 signals of 900 KiB, worker paused",
+        "30 signals of 900 KiB, worker paused",
         "large queries and reads",
     )
 } | {

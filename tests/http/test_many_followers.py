@@ -73,15 +73,15 @@ async def test_followers_who_wait_for_the_store_hold_up_no_request(api: Api, wor
     url = world.addresses.supabase_db_url
     async with connection_to(url) as holder, connection_to(url) as observer, asyncio.TaskGroup() as following:
 
-        async def waiting() -> set[int]:
+        async def read_waiting() -> set[int]:
             return set(await observer.fetchval(_READS_THAT_WAIT) or ())
 
         async with holder.transaction():  # a stream begins with the latest messages
             await holder.execute("lock table public.chat_messages in access exclusive mode")
             for follower in followers:
                 following.create_task(follower.follow(api.gateway, to=0))
-            before = await eventually(waiting, lambda reads: len(reads) >= READS_AT_ONCE)
+            before = await eventually(read_waiting, lambda reads: len(reads) >= READS_AT_ONCE)
             for _ in range(WAITING):
                 assert (await api.user.get(f"{PATH}/{session}")).status_code == 200
-            assert before <= await waiting()  # no request was answered only because a read had given up
+            assert before <= await read_waiting()  # no request was answered only because a read had given up
     assert [follower.seen for follower in followers] == [[0]] * WAITING

@@ -220,10 +220,7 @@ async def test_a_change_may_be_sent_without_waiting(api: Api) -> None:
     assert {each.headers["preference-applied"] for each in sent} == {"respond-async"}
     assert "etag" not in sent[0].headers
 
-    async def stored() -> Any:
-        return await read(api, session)
-
-    assert (await eventually(stored, lambda found: found["revision"] == 2))["context"] == {"a": 1}
+    assert (await eventually(lambda: read(api, session), lambda found: found["revision"] == 2))["context"] == {"a": 1}
     edited = await api.user.patch(f"{PATH}/{session}", json={"title": "t"}, headers=prefer)
     assert (edited.status_code, edited.json()["title"]) == (200, "t"), "ignored: an edit is never a signal"
 

@@ -8,6 +8,8 @@ _PROGRAMS: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "
 CHROMIUM: Final = next(filter(None, map(shutil.which, _PROGRAMS)), None)
 """Its path; None if none is installed. The shell is the same engine without windows, and takes a third less CPU."""
 
+NO_CHROMIUM: Final = "there is no Chromium: the package `chromium` of Debian has one"
+
 ARGUMENTS: Final = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),

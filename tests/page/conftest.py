@@ -1,7 +1,6 @@
 """One gateway, one worker, scripted agents and one browser for the tests of this folder. Each test has its own user."""
 
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,17 +8,17 @@ from typing import Any, Final
 from uuid import uuid4
 
 import httpx2
-import jwt
 import pytest
 from playwright.async_api import Browser, BrowserContext, async_playwright
 from temporalio.client import Client
 
 from embedded import EmbeddedStack
 from embedded.ports import PortRequest, choose_ports
-from tests.page.chromium import ARGUMENTS, CHROMIUM
+from tests.page.chromium import ARGUMENTS, CHROMIUM, NO_CHROMIUM
 from tests.page.person import PATIENCE_MILLISECONDS, Person
 from tests.page.scripted_agent import ScriptedAgent, scripted_agents
 from tests.support.commands import command_process, read_line
+from tests.support.http_gateways import SECRET, service_claims, sign, user_claims
 from tests.support.journeys import Journeys
 from tests.support.tcp_proxy import ProxiedStores
 from tests.support.worker_processes import worker_environment, worker_process
@@ -31,19 +30,10 @@ TEMPORAL_UI: Final = "http://temporal-ui.example"
 # Twice the default, so that a message of 200 KB fits into one change.
 CHANGE_BYTES: Final = 262144
 
-_SECRET: Final = "a secret of thirty-two characters or more"
-
-
-def sign(claims: dict[str, Any]) -> str:
-    """A token that the gateway takes."""
-    now = int(time.time())
-    return jwt.encode({"iat": now, "exp": now + 3600} | claims, _SECRET, algorithm="HS256")
-
 
 def user_token(tenant_id: str, user_id: str, **claims: Any) -> str:
     """A signed-in user's token."""
-    fixed = {"role": "authenticated", "aud": "authenticated", "sub": user_id, "app_metadata": {"tenant_id": tenant_id}}
-    return sign(fixed | claims)
+    return sign(user_claims(tenant_id, user_id, **claims))
 
 
 @dataclass
@@ -103,7 +93,7 @@ async def world(stack: EmbeddedStack, client: Client, worker_clients: Mapping[bo
         environment = both | {
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
             "SUPABASE_DB_URL": stores.supabase.url,
-            "SUPABASE_JWT_SECRET": _SECRET,
+            "SUPABASE_JWT_SECRET": SECRET,
             "JOURNEY_HTTP_ADDRESS": f"127.0.0.1:{port}",
             "JOURNEY_TASK_QUEUE": journeys.task_queue,
             "JOURNEY_TEMPORAL_UI_URL": TEMPORAL_UI,
@@ -115,9 +105,8 @@ async def world(stack: EmbeddedStack, client: Client, worker_clients: Mapping[bo
         for program in (gateway, worker):
             running.push_async_callback(program.kill)
             await program.start()
-        token = sign({"role": "service_role", "exp": int(time.time()) + 10**6})
         async with (
-            gateway.client(token, **{"x-tenant-id": journeys.tenant_id}) as service,
+            gateway.client(sign(service_claims()), **{"x-tenant-id": journeys.tenant_id}) as service,
             scripted_agents(client, journeys.task_queue, AGENTS, service) as agent,
         ):
             yield World(journeys, gateway, worker, stores, service, agent)
@@ -134,7 +123,7 @@ async def _gateway_process(environment: Mapping[str, str]) -> AsyncIterator[None
 async def browser() -> AsyncIterator[Browser]:
     """A headless Chromium."""
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium: the package `chromium` of Debian has one")
+        pytest.skip(NO_CHROMIUM)
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield running

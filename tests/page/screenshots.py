@@ -3,18 +3,17 @@
 import asyncio
 import json
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import uuid4
 
 import httpx2
-import jwt
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
-from tests.page.chromium import ARGUMENTS, CHROMIUM
+from tests.page.chromium import ARGUMENTS, CHROMIUM, NO_CHROMIUM
 from tests.support.commands import JOURNEY, command_process, read_line
+from tests.support.http_gateways import service_claims, sign
 from tests.support.paths import REPOSITORY
 
 _PICTURES: Final = REPOSITORY / "docs" / "images"
@@ -31,9 +30,7 @@ async def _tell_story(url: str) -> str:
     async with httpx2.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=30) as gateway:
         issued = await gateway.post("/v1/dev/token", json={"tenant_id": "acme", "user_id": "ada"})
         user = {"authorization": f"Bearer {issued.json()['access_token']}"}
-        claims = {"role": "service_role", "exp": int(time.time()) + 600}
-        token = jwt.encode(claims, _SECRET, algorithm="HS256")
-        service = {"authorization": f"Bearer {token}", "x-tenant-id": "acme"}
+        service = {"authorization": f"Bearer {sign(service_claims(), _SECRET)}", "x-tenant-id": "acme"}
         session = ""
         for title in (*reversed(_OTHERS), "Newsletter for our members"):
             body = {"session_name": title, "title": title}
@@ -92,7 +89,7 @@ async def _take_all(browser: Browser, addresses: dict[str, Any]) -> None:
 
 async def main() -> None:
     if CHROMIUM is None:
-        raise SystemExit("there is no Chromium: the package `chromium` of Debian has one")
+        raise SystemExit(NO_CHROMIUM)
     _PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         data_dir = Path(folder) / "data"

@@ -9,7 +9,7 @@ WAITS = "Not sent yet"
 LAST_ID = "last-event-id"
 
 
-async def sent_once(world: World, ada: Person, text: str) -> None:
+async def assert_sent_once(world: World, ada: Person, text: str) -> None:
     """The transcript has a message with this text once."""
     page = (await world.service.get(f"/v1/chat-sessions/{ada.session}/messages")).raise_for_status().json()
     assert [message["body"]["text"] for message in page["messages"] if message["role"] == "user"].count(text) == 1
@@ -41,7 +41,7 @@ async def test_a_message_written_offline_says_so_and_goes_out_once_when_it_can(a
     await expect(ada.by("user")).not_to_contain_text(WAITS)
     await ada.is_connected()
     await expect(ada.by("guide")).to_have_count(1)
-    await sent_once(world, ada, "From the train")
+    await assert_sent_once(world, ada, "From the train")
 
 
 async def test_a_message_that_goes_out_before_the_stream_is_back_stands_after_what_came_meanwhile(
@@ -107,7 +107,7 @@ async def test_a_gateway_that_is_killed_loses_nothing_and_is_found_again(ada: Pe
     await expect(ada.by("user").last).not_to_contain_text(WAITS)
     await expect(ada.by("guide")).to_have_count(2)
     await expect(ada.conversation.get_by_text("You handed over to Content liaison")).to_be_visible()
-    await sent_once(world, ada, "Meanwhile")
+    await assert_sent_once(world, ada, "Meanwhile")
 
 
 async def test_what_waits_outlives_a_reload(ada: Person, open_page: Opener, world: World) -> None:
@@ -120,7 +120,7 @@ async def test_what_waits_outlives_a_reload(ada: Person, open_page: Opener, worl
     again = await open_page(f"/?session={session}", beside=ada)
     await expect(again.by("user")).to_contain_text("Kept by the browser")
     await expect(again.by("guide")).to_have_count(1)
-    await sent_once(world, again, "Kept by the browser")
+    await assert_sent_once(world, again, "Kept by the browser")
 
 
 async def test_an_outage_of_the_store_is_said_and_ends_by_itself(ada: Person, world: World) -> None:
@@ -134,7 +134,7 @@ async def test_an_outage_of_the_store_is_said_and_ends_by_itself(ada: Person, wo
     await ada.is_connected()
     await expect(ada.by("user")).not_to_contain_text(WAITS)
     await expect(ada.by("guide")).to_have_count(1)
-    await sent_once(world, ada, "In the outage")
+    await assert_sent_once(world, ada, "In the outage")
 
 
 async def test_an_engine_that_is_away_is_said_as_long_as_it_is(ada: Person, world: World) -> None:
@@ -150,7 +150,7 @@ async def test_an_engine_that_is_away_is_said_as_long_as_it_is(ada: Person, worl
     await ada.page.unroute(context)
     await ada.is_connected()
     await expect(ada.by("guide")).to_have_count(1)
-    await sent_once(world, ada, "Is somebody at work?")
+    await assert_sent_once(world, ada, "Is somebody at work?")
 
 
 async def test_a_page_that_opens_in_an_outage_begins_when_it_ends(open_page: Opener, world: World) -> None:
@@ -191,7 +191,7 @@ async def test_a_message_that_is_refused_can_be_edited_before_what_is_written_al
     await expect(ada.message).to_be_focused()
     await ada.say("Shorter now")
     await expect(ada.by("guide")).to_have_count(1)
-    await sent_once(world, ada, "Shorter now")
+    await assert_sent_once(world, ada, "Shorter now")
 
 
 async def test_a_message_that_an_archived_chat_refuses_can_be_tried_again(ada: Person) -> None:

@@ -12,9 +12,9 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import RawValue, WorkflowIDReusePolicy
 
-from journeys.canonical_json import canonical_hash
 from journeys.chat_session.limits import KIB, MAX_CARRIED_CONTEXT_BYTES
 from journeys.chat_session.names import JOURNEY_ID, UPDATE, workflow_id
+from tests.promises.forged_state import forged_state
 from tests.support.journeys import PRODUCTION, REPLAYED, Journeys, also_replayed
 from tests.support.mixed_load import apply_mixed_load
 from tests.support.polling import eventually
@@ -158,36 +158,10 @@ async def test_a_thousand_signals_with_one_in_twenty_bad(journeys: Journeys) -> 
         assert not [task for events in histories for task in unexpected_failed_tasks(events)]
 
 
-async def forge(journeys: Journeys, session: str, **options: Any) -> None:
-    """Start a session's journey with a state that no run has carried over."""
-    now = "2026-01-27T10:05:12.000000Z"
-    context = {"forged": True}
-    carried = {
-        "session": {
-            "artifact_type": "chat_session",
-            "chat_session_id": session,
-            "tenant_id": "forger",
-            "user_id": "forger",
-            "active_agent": "liaison_forgery",
-            "lifecycle_state": "ACTIVE",
-            "revision": 7,
-            "context": context,
-            "context_hash": canonical_hash(context),
-            "created_at": now,
-            "updated_at": now,
-        },
-        "context_bytes": 15,
-        "settings": {"idle_seconds": 60, "rollover_messages": 500},
-        "signals": [
-            {"identity": "forged", "kind": "signal", "data": '{"tenant_id":"forger","context":{"forged":2}}'},
-        ],
-        "signals_seen": 3,
-        "refusals": {"count": 99, "last": []},
-        "created_told": False,
-    }
+async def start_with_forged_state(journeys: Journeys, session: str, **options: Any) -> None:
     await journeys.client.start_workflow(
         JOURNEY_ID,
-        args=[{"chat_session_id": session, "tenant_id": "forger"}, carried],
+        args=[{"chat_session_id": session, "tenant_id": "forger"}, forged_state(session)],
         id=workflow_id(session),
         task_queue=journeys.task_queue,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -199,14 +173,16 @@ async def test_nobody_but_a_run_before_it_tells_a_run_its_state(journeys: Journe
     request = journeys.request()
     session = journeys.identity(request)
     async with journeys.worker(idle_seconds=0):
-        await forge(journeys, session)
+        await start_with_forged_state(journeys, session)
         assert await failure_code(journeys, session) == "INVALID_PARAMETER"
         assert not (await journeys.handle(session).describe()).search_attributes.get("TenantId")
         await journeys.initialize(request)
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
 
         # A stored session is served whatever the arguments say.
-        await forge(journeys, session, start_signal=UPDATE, start_signal_args=[{"tenant_id": "forger"}])
+        await start_with_forged_state(
+            journeys, session, start_signal=UPDATE, start_signal_args=[{"tenant_id": "forger"}]
+        )
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
         described = await journeys.handle(session).describe()
         assert described.search_attributes.get("TenantId") == [journeys.tenant_id]
@@ -222,7 +198,7 @@ async def test_the_next_run_of_a_schedule_is_no_continuation(journeys: Journeys)
         await journeys.initialize(request)
         await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
         kept = await journeys.snapshot(session)
-        await forge(journeys, session, cron_schedule="@every 1s")
+        await start_with_forged_state(journeys, session, cron_schedule="@every 1s")
         handle = journeys.handle(session)
         first = (await handle.describe()).run_id
 

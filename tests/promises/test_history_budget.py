@@ -10,11 +10,10 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 
+from journeys.chat_session.limits import KIB
 from journeys.chat_session.names import UPDATE
 from tests.support.journeys import Journeys, Json
 from tests.support.watching import until_revision, until_status
-
-KIB = 1024
 
 
 def kinds(events: Sequence[HistoryEvent]) -> Counter[str]:

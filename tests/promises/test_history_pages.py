@@ -16,7 +16,7 @@ from tests.support.journeys import Journeys
 LONG_NUMBER = "5e-324"
 
 
-async def with_ledger(journeys: Journeys, sizes: list[int]) -> str:
+async def create_session_with_ledger(journeys: Journeys, sizes: list[int]) -> str:
     """A session whose ledger has one change for each size, of that many long numbers, as older releases stored them."""
     session: str = (await journeys.initialize(journeys.request("ada")))["chat_session_id"]
     for revision, size in enumerate(sizes, 1):
@@ -39,7 +39,7 @@ async def with_ledger(journeys: Journeys, sizes: list[int]) -> str:
 
 async def test_a_page_is_cut_where_it_is_read_and_not_after(journeys: Journeys) -> None:
     async with journeys.worker():
-        session = await with_ledger(journeys, [9000] * 20)  # 59 MB in all
+        session = await create_session_with_ledger(journeys, [9000] * 20)  # 59 MB in all
     wanted = GetChatSessionHistory(tenant_id=journeys.tenant_id, chat_session_id=session, after_revision=0, limit=1000)
     async with await open_pool(journeys.addresses.supabase_db_url, connections=4) as pool:
         pages = ChatPagesSupabase(pool)
@@ -62,7 +62,7 @@ async def test_a_page_is_cut_where_it_is_read_and_not_after(journeys: Journeys) 
 )
 async def test_pages_hold_every_entry_once_and_in_order(journeys: Journeys, sizes: list[int]) -> None:
     async with journeys.worker():
-        session = await with_ledger(journeys, sizes)
+        session = await create_session_with_ledger(journeys, sizes)
         entries = await journeys.sessions.history(session, tenant_id=journeys.tenant_id)
         assert [entry.revision for entry in entries] == list(range(len(sizes) + 1))
         assert [entry.change["context"] for entry in entries[1:]] == [[float(LONG_NUMBER)] * size for size in sizes]
@@ -70,7 +70,7 @@ async def test_pages_hold_every_entry_once_and_in_order(journeys: Journeys, size
 
 async def test_a_page_says_whether_others_follow(journeys: Journeys) -> None:
     async with journeys.worker():
-        session = await with_ledger(journeys, [1, 1, 1, 9000, 1])
+        session = await create_session_with_ledger(journeys, [1, 1, 1, 9000, 1])
     wanted = GetChatSessionHistory(tenant_id=journeys.tenant_id, user_id="ada", chat_session_id=session)
     async with await open_pool(journeys.addresses.supabase_db_url, connections=1) as pool:
         pages = ChatPagesSupabase(pool)

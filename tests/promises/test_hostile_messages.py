@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from journeys.canonical_json import canonical_hash
+from journeys.retry_policies import WORKFLOW_TASK_TIMEOUT
 from tests.hostile.documents import (
     CHANGE_BYTES,
     FOREIGN,
@@ -31,6 +31,7 @@ from tests.hostile.documents import (
     raw,
     with_text,
 )
+from tests.promises.forged_state import forged_state
 from tests.support.journeys import Journeys, Json, also_replayed, code_of, failed_tasks
 from tests.support.watching import assert_no_failed_task, assert_stored, refusal_code
 
@@ -47,7 +48,7 @@ async def check_it_goes_on(journeys: Journeys, chat_session_id: str, kept: Json)
     assert description.status is WorkflowExecutionStatus.RUNNING
 
 
-def check_nothing_is_told(refusals: Json, count: int) -> None:
+def check_refusals_reveal_nothing(refusals: Json, count: int) -> None:
     """Refusals are counted, and the last ten shown, without anything that was sent."""
     assert refusals["count"] == count
     assert len(refusals["last"]) == min(count, 10)
@@ -118,13 +119,13 @@ async def test_no_signal_harms_the_journey(journeys: Journeys) -> None:
             if name in LARGE or number % 10 == 0:
                 await until_decided()
             if number % 10 == 0:
-                check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], own)
+                check_refusals_reveal_nothing((await journeys.get(chat_session_id))["refusals"], own)
         await until_decided()
-        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], own)
+        check_refusals_reveal_nothing((await journeys.get(chat_session_id))["refusals"], own)
         assert own == len(sent) - len(FOREIGN)
         row = await assert_stored(journeys, chat_session_id, changed)
         assert row["context"] == {"a": 0}
-        check_nothing_is_told(json.loads(row["refusals"]), own)
+        check_refusals_reveal_nothing(json.loads(row["refusals"]), own)
         await check_it_goes_on(journeys, chat_session_id, await journeys.snapshot(chat_session_id))
 
 
@@ -165,14 +166,14 @@ async def test_no_message_harms_a_reading_activity(journeys: Journeys, activity:
         await check_it_goes_on(journeys, chat_session_id, kept)
 
 
-async def fate(journeys: Journeys, chat_session_id: str, arguments: Sequence[Any]) -> str | None:
+async def run_until_closed(journeys: Journeys, chat_session_id: str, arguments: Sequence[Any]) -> str | None:
     """Start a session's journey with these arguments; returns the code of its run's failure, None if it completes."""
     handle = await journeys.client.start_workflow(
         "journey_coexistence_chat_session",
         args=arguments,
         id=f"chat-session/{chat_session_id}",
         task_queue=journeys.task_queue,
-        task_timeout=timedelta(seconds=2),
+        task_timeout=WORKFLOW_TASK_TIMEOUT,
     )
     try:
         await handle.result()
@@ -182,64 +183,24 @@ async def fate(journeys: Journeys, chat_session_id: str, arguments: Sequence[Any
     return None
 
 
-async def fates(journeys: Journeys, sent: Mapping[str, tuple[str, Sequence[Any]]]) -> dict[str, str | None]:
-    return {name: await fate(journeys, *each) for name, each in sent.items()}
-
-
 async def test_no_argument_wedges_a_run(journeys: Journeys) -> None:
-    def argument(request: Json) -> Json:
-        return {
-            "chat_session_id": journeys.identity(request),
-            "tenant_id": journeys.tenant_id,
-            "user_id": request["user_id"],
-            "initialize": {"requested_at": request["requested_at"]},
-        }
-
     sent: dict[str, tuple[str, Sequence[Any]]] = {}
     for name in misfits({}):
         request = journeys.request()
-        sent[name] = journeys.identity(request), misfits(argument(request))[name]
+        sent[name] = journeys.identity(request), misfits(journeys.argument(request))[name]
     codes = dict.fromkeys(sent, "INVALID_PARAMETER")
     for name, text in (UNFAITHFUL | TOO_LARGE).items():
         request = journeys.request()
         initialize = '{"requested_at":' + json.dumps(request["requested_at"]) + ',"context":' + text + "}"
         sent[f"context: {name}"] = (
             journeys.identity(request),
-            [with_text(argument(request), "initialize", initialize)],
+            [with_text(journeys.argument(request), "initialize", initialize)],
         )
         codes[f"context: {name}"] = "INVALID_PARAMETER"
     async with journeys.worker(rollover_messages=1000):
-        assert await fates(journeys, sent) == codes
+        assert {name: await run_until_closed(journeys, *each) for name, each in sent.items()} == codes
     count = "select count(*) from public.chat_sessions where tenant_id = $1"
     assert await journeys.supabase.fetchval(count, journeys.tenant_id) == 0
-
-
-def made_up_state(chat_session_id: str) -> Json:
-    """A state such as a run carries over when it continues as new."""
-    context = {"made": "up"}
-    return {
-        "session": {
-            "artifact_type": "chat_session",
-            "chat_session_id": chat_session_id,
-            "tenant_id": "another",
-            "user_id": "another",
-            "active_agent": "liaison_forgery",
-            "lifecycle_state": "ACTIVE",
-            "revision": 7,
-            "context": context,
-            "context_hash": canonical_hash(context),
-            "created_at": "2026-01-27T10:05:12.000000Z",
-            "updated_at": "2026-01-27T10:05:12.000000Z",
-        },
-        "context_bytes": 13,
-        "settings": {"idle_seconds": 0, "rollover_messages": 1},
-        "signals": [
-            {"identity": "made up", "kind": "signal", "data": '{"tenant_id": "another", "context": {"made": "up"}}'}
-        ],
-        "signals_seen": 3,
-        "refusals": {"count": 99, "last": []},
-        "created_told": True,
-    }
 
 
 async def test_state_that_a_caller_makes_up_is_not_believed(journeys: Journeys) -> None:
@@ -252,7 +213,10 @@ async def test_state_that_a_caller_makes_up_is_not_believed(journeys: Journeys) 
         await journeys.handle(chat_session_id).result()
         for session, code in ((chat_session_id, None), (nobody, "SESSION_NOT_FOUND")):
             argument = {"chat_session_id": session, "tenant_id": "another"}
-            assert await fate(journeys, session, [argument, made_up_state(session)]) in (code, "INVALID_PARAMETER")
+            assert await run_until_closed(journeys, session, [argument, forged_state(session)]) in (
+                code,
+                "INVALID_PARAMETER",
+            )
         assert await journeys.snapshot(chat_session_id) == kept
         assert await journeys.row(nobody) is None
         shown = (await journeys.handle(chat_session_id).describe()).search_attributes
@@ -267,7 +231,7 @@ async def test_a_stored_session_is_served_whatever_the_argument(journeys: Journe
         kept = await journeys.snapshot(chat_session_id)
         argument = {"chat_session_id": chat_session_id, "tenant_id": journeys.tenant_id}
         for arguments in misfits(argument).values():
-            assert await fate(journeys, chat_session_id, arguments) is None
+            assert await run_until_closed(journeys, chat_session_id, arguments) is None
         assert await journeys.snapshot(chat_session_id) == kept
     async with journeys.worker(rollover_messages=1000):
         assert (await journeys.update(chat_session_id, {"context": {"b": 1}}))["context"] == {"a": 0, "b": 1}
@@ -337,7 +301,7 @@ async def test_a_burst_of_good_and_bad_signals_applies_the_good_in_order(journey
         assert answer["context"] == {"list": list(range(len(bad)))}
         assert answer["revision"] == len(bad) + 1
         own = len(bad) - len(FOREIGN) - 1
-        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], own)
+        check_refusals_reveal_nothing((await journeys.get(chat_session_id))["refusals"], own)
         await check_it_goes_on(journeys, chat_session_id, await journeys.snapshot(chat_session_id))
 
 
@@ -365,19 +329,14 @@ async def test_a_burst_of_good_and_bad_updates_answers_each(journeys: Journeys) 
 @also_replayed
 async def test_what_waits_when_a_worker_comes_does_no_harm(journeys: Journeys) -> None:
     """Everything arrives in the run's first workflow task, before anything is loaded."""
-    request = journeys.request()
+    request = journeys.request(context={"a": 0})
     chat_session_id = journeys.identity(request)
     handle = await journeys.client.start_workflow(
         "journey_coexistence_chat_session",
-        {
-            "chat_session_id": chat_session_id,
-            "tenant_id": journeys.tenant_id,
-            "user_id": request["user_id"],
-            "initialize": {"requested_at": request["requested_at"], "context": {"a": 0}},
-        },
+        journeys.argument(request),
         id=f"chat-session/{chat_session_id}",
         task_queue=journeys.task_queue,
-        task_timeout=timedelta(seconds=2),
+        task_timeout=WORKFLOW_TASK_TIMEOUT,
     )
     sent, _ = changes({"tenant_id": journeys.tenant_id})
     for arguments in sent.values():
@@ -404,5 +363,5 @@ async def test_what_waits_when_a_worker_comes_does_no_harm(journeys: Journeys) -
         answer = await journeys.update(chat_session_id, {})
         assert answer["context"] == {"a": 0, "b": 1}
         assert answer["revision"] == 2
-        check_nothing_is_told((await journeys.get(chat_session_id))["refusals"], len(sent) - len(FOREIGN))
+        check_refusals_reveal_nothing((await journeys.get(chat_session_id))["refusals"], len(sent) - len(FOREIGN))
         await check_it_goes_on(journeys, chat_session_id, await journeys.snapshot(chat_session_id))

@@ -8,7 +8,6 @@ import pytest
 from temporalio.client import ActivityExecution
 from temporalio.service import RPCError, RPCStatusCode
 
-from journeys import ChatSessions
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.names import GET
 from journeys.errors import DatabaseUnavailable, EngineUnavailable, InvalidParameter
@@ -19,12 +18,7 @@ from tests.support.watching import until_revision
 
 # More updates than the server lets wait for one session.
 CALLERS = 15
-
-
-def hasty(journeys: Journeys, *, task_queue: str | None = None, seconds: float = 0.5) -> ChatSessions:
-    return ChatSessions(
-        journeys.client, task_queue=task_queue or journeys.task_queue, deadline=timedelta(seconds=seconds)
-    )
+SOON = timedelta(seconds=0.5)
 
 
 async def create_and_leave(journeys: Journeys) -> str:
@@ -35,7 +29,7 @@ async def create_and_leave(journeys: Journeys) -> str:
 
 async def test_a_task_queue_that_nobody_polls_is_named(journeys: Journeys) -> None:
     queue = f"nobody-{uuid4()}"
-    sessions = hasty(journeys, task_queue=queue)
+    sessions = journeys.sessions_within(SOON, task_queue=queue)
     with pytest.raises(EngineUnavailable, match=f"nobody polls task queue '{queue}'") as reading:
         await sessions.get(str(uuid4()), tenant_id=journeys.tenant_id)
     assert reading.value.outcome == "not accepted"
@@ -49,7 +43,7 @@ async def test_a_task_queue_that_nobody_polls_is_named(journeys: Journeys) -> No
 
 async def test_the_task_queue_that_a_journey_waits_on_is_named(journeys: Journeys) -> None:
     session = await create_and_leave(journeys)
-    elsewhere = hasty(journeys, task_queue=f"elsewhere-{uuid4()}")
+    elsewhere = journeys.sessions_within(SOON, task_queue=f"elsewhere-{uuid4()}")
     with pytest.raises(EngineUnavailable, match=f"waits on task queue '{journeys.task_queue}'") as caught:
         await elsewhere.update_context(session, tenant_id=journeys.tenant_id, context={"a": 1})
     assert caught.value.outcome == "unknown"
@@ -59,7 +53,7 @@ async def test_the_task_queue_that_a_journey_waits_on_is_named(journeys: Journey
 async def test_whoever_waits_for_a_store_is_told_whether_the_change_is_accepted(
     journeys: Journeys, stores: ProxiedStores
 ) -> None:
-    sessions = hasty(journeys, seconds=8)
+    sessions = journeys.sessions_within(timedelta(seconds=8))
 
     async def change(number: int) -> str:
         with pytest.raises((DatabaseUnavailable, EngineUnavailable)) as caught:

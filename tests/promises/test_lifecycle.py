@@ -1,6 +1,7 @@
 """A session has a title, is archived and reopened, and is given to another user: changes like any other."""
 
 import asyncio
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -95,14 +96,14 @@ async def test_the_old_owner_is_not_answered_with_what_the_new_one_says(journeys
         session = (await journeys.initialize(request))["chat_session_id"]
     ada = {"user_id": request["user_id"]}
     waiting = []
-    for update_id, call in (
-        ("changed", journeys.update(session, ada | {"context": {"a": 1}}, id="changed")),
-        ("found", journeys.initialize(request, id="found")),
-        ("given", journeys.edit(session, {"new_user_id": "bob"}, id="given")),
-        ("new", journeys.update(session, {"user_id": "bob", "context": {"b": 2}}, id="new")),
-        ("old", journeys.update(session, ada | {"context": {"c": 3}}, id="old")),
-    ):
-        waiting.append(asyncio.create_task(call))
+    for update_id, call in {
+        "changed": partial(journeys.update, session, ada | {"context": {"a": 1}}),
+        "found": partial(journeys.initialize, request),
+        "given": partial(journeys.edit, session, {"new_user_id": "bob"}),
+        "new": partial(journeys.update, session, {"user_id": "bob", "context": {"b": 2}}),
+        "old": partial(journeys.update, session, ada | {"context": {"c": 3}}),
+    }.items():
+        waiting.append(asyncio.create_task(call(id=update_id)))
         await until_admitted(journeys, session, update_id)  # one after the other
     async with journeys.worker():
         changed, found, given, new, old = await asyncio.gather(*waiting, return_exceptions=True)

@@ -65,26 +65,20 @@ async def test_of_concurrent_starters_exactly_one_is_told_that_it_created_the_se
     """Whatever the order of the calls; a later call is not told so."""
     request = journeys.request()
     session = journeys.identity(request)
-    argument = {
-        "chat_session_id": session,
-        "tenant_id": request["tenant_id"],
-        "user_id": request["user_id"],
-        "initialize": {"requested_at": request["requested_at"]},
-    }
 
-    async def created(update_id: str) -> bool:
+    async def is_creator(update_id: str) -> bool:
         answer: Json = await journeys.client.execute_update_with_start_workflow(
-            INITIALIZE, request, start_workflow_operation=journeys.start(argument), id=update_id
+            INITIALIZE, request, start_workflow_operation=journeys.start(journeys.argument(request)), id=update_id
         )
         told: bool = answer["created"]
         return told
 
     async with journeys.worker(rollover_messages=1):
-        told = await asyncio.gather(*(created(f"starter {number}") for number in range(STARTERS)))
+        told = await asyncio.gather(*(is_creator(f"starter {number}") for number in range(STARTERS)))
         assert told.count(True) == 1
-        assert await created("later") is False
+        assert await is_creator("later") is False
         await journeys.handle(session).terminate()
-        assert await created("later still") is False
+        assert await is_creator("later still") is False
 
 
 @also_replayed

@@ -12,21 +12,22 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError, WorkflowUpdateStage
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
 
 from embedded import EmbeddedPostgres, EmbeddedStack
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session.limits import KIB
-from journeys.chat_session.names import INITIALIZE, UPDATE
+from journeys.chat_session.names import UPDATE
 from journeys.errors import DatabaseUnavailable
 from tests.support.databases import connection_to, create_migrated_database, with_login
-from tests.support.journeys import PRODUCTION, Journeys, Json, also_replayed
+from tests.support.journeys import PRODUCTION, Journeys, also_replayed, note
 from tests.support.tcp_proxy import ProxiedStores, TcpProxy
 from tests.support.watching import (
     assert_stored,
     count,
     refusal_code,
     runs,
+    send_initialize,
     send_update,
     unexpected_failed_tasks,
     until_revision,
@@ -62,10 +63,6 @@ async def damaged(
     addresses = replace(stack.addresses, supabase_db_url=own_database, state_surface_url=own_database)
     async with Journeys.on(addresses, client, worker_clients[PRODUCTION.sandbox]) as world:
         yield world
-
-
-def note(number: int, **more: Any) -> Json:
-    return {"append": {"notes": [number]}} | more
 
 
 @also_replayed
@@ -133,18 +130,7 @@ async def test_what_is_down_from_the_first_is_created_when_it_is_back(
     session = journeys.identity(request)
     await stores.supabase.refuse()
     async with journeys.worker(**stores.settings):
-        argument = {
-            "chat_session_id": session,
-            "tenant_id": request["tenant_id"],
-            "user_id": request["user_id"],
-            "initialize": {"requested_at": request["requested_at"]},
-        }
-        initializing = await journeys.client.start_update_with_start_workflow(
-            INITIALIZE,
-            request,
-            start_workflow_operation=journeys.start(argument),
-            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-        )
+        initialize = await send_initialize(journeys, request)
         await journeys.signal(session, note(1))
         await until_waiting(journeys, session)
         with pytest.raises(WorkflowQueryFailedError) as failure:
@@ -152,7 +138,7 @@ async def test_what_is_down_from_the_first_is_created_when_it_is_back(
         assert str(failure.value).startswith("DATABASE_UNAVAILABLE")
 
         await stores.supabase.mend()
-        assert (await asyncio.wait_for(initializing.result(), 30))["chat_session_id"] == session
+        assert (await asyncio.wait_for(initialize.result(), 30))["chat_session_id"] == session
         row = await until_revision(journeys, session, 1)
         assert row["context"]["notes"] == [1]
 

@@ -4,32 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 from uuid import uuid4
 
-import asyncpg
 import pytest
 from pydantic import SecretStr
-from temporalio.client import Client, WorkflowUpdateHandle, WorkflowUpdateStage
+from temporalio.client import Client
 
 from embedded import EmbeddedPostgres, EmbeddedStack
-from journeys.chat_session.names import INITIALIZE
-from stores.migrate import migrate
-from tests.support.journeys import PRODUCTION, Journeys, Json
-from tests.support.watching import assert_stored, until_waiting
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+from tests.support.databases import Connection, connection_to, create_migrated_database, with_login
+from tests.support.journeys import PRODUCTION, Journeys, note
+from tests.support.watching import assert_stored, send_initialize, until_waiting
 
 
 @pytest.fixture(scope="module")
 async def own_database(postgres: EmbeddedPostgres) -> str:
     """A database with both stores, whose defaults these tests may change."""
-    name = f"connections_{uuid4().hex}"
-    await postgres.create_database(name)
-    url = postgres.url(name)
-    await migrate(url, url, progress=lambda _: None)
-    return url
+    return await create_migrated_database(postgres, "connections")
 
 
 @pytest.fixture
@@ -37,11 +27,8 @@ async def alone(
     stack: EmbeddedStack, client: Client, worker_clients: Mapping[bool, Client], own_database: str
 ) -> AsyncIterator[Journeys]:
     """Journeys on the database of these tests."""
-    name = uuid4().hex[:12]
     addresses = replace(stack.addresses, supabase_db_url=own_database, state_surface_url=own_database)
-    async with Journeys.on(
-        addresses, client, worker_clients[PRODUCTION.sandbox], task_queue=f"journeys-{name}", tenant_id=f"tenant-{name}"
-    ) as world:
+    async with Journeys.on(addresses, client, worker_clients[PRODUCTION.sandbox]) as world:
         yield world
 
 
@@ -49,34 +36,10 @@ async def alone(
 async def login_role(url: str) -> AsyncIterator[tuple[Connection, str, str]]:
     """An administrator's connection, a superuser of the test's own, and the URL to connect as this superuser."""
     role = f"login_{uuid4().hex}"
-    connection = await asyncpg.connect(url)
-    try:
+    async with connection_to(url) as connection:
         await connection.execute(f"create role {role} superuser login password 'secret'")
-        target = urlsplit(url)
-        yield connection, role, target._replace(netloc=f"{role}:secret@{target.hostname}:{target.port}").geturl()
+        yield connection, role, with_login(url, role, "secret")
         await connection.execute(f"drop role {role}")
-    finally:
-        await connection.close()
-
-
-async def initializing(journeys: Journeys, request: Json) -> WorkflowUpdateHandle[Any]:
-    """Send an initialize update and wait no longer than until it is accepted."""
-    argument = {
-        "chat_session_id": journeys.identity(request),
-        "tenant_id": request["tenant_id"],
-        "user_id": request["user_id"],
-        "initialize": {"requested_at": request["requested_at"]},
-    }
-    return await journeys.client.start_update_with_start_workflow(
-        INITIALIZE,
-        request,
-        start_workflow_operation=journeys.start(argument),
-        wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-    )
-
-
-def note(number: int) -> Json:
-    return {"append": {"notes": [number]}}
 
 
 @pytest.mark.parametrize("store", ["supabase_db_url", "state_surface_url"])
@@ -88,7 +51,7 @@ async def test_connections_on_which_the_server_refuses_to_write_are_replaced(
         await admin.execute(f"alter role {role} set default_transaction_read_only = on")
         async with alone.worker(**{store: SecretStr(url)}):
             request = alone.request()
-            update = await initializing(alone, request)
+            update = await send_initialize(alone, request)
             waiting = await until_waiting(alone, alone.identity(request))
             assert waiting.last_failure.application_failure_info.type == "DATABASE_UNAVAILABLE"
             assert "25006" in waiting.last_failure.message

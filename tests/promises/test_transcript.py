@@ -19,7 +19,7 @@ from tests.support.journeys import Journeys, Json, also_replayed, code_and_field
 from tests.support.watching import until_revision
 
 
-async def stored(journeys: Journeys, session: str) -> list[Json]:
+async def read_transcript(journeys: Journeys, session: str) -> list[Json]:
     """The transcript in Supabase, in order."""
     rows = await journeys.supabase.fetch(
         "select * from public.chat_messages where chat_session_id = $1 order by first_revision, ordinal", UUID(session)
@@ -27,8 +27,8 @@ async def stored(journeys: Journeys, session: str) -> list[Json]:
     return [{**row, "body": from_json(row["body"])} for row in rows]
 
 
-async def ids(journeys: Journeys, session: str) -> list[str]:
-    return [row["message_id"] for row in await stored(journeys, session)]
+async def read_ids(journeys: Journeys, session: str) -> list[str]:
+    return [row["message_id"] for row in await read_transcript(journeys, session)]
 
 
 def owner_of(artifact: Json) -> str:
@@ -52,7 +52,7 @@ async def test_messages_are_added_in_order_and_the_context_is_left_alone(journey
     assert (answer["message_count"], answer["revision"], answer["applied_revision"]) == (2, 1, 1)
     assert answer["context"] == {"topic": "rent"}
     assert answer["context_hash"] == created["context_hash"]
-    first, second = await stored(journeys, session)
+    first, second = await read_transcript(journeys, session)
     assert first["body"] == {"text": "Hello", "n": 1.5}
     assert second["body"] == {}
     assert [(row["first_revision"], row["ordinal"], row["revision"]) for row in (first, second)] == [
@@ -74,7 +74,7 @@ async def test_a_message_without_an_id_gets_one_that_its_sender_can_derive(journ
         )
     derived = [str(uuid5(UUID(session), f"key/{index}")) for index in (0, 2)]
     assert answer["message_ids"] == [derived[0], "own", derived[1]]
-    assert await ids(journeys, session) == answer["message_ids"]
+    assert await read_ids(journeys, session) == answer["message_ids"]
 
 
 async def test_a_replacement_keeps_place_role_and_author(journeys: Journeys) -> None:
@@ -83,11 +83,11 @@ async def test_a_replacement_keeps_place_role_and_author(journeys: Journeys) -> 
         await journeys.update(
             session, {"messages": [{"id": "a", "role": "tool", "text": 1}, {"id": "b"}], "author": "guide"}
         )
-        before = await stored(journeys, session)
+        before = await read_transcript(journeys, session)
         answer = await journeys.update(
             session, {"messages": [{"id": "a", "role": "other", "text": 2}], "author": "liaison_health"}
         )
-    after = await stored(journeys, session)
+    after = await read_transcript(journeys, session)
     assert answer["message_count"] == 2
     assert after[1] == before[1]
     kept = ("message_id", "first_revision", "ordinal", "role", "author", "created_at")
@@ -103,11 +103,11 @@ async def test_a_removed_message_is_gone_and_a_new_place_is_for_one_that_comes_b
         await journeys.update(session, {"messages": [{"id": "a", "secret": "planted"}, {"id": "b"}, {"id": "c"}]})
         answer = await journeys.update(session, {"remove_messages": ["a", "unknown", "a"]})
         assert (answer["message_count"], "message_ids" in answer) == (2, False)
-        assert await ids(journeys, session) == ["b", "c"]
+        assert await read_ids(journeys, session) == ["b", "c"]
         answer = await journeys.update(session, {"remove_messages": ["b"], "messages": [{"id": "b"}, {"id": "a"}]})
         assert (answer["message_count"], answer["message_ids"]) == (3, ["b", "a"])
-    assert await ids(journeys, session) == ["c", "b", "a"]
-    assert [row["first_revision"] for row in await stored(journeys, session)] == [1, 3, 3]
+    assert await read_ids(journeys, session) == ["c", "b", "a"]
+    assert [row["first_revision"] for row in await read_transcript(journeys, session)] == [1, 3, 3]
 
 
 async def test_the_ledger_holds_ids_and_hashes_and_never_a_body(journeys: Journeys) -> None:
@@ -116,7 +116,7 @@ async def test_the_ledger_holds_ids_and_hashes_and_never_a_body(journeys: Journe
         await journeys.update(session, {"messages": [{"id": "a", "text": "planted"}]})
         await journeys.update(session, {"messages": [{"id": "b", "text": "planted"}], "remove_messages": ["a"]})
     first, second = await journeys.ledger(session)
-    (row,) = await stored(journeys, session)
+    (row,) = await read_transcript(journeys, session)
     assert first["change"]["messages"][0]["id"] == "a"
     assert second["change"]["messages"] == [{"id": "b", "body_hash": row["body_hash"]}]
     assert second["change"]["remove_messages"] == ["a"]
@@ -131,7 +131,7 @@ async def test_a_signal_adds_messages_too(journeys: Journeys) -> None:
         await journeys.signal(session, {"messages": [{"text": "Hello"}]})
         await until_revision(journeys, session, 1)
         assert (await journeys.get(session))["message_count"] == 1
-    (row,) = await stored(journeys, session)
+    (row,) = await read_transcript(journeys, session)
     assert row["body"] == {"text": "Hello"}
 
 
@@ -175,15 +175,15 @@ async def test_a_user_writes_replaces_and_removes_only_messages_of_users(
         session, user = created["chat_session_id"], owner_of(created)
         await journeys.update(session, {"messages": [{"id": "theirs", "role": "assistant"}, {"id": "nobodys"}]})
         await journeys.update(session, {"user_id": user, "messages": [{"id": "own"}]})
-        before = await journeys.snapshot(session), await stored(journeys, session)
+        before = await journeys.snapshot(session), await read_transcript(journeys, session)
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await journeys.update(session, {"user_id": user} | change)
         assert code_and_field(refused.value) == ("INVALID_PARAMETER", field)
-        assert (await journeys.snapshot(session), await stored(journeys, session)) == before
+        assert (await journeys.snapshot(session), await read_transcript(journeys, session)) == before
         answer = await journeys.update(session, {"user_id": user, "messages": [{"id": "own", "role": "x", "text": 2}]})
         assert answer["message_count"] == 3
         await journeys.update(session, {"user_id": user, "remove_messages": ["own"]})
-    assert await ids(journeys, session) == ["theirs", "nobodys"]
+    assert await read_ids(journeys, session) == ["theirs", "nobodys"]
 
 
 @pytest.mark.parametrize("wrong_too", [{"messages": [{"role": "assistant"}]}, {"turn": True}], ids=["messages", "turn"])
@@ -208,7 +208,7 @@ async def test_a_user_cannot_lie_in_wait_under_the_id_that_an_answer_will_get(jo
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await journeys.update(session, {"idempotency_key": "answer", "messages": [{"text": "the agent's"}]})
         assert code_and_field(refused.value) == ("INVALID_PARAMETER", "messages")
-    assert [row["body"] for row in await stored(journeys, session)] == [{"text": "mine"}]
+    assert [row["body"] for row in await read_transcript(journeys, session)] == [{"text": "mine"}]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ async def test_a_repeated_change_adds_nothing_and_is_told_its_ids(journeys: Jour
         with pytest.raises(WorkflowUpdateFailedError) as refused:
             await journeys.update(session, change | {"messages": [{"text": "a"}, {"text": "other"}]})
         assert code_of(refused.value) == "IDEMPOTENCY_CONFLICT"
-    assert len(await stored(journeys, session)) == 3
+    assert len(await read_transcript(journeys, session)) == 3
 
 
 async def test_many_writers_at_once_add_all_their_messages_once(journeys: Journeys) -> None:
@@ -262,7 +262,7 @@ async def test_many_writers_at_once_add_all_their_messages_once(journeys: Journe
         await asyncio.gather(
             *(say(session, tenant_id=tenant, messages=[{"id": f"{n}", "n": n}, {"n": n}]) for n in range(40))
         )
-    rows = await stored(journeys, session)
+    rows = await read_transcript(journeys, session)
     assert sorted(row["body"]["n"] for row in rows) == sorted([*range(40)] * 2)
     assert all((a["first_revision"], a["ordinal"]) < (b["first_revision"], b["ordinal"]) for a, b in pairwise(rows))
     row = await journeys.row(session)
@@ -285,7 +285,7 @@ async def test_a_batch_writes_each_message_at_most_once(journeys: Journeys) -> N
         await journeys.signal(session, change)
     async with journeys.worker():
         await until_revision(journeys, session, 5)
-    rows = await stored(journeys, session)
+    rows = await read_transcript(journeys, session)
     assert [(row["message_id"], row["first_revision"], row["revision"], row["body"]) for row in rows] == [
         ("old", 1, 5, {"n": 2}),
         ("new", 2, 3, {"n": 2}),
@@ -425,7 +425,7 @@ async def test_a_page_shows_what_was_said_and_by_whom(journeys: Journeys) -> Non
         await journeys.update(session, {"user_id": user, "author": "user", "messages": [{"id": "a", "text": "Hello"}]})
         page = await journeys.sessions.messages(session, tenant_id=journeys.tenant_id, user_id=user)
     (message,) = page.messages
-    (row,) = await stored(journeys, session)
+    (row,) = await read_transcript(journeys, session)
     assert dict(message) == {
         "id": "a",
         "role": "user",

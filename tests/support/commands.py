@@ -75,6 +75,25 @@ async def read_line(stream: asyncio.StreamReader | None, holding: str = "") -> s
     raise AssertionError(f"no line with {holding!r} in:\n{read}")
 
 
+@asynccontextmanager
+async def collected_lines(stream: asyncio.StreamReader | None) -> AsyncIterator[list[str]]:
+    """The lines that a program writes while the context is open; the list grows as they come."""
+    assert stream is not None
+    lines: list[str] = []
+
+    async def collect() -> None:
+        while said := await stream.readline():
+            lines.append(said.decode())
+
+    collecting = asyncio.create_task(collect())
+    try:
+        yield lines
+    finally:
+        collecting.cancel()
+        with suppress(asyncio.CancelledError):
+            await collecting
+
+
 async def wait_for_exit(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
     """Wait for the exit; returns the status and the rest of standard output and standard error."""
     async with asyncio.timeout(PATIENCE_SECONDS):

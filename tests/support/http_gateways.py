@@ -5,8 +5,8 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from tests.support.commands import JOURNEY, command_process, read_line
+from tests.support.commands import JOURNEY, collected_lines, command_process, read_line
 from tests.support.journeys import Journeys
 
 Json = dict[str, Any]
@@ -95,11 +95,16 @@ def sign(claims: Json, key: Any = SECRET, algorithm: str = "HS256", **header: An
 
 @dataclass
 class GatewayProcess:
-    """A running gateway; `logged` holds its log since it began to serve."""
+    """A running gateway; `lines` are those of its log since it began to serve."""
 
     url: str
     process: asyncio.subprocess.Process
-    logged: list[Json] = field(default_factory=list)
+    lines: list[str]
+
+    @property
+    def logged(self) -> list[Json]:
+        """The log's entries; a line that is none, as of a warning of Python's, is left out."""
+        return [json.loads(line) for line in self.lines if line.startswith("{")]
 
     @property
     def port(self) -> int:
@@ -125,21 +130,8 @@ async def gateway_process(
     } | dict(environment or {})
     async with command_process(*command, **settings) as process:
         said = json.loads(await read_line(process.stderr, "serving"))
-        gateway = GatewayProcess(said["url"], process)
-        listening = asyncio.create_task(_listen(gateway))
-        try:
-            yield gateway
-        finally:
-            listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await listening
-
-
-async def _listen(gateway: GatewayProcess) -> None:
-    assert gateway.process.stderr is not None
-    while said := await gateway.process.stderr.readline():
-        with suppress(ValueError):
-            gateway.logged.append(json.loads(said))
+        async with collected_lines(process.stderr) as lines:
+            yield GatewayProcess(said["url"], process, lines)
 
 
 @dataclass

@@ -29,6 +29,7 @@ from embedded import StackAddresses
 from journeys import ChatSessions
 from journeys.chat_session.keys import session_id, session_key
 from journeys.chat_session.names import DELETE, EDIT, GET, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
+from journeys.retry_policies import WORKFLOW_TASK_TIMEOUT
 from tests.support.schemas import assert_exchange_fits
 from worker.journey_worker import journey_worker
 from worker.settings import WorkerSettings
@@ -118,9 +119,9 @@ class Journeys:
         """The starter on this task queue."""
         return ChatSessions(self.client, task_queue=self.task_queue)
 
-    def sessions_within(self, deadline: timedelta) -> ChatSessions:
-        """The starter on this task queue, with another deadline than its default."""
-        return ChatSessions(self.client, task_queue=self.task_queue, deadline=deadline)
+    def sessions_within(self, deadline: timedelta, *, task_queue: str | None = None) -> ChatSessions:
+        """The starter with another deadline than its default, on this task queue unless another one is named."""
+        return ChatSessions(self.client, task_queue=task_queue or self.task_queue, deadline=deadline)
 
     def request(self, user_id: str | None = None, **more: Any) -> Json:
         """An initialize request, of a user of its own unless named."""
@@ -141,21 +142,24 @@ class Journeys:
             task_queue=self.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            task_timeout=timedelta(seconds=2),
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             **options,
         )
 
-    async def initialize(self, request: Json | None = None, **options: Any) -> Json:
-        """Update-with-start `initialize_chat_session`; returns the artifact."""
-        request = request or self.request()
-        argument = {
+    def argument(self, request: Json) -> Json:
+        """The argument of a run that carries out an initialize request."""
+        return {
             "chat_session_id": self.identity(request),
             "tenant_id": request["tenant_id"],
             "user_id": request["user_id"],
             "initialize": {k: v for k, v in request.items() if k not in ("tenant_id", "user_id")},
         }
+
+    async def initialize(self, request: Json | None = None, **options: Any) -> Json:
+        """Update-with-start `initialize_chat_session`; returns the artifact."""
+        request = request or self.request()
         answer: Json = await self.client.execute_update_with_start_workflow(
-            INITIALIZE, request, start_workflow_operation=self.start(argument), **options
+            INITIALIZE, request, start_workflow_operation=self.start(self.argument(request)), **options
         )
         assert_exchange_fits(INITIALIZE, request, answer)
         answer.pop("created")  # tests/surface/test_initialize.py looks at it
@@ -298,6 +302,11 @@ class Journeys:
             ],
             "artifact": [dict(each) for each in await self.state_surface.fetch(artifact, identity)],
         }
+
+
+def note(number: int, **more: Any) -> Json:
+    """A change that adds a number to the context's notes."""
+    return {"append": {"notes": [number]}} | more
 
 
 def failed_tasks(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:

@@ -36,7 +36,6 @@ IDENTITY = "journey"
 # Fields that would give the machine away: stack traces hold its paths. Replay ignores these fields.
 _LEFT_OUT = frozenset({"stackTrace"})
 
-Recorded = Mapping[str, Json]
 Kind = Callable[[Journeys], Awaitable[str]]
 
 

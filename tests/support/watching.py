@@ -22,7 +22,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from journeys.chat_session.names import UPDATE, workflow_id
+from journeys.chat_session.names import INITIALIZE, UPDATE, workflow_id
 from tests.support.journeys import Journeys, Json, code_and_field, code_of, failed_tasks
 from tests.support.polling import eventually
 
@@ -40,7 +40,8 @@ async def until_admitted(journeys: Journeys, session: str, update_id: str) -> No
         try:
             await journeys.client.workflow_service.poll_workflow_execution_update(request)
         except RPCError as failure:
-            if failure.status is not RPCStatusCode.NOT_FOUND:
+            # If the server has just unloaded the run, it cancels the poll.
+            if failure.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.CANCELLED):
                 raise
             return False
         return True
@@ -86,11 +87,21 @@ async def until_refusals(journeys: Journeys, session: str, count: int) -> Json:
 async def until_waiting(journeys: Journeys, session: str, *, attempt: int = 2) -> PendingActivityInfo:
     """The activity that the journey waits for, once the server has reached this attempt of it."""
 
-    async def pending() -> Sequence[PendingActivityInfo]:
+    async def read_pending() -> Sequence[PendingActivityInfo]:
         return (await journeys.handle(session).describe()).raw_description.pending_activities
 
-    (waiting,) = await eventually(pending, lambda found: found and found[0].attempt >= attempt)
+    (waiting,) = await eventually(read_pending, lambda found: found and found[0].attempt >= attempt)
     return waiting
+
+
+async def send_initialize(journeys: Journeys, request: Json) -> WorkflowUpdateHandle[Any]:
+    """Send an initialize update and wait no longer than until it is accepted."""
+    return await journeys.client.start_update_with_start_workflow(
+        INITIALIZE,
+        request,
+        start_workflow_operation=journeys.start(journeys.argument(request)),
+        wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+    )
 
 
 async def send_update(journeys: Journeys, session: str, request: Json) -> WorkflowUpdateHandle[Any]:
@@ -145,8 +156,9 @@ async def runs(journeys: Journeys, session: str) -> list[list[HistoryEvent]]:
     return found
 
 
-# Failures by the server itself: a message came while a run was about to close, or a hundred during one workflow task.
-_OF_THE_SERVER = (
+# Failures by the server itself: a message came while a run was about to close, or more than the server buffers during
+# one workflow task.
+_CAUSES_OF_THE_SERVER = (
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
 )
@@ -157,7 +169,7 @@ def unexpected_failed_tasks(events: Sequence[HistoryEvent]) -> list[HistoryEvent
     return [
         event
         for event in failed_tasks(events)
-        if event.workflow_task_failed_event_attributes.cause not in _OF_THE_SERVER
+        if event.workflow_task_failed_event_attributes.cause not in _CAUSES_OF_THE_SERVER
     ]
 
 

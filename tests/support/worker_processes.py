@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import EventType
 
 from embedded import StackAddresses
-from tests.support.commands import JOURNEY, command_process, read_line
+from tests.support.commands import JOURNEY, collected_lines, command_process, read_line
 from tests.support.journeys import Journeys
 from tests.support.polling import eventually
 from tests.support.tcp_proxy import ProxiedStores
@@ -31,7 +31,7 @@ class WorkerProcess:
     """A running worker; `logged` holds its log since it began to poll."""
 
     process: asyncio.subprocess.Process
-    logged: list[str] = field(default_factory=list)
+    logged: list[str]
 
     @property
     def pid(self) -> int:
@@ -48,20 +48,8 @@ async def worker_process(environment: Mapping[str, str]) -> AsyncIterator[Worker
     """A worker that polls; it is killed at the end."""
     async with command_process(JOURNEY, "worker", **environment) as process:
         await read_line(process.stderr, "polling")
-        worker = WorkerProcess(process)
-        listening = asyncio.create_task(_listen(worker))
-        try:
-            yield worker
-        finally:
-            listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await listening
-
-
-async def _listen(worker: WorkerProcess) -> None:
-    assert worker.process.stderr is not None
-    while said := await worker.process.stderr.readline():
-        worker.logged.append(said.decode())
+        async with collected_lines(process.stderr) as logged:
+            yield WorkerProcess(process, logged)
 
 
 async def holder(journeys: Journeys, session: str) -> int:

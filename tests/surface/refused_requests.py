@@ -128,10 +128,10 @@ def plain_json(text: str) -> RawValue:
 
 
 async def all_but_refusals(journeys: Journeys, chat_session_id: str) -> Json:
-    """A session's row without the refused signals, its ledger and its artifact."""
+    """All that both stores hold of a session, but for the refused signals in its row."""
     row, stored = await journeys.row(chat_session_id), await journeys.snapshot(chat_session_id)
     assert row
-    return {"row": row | {"refusals": None}, "ledger": stored["ledger"], "artifact": stored["artifact"]}
+    return stored | {"row": row | {"refusals": None}}
 
 
 async def create_used_session(journeys: Journeys) -> str:

@@ -87,7 +87,7 @@ async def test_a_service_initializes_changes_and_reads(journeys: Journeys) -> No
     }
 
 
-async def test_a_second_initialize_answers_the_session_as_it_is_now(journeys: Journeys) -> None:
+async def test_a_second_initialize_is_told_that_it_created_nothing(journeys: Journeys) -> None:
     asked: dict[str, Any] = {"tenant_id": journeys.tenant_id, "user_id": "ada", "requested_at": datetime.now(UTC)}
     async with journeys.worker():
         first = await journeys.sessions.initialize(**asked)

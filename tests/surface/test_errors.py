@@ -1,7 +1,6 @@
 """Queries, activities and updates are refused with the code and the field that the contract says."""
 
 import asyncio
-import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -137,20 +136,14 @@ async def test_an_activity_that_writes_refuses_to_run_by_itself(journeys: Journe
         assert await journeys.snapshot(chat_session_id) == kept
 
 
-@pytest.fixture
-def nowhere() -> SecretStr:
-    """The address of a store that nobody serves."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return SecretStr(f"postgresql://postgres@127.0.0.1:{taken.getsockname()[1]}/postgres")
-
-
-async def test_with_its_store_away_a_journey_says_database_unavailable(journeys: Journeys, nowhere: SecretStr) -> None:
+async def test_with_its_store_away_a_journey_says_database_unavailable(
+    journeys: Journeys, unserved_store: SecretStr
+) -> None:
     request = journeys.request()
     chat_session_id = journeys.identity(request)
     handle = journeys.handle(chat_session_id)
     starter = journeys.sessions_within(timedelta(seconds=2))
-    async with journeys.worker(supabase_db_url=nowhere, state_surface_url=nowhere):
+    async with journeys.worker(supabase_db_url=unserved_store, state_surface_url=unserved_store):
         with pytest.raises(DatabaseUnavailable):
             await starter.initialize(**request)
         assert (await query_error(journeys.get(chat_session_id))).startswith("DATABASE_UNAVAILABLE: ")

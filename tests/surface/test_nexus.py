@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -149,28 +148,25 @@ async def test_a_refusal_has_its_code_in_the_failures_cause(
 
 
 async def test_an_outage_delays_an_operation_and_does_not_fail_it(
-    journeys: Journeys, elsewhere: Client, endpoint: str
+    journeys: Journeys, elsewhere: Client, endpoint: str, unserved_store: SecretStr
 ) -> None:
     async with journeys.worker():
         session = await journeys.create_session()
         await journeys.handle(session).cancel()
         await journeys.handle(session).result()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        nowhere = SecretStr(f"postgresql://postgres@127.0.0.1:{taken.getsockname()[1]}/postgres")
-        async with journeys.worker(supabase_db_url=nowhere):
-            reading = await elsewhere.start_workflow(
-                OperationElsewhere.run,
-                args=[endpoint, GET, {"tenant_id": journeys.tenant_id, "chat_session_id": session}],
-                id=f"caller-{uuid4()}",
-                task_queue=CALLERS_QUEUE,
-            )
+    async with journeys.worker(supabase_db_url=unserved_store):
+        reading = await elsewhere.start_workflow(
+            OperationElsewhere.run,
+            args=[endpoint, GET, {"tenant_id": journeys.tenant_id, "chat_session_id": session}],
+            id=f"caller-{uuid4()}",
+            task_queue=CALLERS_QUEUE,
+        )
 
-            async def has_failed() -> bool:
-                (pending,) = (await reading.describe()).raw_description.pending_nexus_operations or (None,)
-                return "DATABASE_UNAVAILABLE" in str(pending)
+        async def has_failed() -> bool:
+            (pending,) = (await reading.describe()).raw_description.pending_nexus_operations or (None,)
+            return "DATABASE_UNAVAILABLE" in str(pending)
 
-            await eventually(has_failed)
+        await eventually(has_failed)
     async with journeys.worker():
         told: Json = await reading.result()
     assert told["answer"]["chat_session_id"] == session

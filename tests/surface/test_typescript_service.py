@@ -1,7 +1,6 @@
 """A service needs only Temporal's TypeScript client to use a session: `examples/typescript-temporal`."""
 
 import json
-import socket
 from pathlib import Path
 from uuid import uuid4
 
@@ -83,12 +82,11 @@ async def test_a_typescript_service_creates_changes_reads_and_resumes_a_session(
     assert (stored["revision"], stored["lifecycle_state"], stored["message_count"]) == (5, "ARCHIVED", 1)
 
 
-async def test_a_typescript_service_is_told_that_a_store_is_away(program: Path, journeys: Journeys) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        nowhere = SecretStr(f"postgresql://postgres@127.0.0.1:{taken.getsockname()[1]}/postgres")
-        async with journeys.worker(supabase_db_url=nowhere):
-            (refused,) = await run(program, journeys, "read", journeys.tenant_id, str(uuid4()))
+async def test_a_typescript_service_is_told_that_a_store_is_away(
+    program: Path, journeys: Journeys, unserved_store: SecretStr
+) -> None:
+    async with journeys.worker(supabase_db_url=unserved_store):
+        (refused,) = await run(program, journeys, "read", journeys.tenant_id, str(uuid4()))
     assert refused == {"step": "refused", "code": "DATABASE_UNAVAILABLE", "field": "", "where": READ}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from journeys.canonical_json import canonical_hash
 from journeys.chat_session.rules import Known, as_known
-from tests.support.story import Story, applied, code_and_field, duplicate
+from tests.support.decided_messages import Story, applied, code_and_field, duplicate
 
 
 def test_the_same_key_with_the_same_change_is_a_duplicate() -> None:

@@ -55,7 +55,7 @@ class Unanswering(ServiceClient):
         raise RPCError("no", RPCStatusCode.PERMISSION_DENIED, b"")
 
 
-async def unanswering(converter: DataConverter = DataConverter.default) -> tuple[Client, Unanswering]:
+async def connect_to_nobody(converter: DataConverter = DataConverter.default) -> tuple[Client, Unanswering]:
     config = (await Client.connect(NOWHERE, lazy=True, data_converter=converter)).config()
     server = config["service_client"] = Unanswering(config["service_client"])
     return Client(**config), server
@@ -76,7 +76,7 @@ CALLS: dict[str, Call] = {
 @pytest.mark.parametrize("size", [129 * KIB, 2 * MIB])
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_request_over_its_limit_is_refused_at_once_and_not_sent(call: str, size: int) -> None:
-    client, server = await unanswering()
+    client, server = await connect_to_nobody()
     with pytest.raises(ContextTooLarge) as refused:
         await CALLS[call](ChatSessions(client, deadline=timedelta(seconds=30)), "x" * size)
     assert server.sent == []
@@ -90,7 +90,7 @@ async def test_a_request_over_its_limit_is_refused_at_once_and_not_sent(call: st
 @pytest.mark.parametrize("converter", [DataConverter.default, pydantic_data_converter], ids=["default", "pydantic"])
 async def test_the_client_refuses_exactly_what_the_engine_would(converter: DataConverter) -> None:
     """Escapes count as they are sent, which depends on the converter."""
-    client, server = await unanswering(converter)
+    client, server = await connect_to_nobody(converter)
     sessions = ChatSessions(client)
     for fill in ("x", "\u00e9", '"'):
         escaped = len(converter.payload_converter.to_payload(fill).data) - 2
@@ -117,7 +117,7 @@ def test_what_travels_beside_the_data_counts_as_well() -> None:
 
 
 async def test_the_clients_limit_is_the_deployments_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    client, server = await unanswering()
+    client, server = await connect_to_nobody()
     monkeypatch.setenv("JOURNEY_MAX_CHANGE_BYTES", "1000")
     with pytest.raises(ContextTooLarge, match="1000 are allowed"):
         await CALLS["update"](ChatSessions(client), "x" * 1000)

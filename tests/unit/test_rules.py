@@ -12,8 +12,8 @@ from journeys.canonical_json import canonical, canonical_hash
 from journeys.chat_session.limits import Limits
 from journeys.chat_session.rules import Applied, Known, as_known
 from journeys.errors import InvalidParameter
+from tests.support.decided_messages import LIMITS, NOW, Story, a_session, applied, code_and_field, duplicate, refusal
 from tests.support.documents import objects, thoroughly
-from tests.support.story import LIMITS, NOW, Story, a_session, applied, code_and_field, duplicate, refusal
 
 # The order of the rules.
 

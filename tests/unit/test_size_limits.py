@@ -10,8 +10,8 @@ from journeys.chat_session.errors import ContextTooLarge
 from journeys.chat_session.limits import KIB, UPPER_BOUNDS, Limits
 from journeys.chat_session.rules import check_context, check_context_size, check_request_size
 from journeys.errors import InvalidParameter
+from tests.support.decided_messages import LIMITS, Story, a_session, applied, code_and_field
 from tests.support.documents import nested
-from tests.support.story import LIMITS, Story, a_session, applied, code_and_field
 
 
 @pytest.mark.parametrize("fill", ["x", "\u00e9", "\U0001f600", '"', "\x01"])

@@ -26,7 +26,7 @@ alter table state_surface.artifacts disable trigger benchmark_stored
 """
 
 
-class Arrivals:
+class StoredRevisions:
     """The revisions that one State Surface has stored while the trigger was enabled."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -41,9 +41,9 @@ class Arrivals:
         connection = await asyncpg.connect(url)
         try:
             await connection.execute(_FUNCTION)
-            arrivals = cls(connection)
-            await connection.add_listener(_CHANNEL, arrivals._on_notify)
-            yield arrivals
+            stored_revisions = cls(connection)
+            await connection.add_listener(_CHANNEL, stored_revisions._on_notify)
+            yield stored_revisions
         finally:
             await connection.close()
 

@@ -1,4 +1,4 @@
-"""A session as a story: messages are decided one after another, as a batch decides them, and nothing is stored."""
+"""Messages to a session, decided one after another as a batch decides them; nothing is stored."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime

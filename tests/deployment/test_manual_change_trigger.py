@@ -1,39 +1,22 @@
-"""What the database itself does if a session's row is changed by hand, whether a journey runs or not."""
+"""The trigger on a session's row makes a revision of a change by hand, whether a journey runs or not."""
 
 import json
 from collections.abc import AsyncIterator
-from typing import TypeAlias
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
 from embedded import EmbeddedPostgres
-from stores.migrate import migrate
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+from tests.support.databases import Connection, add_session, connection_to, create_migrated_database
 
 
 @pytest.fixture
 async def database(postgres: EmbeddedPostgres) -> AsyncIterator[Connection]:
     """A migrated database with one session."""
-    name = f"by_hand_{uuid4().hex}"
-    await postgres.create_database(name)
-    url = postgres.url(name)
-    await migrate(url, url, progress=lambda _: None)
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(
-            """
-            insert into public.chat_sessions (
-              chat_session_id, tenant_id, user_id, active_agent, context, context_hash, revision, lifecycle_state,
-              idempotency_key, created_at, updated_at
-            ) values (gen_random_uuid(), 'acme', 'ada', 'guide', '{}', 'hash', 4, 'ACTIVE', 'key', now(), now())
-            """
-        )
+    async with connection_to(await create_migrated_database(postgres, "by_hand")) as connection:
+        await add_session(connection, context_hash="hash", revision=4)
         yield connection
-    finally:
-        await connection.close()
 
 
 async def ledger(database: Connection) -> list[tuple[int, str, object, str]]:

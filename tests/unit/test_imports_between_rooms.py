@@ -1,4 +1,4 @@
-"""Each program has its room, and arrows between rooms point down only."""
+"""Each program has its room, and imports between rooms point down only."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""Measurements that are not part of the rounds: goals ask for them, and percentiles do not show them."""
+"""What sessions cost in history, rows, round trips and memory: measured once, beside the rounds of latencies."""
 
 import asyncio
 import time
@@ -13,15 +13,15 @@ from uuid import UUID
 import asyncpg
 
 from bench.bench_stack import RunningVariants, Servers, run_variants
-from bench.contention import compare_large_updates, measure_reads_under_change
-from bench.payloads import Session, new_session, next_change, next_hand_over
+from bench.contention import CHANGING_CALLERS, compare_large_updates, measure_reads_under_change
 from bench.plan import Plan
 from bench.processes import resident_bytes
 from bench.results import Series, Specials
 from bench.rounds import time_calls
+from bench.sessions import Session, new_session, next_change, next_hand_over
 from bench.stores import STORING, StoreUrls
 from bench.traces import Growth, measure_growth, read_extents
-from bench.variant import Variant
+from bench.variant import Variant, send_update
 
 _WORKFLOWS: Final = ("bare", "step", "naive", "journey")
 _BATCHES: Final = 4
@@ -34,7 +34,7 @@ _WARM_SESSIONS: Final = 200
 _AT_ONCE: Final = 4
 
 
-async def measure_specials(running: RunningVariants, plan: Plan, *, progress: Callable[[str], None]) -> Specials:
+async def measure_session_costs(running: RunningVariants, plan: Plan, *, progress: Callable[[str], None]) -> Specials:
     """Take all measurements except memory, which needs new workers; see `measure_live_session_bytes`."""
     make_session = _NewSessions()
     progress("history of updates, hand-overs and signals")
@@ -66,7 +66,7 @@ async def measure_specials(running: RunningVariants, plan: Plan, *, progress: Ca
     _, burst_seconds = await _send_burst(running, journey, session, plan.burst_writes_signals)
     progress(f"update number {plan.late_update}")
     late_ratio, late_series = await _compare_late_updates(journey, make_session, plan)
-    progress("a large context, and reads while five callers change a session")
+    progress(f"a large context, and reads while {CHANGING_CALLERS} callers change a session")
     large_ratio = await compare_large_updates(running, make_session, plan)
     read_p95 = await measure_reads_under_change(journey, make_session(), plan.reads_under_change)
     progress("what is kept of a session")
@@ -140,7 +140,7 @@ class _NewSessions:
 
 async def _send_updates(variant: Variant, session: Session, number: int) -> None:
     for _ in range(number):
-        await variant.update(session, next_change(session, receipt=True))
+        await send_update(variant, session, receipt=True)
 
 
 async def _measure_growth(
@@ -184,8 +184,8 @@ async def _send_burst(
         seconds = time.perf_counter() - begun
 
     async with AsyncExitStack() as stack:
-        if variant.name in running.arrivals:
-            await stack.enter_async_context(running.arrivals[variant.name].listening())
+        if variant.name in running.stored_revisions:
+            await stack.enter_async_context(running.stored_revisions[variant.name].listening())
         return await _measure_growth(running, variant, session, work), seconds
 
 
@@ -214,7 +214,7 @@ async def _compare_late_updates(
     done = 0
     while done < plan.late_update - half:
         step = min(_POINTS, plan.late_update - half - done)
-        latencies, _ = await time_calls([[partial(_update, journey, session)] * step for session in old])
+        latencies, _ = await time_calls([[partial(send_update, journey, session)] * step for session in old])
         points.append(round(median(latencies), 3))
         done += step
     young = [make_session() for _ in range(plan.late_sessions)]
@@ -224,14 +224,10 @@ async def _compare_late_updates(
     early, late = [], []
     for _ in range(_WINDOW):
         for first, second in zip(young, old, strict=True):
-            early += (await time_calls([[partial(_update, journey, first)]]))[0]
-            late += (await time_calls([[partial(_update, journey, second)]]))[0]
+            early += (await time_calls([[partial(send_update, journey, first)]]))[0]
+            late += (await time_calls([[partial(send_update, journey, second)]]))[0]
     series = Series(x=tuple(min((place + 1) * _POINTS, done) for place in range(len(points))), y=tuple(points))
     return median(late) / median(early), series
-
-
-async def _update(variant: Variant, session: Session) -> None:
-    await variant.update(session, next_change(session))
 
 
 async def _measure_kept_bytes(running: RunningVariants, name: str, session: Session, updates: int) -> int:
@@ -239,7 +235,7 @@ async def _measure_kept_bytes(running: RunningVariants, name: str, session: Sess
     variant = running.variants[name]
     await variant.initialize(session)
     for _ in range(updates):
-        await _update(variant, session)
+        await send_update(variant, session)
     workflow_id = variant.workflow_id(session)
     kept = (await measure_growth(running.client, [workflow_id])).size if workflow_id else 0
     if name in running.stores:
@@ -281,7 +277,7 @@ async def _count_round_trips(
     for name in STORING:  # opens connections and prepares statements before anything is counted
         warm = make_session()
         await running.variants[name].initialize(warm)
-        await _update(running.variants[name], warm)
+        await send_update(running.variants[name], warm)
     each = calls // _BATCHES
     before = await _count_transactions(running)
     for operation in ("initialize", "update"):
@@ -290,7 +286,7 @@ async def _count_round_trips(
             for name in STORING:
                 variant = running.variants[name]
                 for session in sessions[name][batch * each : (batch + 1) * each]:
-                    await (variant.initialize(session) if operation == "initialize" else _update(variant, session))
+                    await (variant.initialize(session) if operation == "initialize" else send_update(variant, session))
             after = await _count_transactions(running)
             batches.append({name: (after[name] - before[name]) / each for name in STORING})
             before = after

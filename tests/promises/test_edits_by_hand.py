@@ -1,20 +1,21 @@
 """Somebody edits the stores by hand: the journey notices, and goes on from what is stored."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from pydantic_core import to_json
 from temporalio.client import WorkflowExecutionStatus
 
 from journeys.canonical_json import canonical_hash
+from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.limits import KIB
 from journeys.chat_session.names import ARTIFACT_TYPE
+from tests.promises.changed_sessions import awake_or_asleep, create_changed_session
 from tests.support.documents import nested
-from tests.support.journeys import Journeys, Json, also_replayed
+from tests.support.journeys import Journeys, Json, also_replayed, note
 from tests.support.watching import assert_stored, failure_code, refusal_code, until_revision, until_status
-
-awake_or_asleep = pytest.mark.parametrize("idle_seconds", [3600, 0], ids=["awake", "asleep"])
 
 
 async def edit(journeys: Journeys, session: str, **columns: Any) -> None:
@@ -24,15 +25,6 @@ async def edit(journeys: Journeys, session: str, **columns: Any) -> None:
     await journeys.supabase.execute(
         f"update public.chat_sessions set {assignments} where chat_session_id = $1", UUID(session), *values
     )
-
-
-async def create_changed_session(journeys: Journeys, *, asleep: bool = False) -> str:
-    """Create a session and bring it to revision 1."""
-    session = await journeys.create_session()
-    await journeys.update(session, {"context": {"by": "journey"}})
-    if asleep:
-        await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
-    return session
 
 
 @awake_or_asleep
@@ -102,6 +94,77 @@ async def test_a_live_journey_goes_on_from_a_state_title_and_owner_set_by_hand(j
             (5, {"title": "by hand", "new_user_id": new}),
         ]
         assert (await journeys.handle(session).describe()).run_id == run_id
+
+
+@awake_or_asleep
+@pytest.mark.parametrize("first", ["the new owner", "the old owner", "an initialization by the old owner"])
+async def test_a_session_whose_owner_was_changed_serves_the_new_one_from_then_on(
+    journeys: Journeys, idle_seconds: int, first: str
+) -> None:
+    request = journeys.request()
+    old, new = request["user_id"], f"new-{uuid4().hex}"
+    async with journeys.worker(idle_seconds=idle_seconds):
+        session = await create_changed_session(journeys, request, asleep=not idle_seconds)
+        await edit(journeys, session, user_id=new)
+        (manual,) = [entry for entry in await journeys.ledger(session) if entry["author"] == "manual"]
+        assert (manual["revision"], manual["change"]) == (2, {"new_user_id": new})
+
+        if first == "the old owner":
+            assert await refusal_code(journeys.update(session, note(0, user_id=old))) == "SESSION_NOT_FOUND"
+        elif first != "the new owner":
+            assert await refusal_code(journeys.initialize(request)) == "SESSION_NOT_FOUND"
+        answer = await journeys.update(session, note(1, user_id=new))
+        assert (answer["user_id"], answer["applied_revision"]) == (new, 3)
+        assert await refusal_code(journeys.update(session, note(2, user_id=old))) == "SESSION_NOT_FOUND"
+
+        seen = await journeys.sessions.get(session, tenant_id=journeys.tenant_id, user_id=new)
+        assert (seen.user_id, seen.context) == (new, {"by": "journey", "notes": [1]})
+        with pytest.raises(SessionNotFound):
+            await journeys.sessions.get(session, tenant_id=journeys.tenant_id, user_id=old)
+        await assert_stored(journeys, session, 3)
+        if idle_seconds:
+            shown = (await journeys.handle(session).describe()).typed_search_attributes
+            assert [pair.value for pair in shown if pair.key.name == "UserId"] == [new]
+
+
+async def test_a_signal_of_the_new_owner_finds_the_session_as_well(journeys: Journeys) -> None:
+    request = journeys.request()
+    async with journeys.worker():
+        session = await create_changed_session(journeys, request)
+        await edit(journeys, session, user_id="other")
+        await journeys.signal(session, note(0, user_id=request["user_id"]))
+        await journeys.signal(session, note(1, user_id="other"))
+        row = await until_revision(journeys, session, 3)
+        assert row["context"] == {"by": "journey", "notes": [1]}
+        assert (await journeys.get(session))["refusals"]["count"] == 1
+
+
+async def test_a_context_and_an_owner_changed_at_once_are_one_revision(journeys: Journeys) -> None:
+    async with journeys.worker():
+        session = await create_changed_session(journeys)
+        await edit(journeys, session, user_id="other", context={})
+        answer = await journeys.update(session, note(1, user_id="other"))
+        assert (answer["applied_revision"], answer["context"]) == (3, {"notes": [1]})
+        ledger = await journeys.ledger(session)
+        assert ledger[1]["change"] == {
+            "context": {},
+            "append": None,
+            "active_agent": None,
+            "merge_strategy": "replace",
+            "new_user_id": "other",
+        }
+
+
+@pytest.mark.parametrize("revision", [{}, {"revision": 2}], ids=["alone", "with a revision"])
+@pytest.mark.parametrize("column", [{"tenant_id": "other"}, {"chat_session_id": uuid4()}], ids=["tenant", "ID"])
+async def test_nobody_changes_a_sessions_tenant_or_id(journeys: Journeys, column: Json, revision: Json) -> None:
+    async with journeys.worker():
+        session = await create_changed_session(journeys)
+        before = await journeys.snapshot(session)
+        with pytest.raises(asyncpg.RestrictViolationError, match="cannot be changed"):
+            await edit(journeys, session, **column, **revision)
+        assert await journeys.snapshot(session) == before
+        assert (await journeys.update(session, note(1)))["applied_revision"] == 2
 
 
 @also_replayed

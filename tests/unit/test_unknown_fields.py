@@ -27,8 +27,6 @@ from tests.unit.contract_requests import (
     refuses,
 )
 
-# Unknown and hostile names.
-
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", HOSTILE_NAMES, ids=lambda name: ascii(name)[:30])

@@ -1,4 +1,4 @@
-"""How much a journey takes from its inbox at once, how much a workflow task may carry, and where a batch runs."""
+"""An activity runs as a local activity first, and as a regular one if that fails for a reason that passes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,107 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from temporalio import exceptions, workflow
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutType
 
 from journeys.chat_session.activities import DecidedBatch
 from journeys.retry_policies import LOCAL_TOTAL, REGULAR_HEARTBEAT, REGULAR_RETRIES, WORKFLOW_TASK_TIMEOUT
-from tests.support.documents import thoroughly
-from workflows.inbox import Inbox
 from workflows.run_activity import ActivityResult, run_activity
-from workflows.task_budget import TaskBudget
-
-
-@dataclass(frozen=True, eq=False)
-class Sent:
-    """A message of a size."""
-
-    size: int
-
-
-def inbox_of(*sizes: int) -> Inbox[Sent]:
-    inbox: Inbox[Sent] = Inbox()
-    for size in sizes:
-        inbox.put(Sent(size))
-    return inbox
-
-
-# The inbox.
-
-
-@pytest.mark.parametrize(
-    ("sizes", "taken"),
-    [
-        ([], []),
-        ([0], [0]),
-        ([1, 1, 1, 1], [1, 1, 1]),
-        ([10], [10]),
-        ([6, 4], [6, 4]),
-        ([6, 5], [6]),
-        ([6, 5, 1], [6]),
-        ([11], [11]),
-        ([11, 0], [11]),
-        ([0, 11], [0]),
-        ([9999, 9999], [9999]),
-    ],
-)
-def test_a_batch_is_what_fits_by_number_and_bytes_or_one_message_alone(sizes: list[int], taken: list[int]) -> None:
-    inbox = inbox_of(*sizes)
-    waiting = list(inbox)
-    batch = inbox.take_batch(3, 10)
-    assert [each.size for each in batch] == taken
-    assert [*batch, *inbox] == waiting
-    assert (len(inbox), inbox.size) == (len(sizes) - len(taken), sum(sizes) - sum(taken))
-
-
-@thoroughly(100)
-@given(st.lists(st.integers(0, 30)), st.integers(1, 5), st.integers(1, 40), st.data())
-def test_every_message_is_taken_once_and_in_order(
-    sizes: list[int], max_messages: int, max_bytes: int, data: st.DataObject
-) -> None:
-    inbox = inbox_of(*sizes)
-    waiting, taken = list(inbox), []
-    while inbox:
-        batch = inbox.take_batch(max_messages, max_bytes)
-        assert 0 < len(batch) <= max_messages
-        assert len(batch) == 1 or sum(each.size for each in batch) <= max_bytes
-        kept = data.draw(st.integers(1, len(batch)))  # a decision may cover only the first messages
-        inbox.put_back(batch[kept:])
-        taken += batch[:kept]
-        assert [*taken, *inbox] == waiting
-        assert inbox.size == sum(each.size for each in inbox)
-    assert inbox.take_batch(max_messages, max_bytes) == []
-    assert inbox.size == 0
-
-
-# The budget of a workflow task.
-
-
-def test_a_task_carries_answers_up_to_its_budget_and_an_empty_one_carries_any() -> None:
-    budget = TaskBudget(100)
-    assert budget.can_spend(101)
-    budget.spend(40)
-    assert budget.can_spend(60)
-    assert not budget.can_spend(61)
-    budget.spend(60)
-    assert not budget.can_spend(1)
-    assert budget.can_spend(0)
-    budget.begin_task()
-    assert budget.can_spend(9999)
-
-
-def test_what_a_task_carries_in_any_case_counts_even_beyond_its_budget() -> None:
-    budget = TaskBudget(100)
-    budget.spend(300)
-    assert not budget.can_spend(1)
-    budget.begin_task()
-    budget.spend(100)
-    assert not budget.can_spend(1)
-
-
-# Where a batch is run.
 
 
 @dataclass
