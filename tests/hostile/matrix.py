@@ -62,12 +62,11 @@ def signals_of_60_kib(shape: str) -> Case:
     return case
 
 
-async def as_many_signals_as_a_run_takes(attack: Attack) -> None:
-    await attack.signal(9_900)  # the server refuses the 10,001st
+def small_signals(count: int) -> Case:
+    async def case(attack: Attack) -> None:
+        await attack.signal(count)
 
-
-async def fifteen_hundred_signals(attack: Attack) -> None:
-    await attack.signal(1500)
+    return case
 
 
 def ten_largest_updates(*, escaped: bool, paused: bool) -> Case:
@@ -170,7 +169,7 @@ CASES: Final[Mapping[str, Case]] = {
         for shape in ("long floats", "deep objects")
     },
     **{f"200 signals of 60 KiB of {shape}": signals_of_60_kib(shape) for shape in SHAPES},
-    "9,900 signals": as_many_signals_as_a_run_takes,
+    "9,900 signals": small_signals(9_900),  # the server refuses a run's 10,001st
     "ten largest updates": ten_largest_updates(escaped=False, paused=False),
     "ten largest updates, worker paused": ten_largest_updates(escaped=False, paused=True),
     "ten largest updates, escaped": ten_largest_updates(escaped=True, paused=False),
@@ -195,6 +194,6 @@ SHORT_CASES: Final[Mapping[str, Case]] = {
         "large queries and reads",
     )
 } | {
-    "1,500 signals": fifteen_hundred_signals,
+    "600 signals": small_signals(600),
     "three sessions attacked at once while others work": sessions_at_once(3, rounds=2),
 }

@@ -9,7 +9,7 @@ from journeys.chat_session.answers import UpdateReceipt
 from tests.support.journeys import Journeys
 from tests.support.polling import eventually
 from tests.support.tcp_proxy import ProxiedStores
-from tests.support.watching import assert_stored, runs, unexpected_failed_tasks, until_waiting
+from tests.support.watching import assert_no_failed_task, assert_stored, until_waiting
 from tests.support.worker_processes import WorkerProcess, holder, worker_environment, worker_process
 
 PATIENCE = timedelta(seconds=60)
@@ -76,7 +76,7 @@ async def assert_answered_once(journeys: Journeys, session: str, answers: Answer
     assert len(set(notes)) == len(notes) == AT_ONCE
     for number, receipt in enumerate(receipts):
         assert notes[receipt.applied_revision - 1].endswith(f" {number}")
-    assert not [task for events in await runs(journeys, session) for task in unexpected_failed_tasks(events)]
+    await assert_no_failed_task(journeys, session)
 
 
 async def test_updates_of_a_killed_worker_are_answered_by_another_once(journeys: Journeys) -> None:

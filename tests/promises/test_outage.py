@@ -23,10 +23,10 @@ from tests.support.databases import connection_to, create_migrated_database, wit
 from tests.support.journeys import PRODUCTION, Journeys, also_replayed, note
 from tests.support.tcp_proxy import ProxiedStores, TcpProxy
 from tests.support.watching import (
+    assert_no_failed_task,
     assert_stored,
     count,
     refusal_code,
-    runs,
     send_initialize,
     send_update,
     unexpected_failed_tasks,
@@ -284,7 +284,7 @@ async def test_all_signals_that_temporal_accepted_during_an_outage_are_applied(
         assert sorted(row["context"]["n"]) == list(range(_MANY))
         await assert_stored(journeys, session, _MANY + 1)
         assert (await journeys.get(session))["refusals"]["count"] == 0
-        assert not [task for events in await runs(journeys, session) for task in unexpected_failed_tasks(events)]
+        await assert_no_failed_task(journeys, session)
 
 
 @pytest.mark.parametrize("letter", ["x", "\N{GRINNING FACE}", '"', "\x7f"], ids=["ascii", "astral", "quotes", "del"])
@@ -312,7 +312,7 @@ async def test_large_signals_that_waited_are_applied_in_order_whatever_the_scrip
         answer = await journeys.update(session, {"append": {"notes": ["after"]}})
         assert answer["revision"] == stored + _LARGE + 1
         assert (await journeys.get(session))["refusals"]["count"] == 0
-        assert not [task for events in await runs(journeys, session) for task in unexpected_failed_tasks(events)]
+        await assert_no_failed_task(journeys, session)
 
 
 @asynccontextmanager
