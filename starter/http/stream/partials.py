@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from starter.http.stream.events import write_partial
@@ -20,27 +21,34 @@ _LOG: Final = logging.getLogger(__name__)
 async def show_partials(followed: Poller, store: PartialsSupabase) -> None:
     """Poll until this is cancelled. A text that is missed is shown with the next one."""
     loop = asyncio.get_running_loop()
-    seen: datetime | None = None
+    seen = datetime.min.replace(tzinfo=UTC)
     known: set[Feed] = set()
     while True:
         await followed.wait_for_feeds()
         began = loop.time()
         try:
             feeds = set(followed.feeds)
-            if seen is None or not feeds <= known:
-                # In a session that nobody has followed here, the writing may have begun before, and may stand still.
-                seen = await store.now() - timedelta(seconds=MAX_AGE_SECONDS)
-            sessions = [feed.chat_session_id for feed in feeds]
-            for partial in await store.newer(sessions, seen, limit=MAX_PARTIALS):
-                seen = max(seen, partial.written_at)
-                if feed := followed.find(partial.chat_session_id):
-                    feed.show_partial(partial.message_id, write_partial(partial.message_id, partial.text))
+            if new := feeds - known:
+                # The writing may have begun before anybody followed the session here, and may stand still.
+                oldest = await store.now() - timedelta(seconds=MAX_AGE_SECONDS)
+                seen = max(seen, oldest)
+                await _show(followed, store, new, since=oldest)
+            seen = await _show(followed, store, feeds & known, since=seen)
             known = feeds
             pause = max(_POLL_SECONDS, PAUSE_PER_POLL * (loop.time() - began))
         except FAILURES as error:
             _LOG.debug("partial messages cannot be read", extra={"reason": str(error)})
             pause = OUTAGE_SECONDS
         await asyncio.sleep(pause)
+
+
+async def _show(followed: Poller, store: PartialsSupabase, feeds: Collection[Feed], *, since: datetime) -> datetime:
+    """Show the partials of some feeds that were written after a time; the time of the latest one, or that time."""
+    for partial in await store.newer([feed.chat_session_id for feed in feeds], since, limit=MAX_PARTIALS):
+        since = max(since, partial.written_at)
+        if feed := followed.find(partial.chat_session_id):
+            feed.show_partial(partial.message_id, write_partial(partial.message_id, partial.text))
+    return since
 
 
 async def forget_partials(store: PartialsSupabase) -> None:
