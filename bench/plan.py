@@ -103,6 +103,7 @@ def quick_plan(rounds: int) -> Plan:
         run_messages=4,
         written_messages=4,
         listed_sessions=10_000,
+        list_page=90,
         page_reads=4,
         gateway_reads=4,
         busy_gateway_reads=2,

@@ -1,17 +1,20 @@
 """Register and check the search attributes that journeys set, which must exist before the first journey starts."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from journeys.client.deadline import Deadline, DeadlinePassed
 from journeys.errors import EngineUnavailable
 from journeys.search_attributes import SEARCH_ATTRIBUTES
 
-# The SDK retries the call meanwhile: a server that closes an old connection cancels what was just sent on it.
+Answer = TypeVar("Answer")
+
 _DEADLINE: Final = timedelta(seconds=10)
 
 
@@ -21,9 +24,8 @@ class SearchAttributesMissing(EngineUnavailable):
 
 async def missing_search_attributes(client: Client) -> tuple[str, ...]:
     """The names of the search attributes that the client's namespace lacks."""
-    answer = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace), retry=True, timeout=_DEADLINE
-    )
+    request = ListSearchAttributesRequest(namespace=client.namespace)
+    answer = await _call(lambda: client.operator_service.list_search_attributes(request))
     return tuple(
         name
         for name in SEARCH_ATTRIBUTES
@@ -34,19 +36,20 @@ async def missing_search_attributes(client: Client) -> tuple[str, ...]:
 async def register_search_attributes(client: Client) -> tuple[str, ...]:
     """Register the missing search attributes, as Keyword; returns their names."""
     missing = await missing_search_attributes(client)
-    if missing:
+    request = AddSearchAttributesRequest(
+        namespace=client.namespace,
+        search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
+    )
+
+    async def register() -> None:
         try:
-            await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(
-                    namespace=client.namespace,
-                    search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
-                ),
-                retry=True,
-                timeout=_DEADLINE,
-            )
+            await client.operator_service.add_search_attributes(request)
         except RPCError as error:
             if error.status is not RPCStatusCode.ALREADY_EXISTS:
                 raise
+
+    if missing:
+        await _call(register)
     return missing
 
 
@@ -62,3 +65,11 @@ async def require_search_attributes(client: Client) -> None:
             f"namespace {client.namespace!r} lacks the Keyword search attributes {', '.join(missing)}; "
             "register them with `journey migrate`"
         )
+
+
+async def _call(call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Call Temporal, and again after a transient error, also if Temporal has closed the connection under the call."""
+    try:
+        return await Deadline(_DEADLINE).keep_trying(lambda _: call())
+    except DeadlinePassed:
+        raise EngineUnavailable("Temporal has not answered in time") from None

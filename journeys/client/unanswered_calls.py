@@ -1,8 +1,9 @@
 """Finds out why a call had no answer in time, and whether its change was accepted."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import TaskQueueType, UpdateWorkflowExecutionLifecycleStage
@@ -13,6 +14,8 @@ from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowExecut
 from temporalio.service import RPCError, RPCStatusCode
 
 from journeys.errors import Acceptance, DatabaseUnavailable, EngineUnavailable
+
+Answer = TypeVar("Answer")
 
 _DIAGNOSIS: Final = timedelta(seconds=1)
 # A worker polls at least once in this time. The server lists a poller for five minutes after its last poll.
@@ -58,12 +61,14 @@ class UnansweredCall:
         """The error to raise. Its `outcome` says whether the change was accepted."""
         workflow_id, update_id = self._workflow_id, self._update_id
         acceptance: Acceptance = "unknown" if workflow_id and self._may_be_taken else "not accepted"
+        described: WorkflowExecutionDescription | None = None
         try:
             async with asyncio.timeout(_DIAGNOSIS.total_seconds()):
-                described = await self._describe(workflow_id) if workflow_id else None
-                if workflow_id and update_id and self._may_be_taken:
-                    acceptance = await self._find_acceptance(workflow_id, update_id, described)
-                cause = await self._find_cause(described)
+                if workflow_id:
+                    described = await _call(lambda: self._describe(workflow_id))
+                    if update_id and self._may_be_taken:
+                        acceptance = await _call(lambda: self._find_acceptance(workflow_id, update_id, described))
+                cause = await _call(lambda: self._find_cause(described))
         except (TimeoutError, RuntimeError, RPCError, RPCTimeoutOrCancelledError):
             return _unavailable(EngineUnavailable, "no answer in time; is Temporal reachable?", acceptance)
         if described and _waits_for_store(described):
@@ -121,6 +126,16 @@ class UnansweredCall:
         if not any(poller.last_access_time.ToDatetime(UTC) > recent for poller in queue.pollers):
             return f"no answer in time; nobody polls task queue {self._task_queue!r}; is a worker running there?"
         return "no answer in time"
+
+
+async def _call(call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Call Temporal, and once more if it has closed the connection under the call, as it does with old connections."""
+    try:
+        return await call()
+    except RPCError as failure:
+        if failure.status is not RPCStatusCode.CANCELLED:
+            raise
+        return await call()
 
 
 def _waits_for_store(described: WorkflowExecutionDescription) -> bool:

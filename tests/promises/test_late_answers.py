@@ -1,13 +1,16 @@
 """A caller who gets no answer in time is told why, and whether the change was accepted."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import ActivityExecution
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import ActivityExecution, Client
+from temporalio.service import RPCError, RPCStatusCode, ServiceClient
 
+from journeys import ChatSessions
 from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.names import GET
 from journeys.errors import DatabaseUnavailable, EngineUnavailable, InvalidParameter
@@ -41,13 +44,42 @@ async def test_a_task_queue_that_nobody_polls_is_named(journeys: Journeys) -> No
     assert initializing.value.outcome == "unknown"
 
 
+class ClosedConnection(ServiceClient):
+    """A connection that the server closes, as it does with old ones, under the first call of each kind."""
+
+    def __init__(self, service_client: ServiceClient) -> None:
+        super().__init__(service_client.config)
+        self._service_client = service_client
+        self.cancelled: set[str] = set()
+
+    @property
+    def worker_service_client(self) -> Any:
+        return self._service_client.worker_service_client
+
+    def update_rpc_metadata(self, metadata: Mapping[str, str | bytes]) -> None:
+        self._service_client.update_rpc_metadata(metadata)
+
+    def update_api_key(self, api_key: str | None) -> None:
+        self._service_client.update_api_key(api_key)
+
+    async def _rpc_call(self, rpc: str, *arguments: Any, **options: Any) -> Any:
+        if rpc not in self.cancelled:
+            self.cancelled.add(rpc)
+            raise RPCError("operation was canceled", RPCStatusCode.CANCELLED, b"")
+        return await self._service_client._rpc_call(rpc, *arguments, **options)
+
+
 async def test_the_task_queue_that_a_journey_waits_on_is_named(journeys: Journeys) -> None:
     session = await create_and_leave(journeys)
-    elsewhere = journeys.sessions_within(SOON, task_queue=f"elsewhere-{uuid4()}")
-    with pytest.raises(EngineUnavailable, match=f"waits on task queue '{journeys.task_queue}'") as caught:
-        await elsewhere.update_context(session, tenant_id=journeys.tenant_id, context={"a": 1})
-    assert caught.value.outcome == "unknown"
-    assert "same idempotency key" in caught.value.message
+    config = journeys.client.config()
+    closed = config["service_client"] = ClosedConnection(journeys.client.service_client)
+    for client in (journeys.client, Client(**config)):
+        elsewhere = ChatSessions(client, task_queue=f"elsewhere-{uuid4()}", deadline=SOON)
+        with pytest.raises(EngineUnavailable, match=f"waits on task queue '{journeys.task_queue}'") as caught:
+            await elsewhere.update_context(session, tenant_id=journeys.tenant_id, context={"a": 1})
+        assert caught.value.outcome == "unknown"
+        assert "same idempotency key" in caught.value.message
+    assert {"describe_workflow_execution", "poll_workflow_execution_update"} <= closed.cancelled
 
 
 async def test_whoever_waits_for_a_store_is_told_whether_the_change_is_accepted(
