@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# A run of the tests starts hundreds of processes. Each would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo dev fast test coverage chaos hostile bench wheel client-package client-types schemas screenshots lint format types check clean
 
 help: ## list the targets
@@ -36,9 +39,9 @@ dev: setup ## run the embedded stack, one worker and the example agents until Ct
 fast: setup ## run the unit tests, which need no server
 	$(BIN)/python -m pytest --hypothesis-profile fast tests/unit
 
-# Three processes, each with its own servers, keep two cores busy. Files run in order, so that the short unit tests come
+# Four processes, each with its own servers, keep two cores busy. Files run in order, so that the short unit tests come
 # last and all processes end at about the same time.
-SUITE := $(BIN)/python -m pytest -n 3 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
+SUITE := $(BIN)/python -m pytest -n 4 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
 test: setup $(NODE_PACKAGES:=/node_modules/.installed) ## run all tests
 	$(SUITE)
 

@@ -1,5 +1,6 @@
 """The servers and stores that tests share, and a world of its own for each test of a journey."""
 
+import gc
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
@@ -12,6 +13,11 @@ from tests.support.migrated_stack import migrated_stack
 from worker.plugin import JourneyPlugin
 
 settings.register_profile("fast")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector away from the tests and libraries themselves, which stay to the end."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -231,32 +231,37 @@ async def test_a_start_that_cannot_be_says_why(shared: tuple[Path, Addresses], t
     await (await connect_sessions(addresses)).initialize(tenant_id="t", user_id="still there")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-async def test_nothing_runs_after_its_end_and_sessions_go_on_at_the_next_start(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+async def test_nothing_runs_after_its_end_and_sessions_go_on_at_the_next_start(tmp_path: Path) -> None:
     # Ports that no other stack of this machine takes as soon as they are free.
     ports = choose_ports([PortRequest("Temporal"), PortRequest("the Web UI")])
     named = ("--temporal-port", str(ports[0]), "--ui-port", str(ports[1]))
-    async with dev(tmp_path, *named) as (process, addresses):
-        sessions = await connect_sessions(addresses)
-        session = await sessions.initialize(tenant_id="acme", user_id="ada", context={"topic": "rent"})
-        process.send_signal(number)
-        status, said, complained = await wait_for_exit(process)
-    assert said == ""
-    if number is signal.SIGKILL:
-        assert status == -signal.SIGKILL
-    else:
-        assert status == 0, complained
-        assert not processes_in(tmp_path)
-        assert "Traceback" not in complained
-    await until_nothing_runs_in(tmp_path)
-    assert all(map(is_free, ports))
+    session = ""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        async with dev(tmp_path, *named) as (process, addresses):
+            session = await add_to(session, addresses)
+            process.send_signal(number)
+            status, said, complained = await wait_for_exit(process)
+        assert said == ""
+        if number is signal.SIGKILL:
+            assert status == -signal.SIGKILL
+        else:
+            assert status == 0, complained
+            assert not processes_in(tmp_path)
+            assert "Traceback" not in complained
+        await until_nothing_runs_in(tmp_path)
+        assert all(map(is_free, ports))
+    async with dev(tmp_path, *named) as (_, addresses):
+        seen = await (await connect_sessions(addresses)).get(await add_to(session, addresses), tenant_id="acme")
+    assert (seen.revision, seen.context) == (3, {"topic": "rent", "notes": [1, 1, 1]})
 
-    async with dev(tmp_path, *named) as (process, addresses):
-        sessions = await connect_sessions(addresses)
-        seen = await sessions.update_context(session.chat_session_id, tenant_id="acme", context={"again": True})
-        assert (seen.revision, seen.context) == (1, {"topic": "rent", "again": True})
+
+async def add_to(session: str, addresses: Addresses) -> str:
+    """Add a note to a session, or create it if there is none yet; its ID."""
+    sessions = await connect_sessions(addresses)
+    if session:
+        await sessions.update_context(session, tenant_id="acme", append={"notes": [1]})
+        return session
+    return (await sessions.initialize(tenant_id="acme", user_id="ada", context={"topic": "rent"})).chat_session_id
 
 
 # --- the tokens that it gives to everybody on this machine
