@@ -26,6 +26,7 @@ async def barriers(page: Page) -> Sequence[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_core_finds_no_barrier(open_page: Opener, world: World, scheme: str) -> None:
     ada = await open_page(signs_in=False, color_scheme=scheme)
+    await expect(ada.page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert await barriers(ada.page) == []
     await ada.sign_in()
     await ada.say("Is this for everybody?")
