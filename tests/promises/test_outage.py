@@ -35,7 +35,7 @@ from tests.support.watching import (
     until_waiting,
 )
 
-_MANY = 1500
+_MANY = 600
 _LARGE = 20
 
 
