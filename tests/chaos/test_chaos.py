@@ -137,7 +137,7 @@ def chaos(*arguments: str) -> AbstractAsyncContextManager[Process]:
 
 
 async def test_every_promise_is_kept_while_everything_dies() -> None:
-    async with chaos("--seed", "5", "--duration", "12", "--workers", "2", "--callers", "2", "--json") as process:
+    async with chaos("--seed", "5", "--duration", "10", "--workers", "2", "--callers", "2", "--json") as process:
         out, err = await process.communicate()
     assert process.returncode == 0, out.decode() + err.decode()
     report = json.loads(out)

@@ -53,10 +53,10 @@ def large_changes_of_a_large_context(shape: str) -> Case:
     return case
 
 
-def signals_of_60_kib(shape: str) -> Case:
+def signals_of_60_kib(count: int, shape: str) -> Case:
     async def case(attack: Attack) -> None:
-        await attack.throw(100, _change(attack, filled(shape, 60 * KIB)), signal=True)
-        await attack.throw(100, _change(attack, filled(shape, 60 * KIB), tenant="a stranger"), signal=True)
+        await attack.throw(count // 2, _change(attack, filled(shape, 60 * KIB)), signal=True)
+        await attack.throw(count // 2, _change(attack, filled(shape, 60 * KIB), tenant="a stranger"), signal=True)
         await attack.signal(5)
 
     return case
@@ -168,7 +168,7 @@ CASES: Final[Mapping[str, Case]] = {
         f"40 changes of 60 KiB of a context of 180 KiB of {shape}": large_changes_of_a_large_context(shape)
         for shape in ("long floats", "deep objects")
     },
-    **{f"200 signals of 60 KiB of {shape}": signals_of_60_kib(shape) for shape in SHAPES},
+    **{f"200 signals of 60 KiB of {shape}": signals_of_60_kib(200, shape) for shape in SHAPES},
     "9,900 signals": small_signals(9_900),  # the server refuses a run's 10,001st
     "ten largest updates": ten_largest_updates(escaped=False, paused=False),
     "ten largest updates, worker paused": ten_largest_updates(escaped=False, paused=True),
@@ -187,7 +187,6 @@ SHORT_CASES: Final[Mapping[str, Case]] = {
     for name in (
         "25 changes of a context of 240 KiB of short floats",
         "25 changes of a context of 240 KiB of deep objects",
-        "200 signals of 60 KiB of tiny floats",
         "ten largest updates, escaped, worker paused",
         "nine updates of 500 KiB, worker paused",
         "30 signals of 900 KiB, worker paused",
@@ -195,5 +194,6 @@ SHORT_CASES: Final[Mapping[str, Case]] = {
     )
 } | {
     "600 signals": small_signals(600),
+    "80 signals of 60 KiB of tiny floats": signals_of_60_kib(80, "tiny floats"),
     "three sessions attacked at once while others work": sessions_at_once(3, rounds=2),
 }

@@ -21,9 +21,8 @@ from tests.surface.refused_requests import (
 )
 
 
-@also_replayed
 async def test_a_refused_update_says_why_and_changes_nothing(journeys: Journeys) -> None:
-    async with journeys.worker(rollover_messages=10):
+    async with journeys.worker():
         chat_session_id = await create_used_session(journeys)
         kept = await journeys.snapshot(chat_session_id)
         shown = await journeys.get(chat_session_id)
@@ -40,11 +39,10 @@ async def test_a_refused_update_says_why_and_changes_nothing(journeys: Journeys)
         await assert_no_failed_task(journeys, chat_session_id)
 
 
-@also_replayed
 async def test_a_refused_signal_is_counted_and_changes_nothing(journeys: Journeys) -> None:
     signals = [case for case in REFUSED.values() if "returning" not in case[0]]
     own = [case for case in signals if not is_foreign(case[0])]
-    async with journeys.worker(rollover_messages=10):
+    async with journeys.worker():
         chat_session_id = await create_used_session(journeys)
         kept = await all_but_refusals(journeys, chat_session_id)
         for count, (request, code, field) in enumerate(own, start=1):
