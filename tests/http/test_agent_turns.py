@@ -69,8 +69,9 @@ async def test_a_text_that_stands_still_is_seen_by_the_first_who_follows_it(api:
             async with followed(api.user, waiting) as stream:
                 await stream.take("session")
                 assert (await stream.take("partial")).data == {"message_id": "answer", "text": "Let me look"}
-        assert await show(api, other, "Three invoices") == 204
-        assert (await earlier.take("partial")).data["text"] == "Three invoices"  # and none twice
+        for _ in range(2):  # each writing is shown once, even if it is the same text
+            assert await show(api, other, "Three invoices") == 204
+            assert (await earlier.take("partial")).data["text"] == "Three invoices"
 
 
 async def test_nobody_but_services_of_the_tenant_shows_a_text(api: Api) -> None:

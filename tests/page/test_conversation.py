@@ -2,6 +2,8 @@
 
 from playwright.async_api import expect
 
+from journeys.chat_session.agent_turns import agent_turn_id
+from journeys.chat_session.keys import message_id
 from tests.page.configured import configure
 from tests.page.conftest import AWAY, Opener, World
 from tests.page.person import Person, pass_time
@@ -58,6 +60,17 @@ async def test_a_turn_can_be_stopped_and_what_was_written_stays(ada: Person, wor
     await expect(ada.by("guide")).to_contain_text(PARTIAL)
     await expect(ada.page.get_by_role("button", name="Stop")).to_be_hidden()
     await expect(ada.conversation.get_by_text("You have stopped Guide.")).to_be_hidden()
+
+
+async def test_an_answer_that_begins_to_be_seen_before_its_question_is_shown_on(ada: Person, world: World) -> None:
+    world.agent.script(waits=True)
+    early = {"message_id": message_id(ada.session, agent_turn_id(ada.session, 1), 0), "text": "Let me"}
+    (await world.service.post(f"/v1/chat-sessions/{ada.session}/partials", json=early)).raise_for_status()
+    await expect(ada.conversation).to_contain_text("Let me")
+    await ada.say("Think long")
+    await expect(ada.by("guide")).to_contain_text(PARTIAL)
+    world.agent.go_on.set()
+    await expect(ada.by("guide")).to_contain_text("I know 1 of your messages.")
 
 
 async def test_an_agent_of_whom_nothing_comes_is_said_to_be_silent_until_something_does(

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from starter.http.stream.change_batches import ChangeBatch, WrittenChange
@@ -25,11 +26,13 @@ class ShownPartial:
 
     Attributes:
         number: A later one has a higher number.
+        written_at: By the database's clock.
         at: When it was shown, by the monotonic clock.
     """
 
     number: int
     data: bytes
+    written_at: datetime
     at: float
 
 
@@ -106,14 +109,14 @@ class Feed:
             self.wake_followers()
         return new
 
-    def show_partial(self, message_id: str, data: bytes) -> None:
-        """Show an unfinished answer, unless the answer is stored or this text is shown already."""
+    def show_partial(self, message_id: str, data: bytes, written_at: datetime) -> None:
+        """Show an unfinished answer, unless the answer is stored or the same writing is shown already."""
         shown = self._partials.get(message_id)
-        if message_id in self._answered or (shown and shown.data == data):
+        if message_id in self._answered or (shown and shown.written_at >= written_at):
             return
         self._shown += 1
         self._partials.pop(message_id, None)
-        self._partials[message_id] = ShownPartial(self._shown, data, time.monotonic())
+        self._partials[message_id] = ShownPartial(self._shown, data, written_at, time.monotonic())
         while len(self._partials) > MAX_PARTIALS:
             del self._partials[next(iter(self._partials))]
         self.wake_followers()

@@ -14,6 +14,8 @@ from stores.partials_supabase import MAX_AGE_SECONDS, PartialsSupabase
 
 _POLL_SECONDS: Final = 0.2
 _FORGET_SECONDS: Final = 60.0
+# A text has the time at which it is written, and can be read only a moment later.
+_OVERLAP: Final = timedelta(seconds=1)
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ _LOG: Final = logging.getLogger(__name__)
 async def show_partials(followed: Poller, store: PartialsSupabase) -> None:
     """Poll until this is cancelled. A text that is missed is shown with the next one."""
     loop = asyncio.get_running_loop()
-    seen = datetime.min.replace(tzinfo=UTC)
+    seen = datetime.fromtimestamp(0, UTC)
     known: set[Feed] = set()
     while True:
         await followed.wait_for_feeds()
@@ -33,7 +35,7 @@ async def show_partials(followed: Poller, store: PartialsSupabase) -> None:
                 oldest = await store.now() - timedelta(seconds=MAX_AGE_SECONDS)
                 seen = max(seen, oldest)
                 await _show(followed, store, new, since=oldest)
-            seen = await _show(followed, store, feeds & known, since=seen)
+            seen = max(seen, await _show(followed, store, feeds & known, since=seen - _OVERLAP))
             known = feeds
             pause = max(_POLL_SECONDS, PAUSE_PER_POLL * (loop.time() - began))
         except FAILURES as error:
@@ -47,7 +49,8 @@ async def _show(followed: Poller, store: PartialsSupabase, feeds: Collection[Fee
     for partial in await store.newer([feed.chat_session_id for feed in feeds], since, limit=MAX_PARTIALS):
         since = max(since, partial.written_at)
         if feed := followed.find(partial.chat_session_id):
-            feed.show_partial(partial.message_id, write_partial(partial.message_id, partial.text))
+            data = write_partial(partial.message_id, partial.text)
+            feed.show_partial(partial.message_id, data, partial.written_at)
     return since
 
 

@@ -230,8 +230,9 @@ export class Chat extends EventTarget {
     if (this.messages.delete(id)) this.#fire('removed', id);
   }
 
-  /** Drop the unfinished answers of an earlier turn. */
+  /** Drop the unfinished answers of an earlier turn. If there is none, they belong to the turn that begins now. */
   #overtake() {
+    if (!(this.turn ?? this.unanswered ?? this.stopped)) return;
     for (const id of this.partials.keys()) this.#overtaken.add(id);
     this.partials.clear();
   }
