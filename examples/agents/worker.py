@@ -21,9 +21,8 @@ from examples.agents.writer import Writer
 from journeys import ChatSessions
 from journeys.chat_session.agent_turns import agent_task_queue
 from journeys.errors import InvalidParameter
+from journeys.retry_policies import STICKY_TIMEOUT
 
-# A workflow task that waits in a dead worker's sticky queue goes to another worker after this time.
-_STICKY_TIMEOUT: Final = timedelta(seconds=1)
 # A cancellation comes with the answer to a heartbeat, so the SDK must not hold heartbeats back for long.
 _HEARTBEAT_INTERVAL: Final = timedelta(seconds=0.5)
 # A turn that is interrupted after this time goes on in the next process.
@@ -78,7 +77,7 @@ async def agent_workers(
                 activities=[activities.read_conversation, activities.write_answer, activities.store_answer],
                 max_concurrent_activities=settings.agent_slots,
                 max_heartbeat_throttle_interval=_HEARTBEAT_INTERVAL,
-                sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
+                sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
                 graceful_shutdown_timeout=_GRACEFUL_SHUTDOWN,
             )
             for agent in roster
