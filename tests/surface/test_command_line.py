@@ -255,7 +255,8 @@ async def test_a_shell_completes_commands_and_options(environment: dict[str, str
         run_command(JOURNEY, **asked, COMP_WORDS="journey session i", COMP_CWORD="2"),
         run_command(JOURNEY, **asked, COMP_WORDS="journey session update --id", COMP_CWORD="3"),
         run_command(JOURNEY, **asked, COMP_WORDS="journey schema update_chat_s", COMP_CWORD="2"),
-        run_command("bash", "-c", f"{JOURNEY} --show-completion bash"),
+        # The command looks which shell has started it. For a command that is not the last one, bash stays there.
+        run_command("bash", "-c", f"{JOURNEY} --show-completion; exit $?"),
     )
     assert commands.stdout.split() == ["initialize"]
     assert options.stdout.split() == ["--idempotency-key"]
