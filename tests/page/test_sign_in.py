@@ -1,5 +1,6 @@
 """Who sees a session, and how people sign in: in development, with a password, by the platform that shows the page."""
 
+import asyncio
 import base64
 import json
 import time
@@ -149,14 +150,70 @@ async def test_a_sign_in_that_cannot_be_renewed_is_asked_for_again_and_nothing_i
 
 async def test_a_user_without_a_tenant_is_told_so(open_page: Opener, world: World) -> None:
     ada = await open_page(signs_in=False)
+    await sign_in_without_tenant(ada, world)
+    await expect(ada.page.get_by_text("the token names no tenant")).to_be_visible()
+
+
+async def test_an_answer_that_comes_late_leaves_the_sign_in_form_as_it_is(open_page: Opener, world: World) -> None:
+    ada = await open_page(signs_in=False)
+    goes_on = asyncio.Event()
+
+    async def refuse(route: Route) -> None:
+        await goes_on.wait()
+        await route.fulfill(status=401, json={"code": "UNAUTHENTICATED", "detail": "the token is not valid"})
+
+    sessions = "**/v1/chat-sessions?limit=*"
+    await ada.page.route(sessions, refuse)
+    is_asked = await ada.hold("**/v1/chat-sessions/latest")
+    async with ada.page.expect_request(sessions):
+        await sign_in_without_tenant(ada, world)
+    is_asked.set()
+    await expect(ada.page.get_by_text("the token names no tenant")).to_be_visible()
+    user = ada.page.get_by_role("textbox", name="User")
+    await user.fill("somebody else")
+    async with ada.page.expect_response(sessions):
+        goes_on.set()
+    # The page looks for a newer token under this lock before it gives up.
+    await ada.page.evaluate("navigator.locks.request('coexistence.sign-in', () => {})")
+    await expect(user).to_have_value("somebody else")
+    await expect(ada.page.get_by_text("the token names no tenant")).to_be_visible()
+
+
+async def sign_in_without_tenant(ada: Person, world: World) -> None:
     token = user_token(world.tenant_id, "nobody", app_metadata={})
     payload = token.split(".")[1]
     assert "tenant_id" not in json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["app_metadata"]
-    await ada.page.route("**/v1/dev/token", lambda route: route.fulfill(json={"access_token": token, "expires_in": 60}))
+    issued = {"access_token": token, "expires_in": 3600}
+    await ada.page.route("**/v1/dev/token", lambda route: route.fulfill(json=issued))
     await ada.page.get_by_role("textbox", name="Tenant").fill("acme")
     await ada.page.get_by_role("textbox", name="User").fill("nobody")
     await ada.page.get_by_role("button", name="Sign in").click()
-    await expect(ada.page.get_by_text("the token names no tenant")).to_be_visible()
+
+
+async def test_a_request_is_never_sent_again_with_another_persons_token(ada: Person, world: World) -> None:
+    await ada.say("Between us")
+    await expect(ada.by("guide")).to_have_count(1)
+    goes_on = asyncio.Event()
+    tokens: list[str] = []
+
+    async def refuse(route: Route) -> None:
+        tokens.append(route.request.headers["authorization"])
+        await goes_on.wait()
+        await route.fulfill(status=401, json={"code": "UNAUTHENTICATED", "detail": "the token is not valid"})
+
+    changes = f"**/{ada.session}/context"
+    await ada.page.route(changes, refuse)
+    async with ada.page.expect_request(changes):
+        await ada.say("For the guide alone")
+    await ada.page.get_by_role("button", name="Sign out").click()
+    await ada.page.get_by_role("button", name="Sign out").last.click()
+    bob = Person(ada.page, world.tenant_id, f"bob-{uuid4().hex}")
+    await bob.sign_in()
+    async with ada.page.expect_response(changes):
+        goes_on.set()
+    await bob.say("And this is from me")
+    await expect(bob.by("guide")).to_have_count(1)
+    assert len(tokens) == 1
 
 
 async def test_a_platform_that_shows_the_page_hands_its_own_token_over(open_page: Opener, world: World) -> None:

@@ -86,15 +86,17 @@ export class Api {
    * @param {RequestInit} request
    */
   async #request(path, request) {
+    const { who } = this.signIn;
     try {
       const token = await this.signIn.token();
-      const answer = await this.#fetch(path, request, token);
+      const answer = await this.#fetch(path, request, who, token);
       if (answer.status !== 401) return await checked(answer);
-      const again = await this.#fetch(path, request, await this.signIn.renew(token));
+      const again = await this.#fetch(path, request, who, await this.signIn.renew(token));
       if (again.status === 401) throw new SignInNeeded();
       return await checked(again);
     } catch (error) {
-      if (error instanceof SignInNeeded) this.onSignInNeeded();
+      // If the person has left meanwhile, somebody is asked already, or another person is signed in.
+      if (error instanceof SignInNeeded && who && this.signIn.who === who) this.onSignInNeeded();
       if (error instanceof Problem || error instanceof SignInNeeded || request.signal?.aborted) throw error;
       throw new Problem(0);
     }
@@ -103,9 +105,11 @@ export class Api {
   /**
    * @param {string} path
    * @param {RequestInit} request
+   * @param {string} who the person who asks; nobody else's token may be sent with the request
    * @param {string} token
    */
-  #fetch(path, request, token) {
+  #fetch(path, request, who, token) {
+    if (this.signIn.who !== who) throw new SignInNeeded();
     return fetch(path, { ...request, headers: { ...request.headers, authorization: `Bearer ${token}` } });
   }
 }

@@ -103,7 +103,7 @@ class Page {
         if (opened === this.#opened) this.#show(id, { isNewPlace: false });
         return;
       } catch (error) {
-        if (error instanceof SignInNeeded) return;
+        if (error instanceof SignInNeeded || opened !== this.#opened) return;
         if (error instanceof Problem && !error.passes) {
           this.#askToSignIn(error.message);
           return;
@@ -153,7 +153,7 @@ class Page {
       this.list.refresh();
     } catch (error) {
       if (error instanceof Problem && !error.passes) forget('new-chat');
-      if (error instanceof Error) this.#notice(`The chat could not be made: ${error.message}`);
+      if (error instanceof Error && !(error instanceof SignInNeeded)) this.#notice(`The chat could not be made: ${error.message}`);
     }
   }
 

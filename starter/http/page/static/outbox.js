@@ -85,7 +85,7 @@ export class Outbox extends EventTarget {
       this.#backOff.reset();
     } catch (error) {
       // If the person has to sign in again, everything is sent after that.
-      if (!(error instanceof SignInNeeded)) this.#timer = setTimeout(() => this.flush(), this.#backOff.next());
+      if (!(error instanceof SignInNeeded) || this.signIn.isSignedIn) this.#timer = setTimeout(() => this.flush(), this.#backOff.next());
       this.dispatchEvent(new CustomEvent('failed', { detail: error }));
     } finally {
       this.#isSending = false;

@@ -68,7 +68,7 @@ export class SignIn extends EventTarget {
       const latest = this.#latest();
       // After a sign-in has lapsed, only another token counts: the person may be at the form already.
       if (!latest || (!this.kept && latest.token === this.last?.token)) throw new SignInNeeded();
-      this.kept = latest;
+      this.#become(latest);
       if (latest.token !== old) return latest.token; // another window was faster
       try {
         await this.#askForToken(latest);
