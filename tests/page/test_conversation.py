@@ -241,13 +241,17 @@ async def test_a_hand_over_that_is_refused_is_said_and_forgotten(ada: Person, wo
     await ada.say("Figures, please")
     proposal = ada.by("guide").get_by_role("button", name="Hand over to Insights liaison")
     await expect(proposal).to_be_visible()
+    await expect(ada.page.get_by_role("heading", name="Figures, please")).to_be_visible()
     problem = {"code": "SESSION_NOT_ACTIVE", "detail": "it is archived", "status": 409}
     await ada.page.route("**/context", lambda route: route.fulfill(status=409, json=problem))
     await proposal.click()
-    await expect(ada.page.get_by_role("alert")).to_contain_text(
-        "Not handed over to Insights liaison: this chat is archived."
-    )
+    said = ada.page.get_by_role("alert")
+    await expect(said).to_contain_text("Not handed over to Insights liaison: this chat is archived.")
     await expect(ada.agent).to_have_value("guide")
+    named = await world.service.patch(f"/v1/chat-sessions/{ada.session}", json={"title": "Figures"})
+    named.raise_for_status()
+    await expect(ada.page.get_by_role("heading", name="Figures", exact=True)).to_be_visible()
+    await expect(said).to_contain_text("Not handed over to Insights liaison: this chat is archived.")
     await ada.page.get_by_role("button", name="Sign out").click()
     await expect(ada.page.get_by_role("textbox", name="User")).to_be_visible()
 

@@ -23,6 +23,8 @@ import { agentName, sessionName } from './wording.js';
 /** A chat without a name gets the beginning of its first message, up to this length. */
 const NAME_CHARACTERS = 60;
 
+const ARCHIVED = 'This chat is archived. It can be read; reopen it in the list to go on.';
+
 class Page {
   /** @type {Chat | null} */
   #chat = null;
@@ -215,8 +217,8 @@ class Page {
     }
     this.list.see(session);
     const isArchived = session.lifecycle_state === 'ARCHIVED';
-    if (isArchived) this.#notice('This chat is archived. It can be read; reopen it in the list to go on.');
-    else if (byId('notice').textContent?.includes('archived')) this.#notice('');
+    if (isArchived) this.#notice(ARCHIVED);
+    else if (byId('notice').firstElementChild?.textContent === ARCHIVED) this.#notice('');
   }
 
   /** @param {string} id */
