@@ -68,17 +68,16 @@ export class Api {
    * @param {Record<string, string>} [headers]
    */
   async #read(method, path, body, headers = {}) {
+    const { who } = this.signIn;
     const answer = await this.#request(path, {
       method,
       headers: body ? { ...headers, 'content-type': 'application/json' } : headers,
       body: body && JSON.stringify(body),
       signal: AbortSignal.timeout(SECONDS * 1000),
     });
-    try {
-      return answer.status === 204 ? null : await answer.json();
-    } catch {
-      throw new Problem(0);
-    }
+    const said = answer.status === 204 ? null : await answer.json().catch(() => Promise.reject(new Problem(0)));
+    if (this.signIn.who !== who) throw new SignInNeeded();
+    return said;
   }
 
   /**
@@ -95,8 +94,9 @@ export class Api {
       if (again.status === 401) throw new SignInNeeded();
       return await checked(again);
     } catch (error) {
-      // If the person has left meanwhile, somebody is asked already, or another person is signed in.
-      if (error instanceof SignInNeeded && who && this.signIn.who === who) this.onSignInNeeded();
+      // An answer, even a refusal, is only for the person who asked.
+      if (this.signIn.who !== who) throw new SignInNeeded();
+      if (error instanceof SignInNeeded && who) this.onSignInNeeded();
       if (error instanceof Problem || error instanceof SignInNeeded || request.signal?.aborted) throw error;
       throw new Problem(0);
     }

@@ -39,3 +39,8 @@ export function ask({ title, text, confirm, input, isDanger = false }) {
     });
   });
 }
+
+/** Take every question back, as if the person had declined. */
+export function dropQuestions() {
+  for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+}

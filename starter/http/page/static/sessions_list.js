@@ -1,7 +1,7 @@
 // The list of the person's sessions.
 
 import { Problem, SESSIONS } from './api.js';
-import { ask } from './dialogs.js';
+import { ask, dropQuestions } from './dialogs.js';
 import { byId, debounced, make } from './dom.js';
 import { dayAndTime, sessionName } from './wording.js';
 
@@ -21,6 +21,9 @@ export class SessionsList {
   #seen = null;
   /** @type {string | null} */
   #next = null;
+  /** How often the list was read, or read on. */
+  #reads = 0;
+  #archiveReads = 0;
   #list = byId('session-list');
   #more = /** @type {HTMLButtonElement} */ (byId('more-sessions'));
   #archive = /** @type {HTMLDetailsElement} */ (byId('archive'));
@@ -52,8 +55,11 @@ export class SessionsList {
     else this.refresh(); // it is new, archived or reopened
   }
 
-  /** Forget what is shown, because the person has signed out. */
+  /** Forget what is shown and asked, because the person has left. */
   clear() {
+    dropQuestions();
+    this.#reads++;
+    this.#archiveReads++;
     this.#active = [];
     this.#next = this.#seen = null;
     this.#render();
@@ -73,8 +79,9 @@ export class SessionsList {
     if (!this.api.signIn.isSignedIn) return;
     try {
       const limit = Math.min(Math.max(this.#active.length, FIRST_PAGE), LARGEST_PAGE);
+      const reads = ++this.#reads;
       const page = await this.#ask(`limit=${limit}`);
-      if (!page) return;
+      if (reads !== this.#reads) return; // what is shown by now is newer, or more
       this.#active = page.sessions;
       this.#next = page.next;
       this.#render();
@@ -88,7 +95,7 @@ export class SessionsList {
     if (!this.#next) return;
     try {
       const page = await this.#ask(`limit=${NEXT_PAGE}&after=${encodeURIComponent(this.#next)}`);
-      if (!page) return;
+      this.#reads++;
       const known = new Set(this.#active.map((session) => session.chat_session_id));
       this.#active.push(...page.sessions.filter((session) => !known.has(session.chat_session_id)));
       this.#next = page.next;
@@ -100,20 +107,19 @@ export class SessionsList {
 
   async #readArchive() {
     if (!this.#archive.open) return;
+    const reads = ++this.#archiveReads;
     const page = await this.#ask(`lifecycle_state=ARCHIVED&limit=${LARGEST_PAGE}`);
-    if (!page) return;
+    if (reads !== this.#archiveReads) return;
     byId('no-archived').hidden = page.sessions.length > 0;
     this.#fill(byId('archived-list'), page.sessions);
   }
 
   /**
    * @param {string} query
-   * @returns {Promise<{sessions: Session[], next: string | null} | null>} a page; null if the person is another by now
+   * @returns {Promise<{sessions: Session[], next: string | null}>} a page
    */
-  async #ask(query) {
-    const { who } = this.api.signIn;
-    const page = await this.api.get(`${SESSIONS}?${query}`);
-    return this.api.signIn.who === who ? page : null;
+  #ask(query) {
+    return this.api.get(`${SESSIONS}?${query}`);
   }
 
   #render() {
@@ -139,10 +145,12 @@ export class SessionsList {
       item.querySelector('time')?.replaceWith(changedAt(session));
       return item;
     });
+    const focused = document.activeElement;
     for (const [place, item] of items.entries()) {
       if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
     }
     while (list.children.length > items.length) list.lastElementChild?.remove();
+    if (focused instanceof HTMLElement && list.contains(focused)) focused.focus(); // what is moved loses the focus
     this.show();
   }
 

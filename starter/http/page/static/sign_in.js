@@ -30,11 +30,7 @@ export class SignIn extends EventTarget {
     /** Who was signed in before. @type {Kept | null} */
     this.last = null;
     watch(KEPT, () => {
-      const before = this.who;
-      this.kept = read(KEPT);
-      if (this.who === before) return;
-      if (!this.kept) forgetAllHere();
-      this.dispatchEvent(new Event('changed'));
+      if (!this.platformAsksForToken) this.#become(read(KEPT));
     });
   }
 
@@ -48,7 +44,7 @@ export class SignIn extends EventTarget {
 
   /** Identifies the person whose values this browser keeps; empty if nobody is signed in. */
   get who() {
-    return this.kept ? JSON.stringify([this.kept.tenant, this.kept.user]) : '';
+    return whoIs(this.kept);
   }
 
   /** @returns {Promise<string>} a token that is valid for a while */
@@ -70,8 +66,12 @@ export class SignIn extends EventTarget {
       if (!latest || (!this.kept && latest.token === this.last?.token)) throw new SignInNeeded();
       this.#become(latest);
       if (latest.token !== old) return latest.token; // another window was faster
+      const { who } = this;
       try {
-        await this.#askForToken(latest);
+        const renewed = await this.#askForToken(latest);
+        // The person may have signed out meanwhile. Of another window's sign-out, this one may not have been told yet.
+        if (renewed && (this.who !== who || whoIs(read(KEPT)) !== who)) throw new SignInNeeded();
+        if (renewed) this.keep(renewed);
       } catch (error) {
         if (!(error instanceof SignInRefused)) throw error;
         if (this.kept === latest) throw new SignInNeeded(); // else the person has signed in anew meanwhile
@@ -86,15 +86,7 @@ export class SignIn extends EventTarget {
    * @param {string} user
    */
   async forDevelopment(tenant, user) {
-    const body = { tenant_id: tenant, user_id: user };
-    const answer = await post('v1/dev/token', body);
-    this.keep({
-      token: answer.access_token,
-      ends: Date.now() / 1000 + answer.expires_in,
-      tenant,
-      user,
-      label: `${user} · ${tenant}`,
-    });
+    this.keep(await this.#askGateway(tenant, user));
   }
 
   /**
@@ -130,12 +122,14 @@ export class SignIn extends EventTarget {
   /**
    * A new token of the same person changes nothing on the page; another person begins anew.
    *
-   * @param {Kept} kept
+   * @param {Kept | null} kept null if nobody is signed in any more
    */
   #become(kept) {
     const before = this.who;
     this.kept = kept;
-    if (this.who !== before) this.dispatchEvent(new Event('changed'));
+    if (this.who === before) return;
+    if (before) forgetAllHere();
+    this.dispatchEvent(new Event('changed'));
   }
 
   /** End the sign-in in this window only, so that the person is asked anew. */
@@ -147,9 +141,7 @@ export class SignIn extends EventTarget {
   /** Sign out in every window, and leave nothing of the person's in this browser. */
   signOut() {
     for (const name of names('')) forget(name);
-    forgetAllHere();
-    this.kept = null;
-    this.dispatchEvent(new Event('changed'));
+    this.#become(null);
   }
 
   #latest() {
@@ -159,12 +151,29 @@ export class SignIn extends EventTarget {
   /** Asks the platform for a token, if the platform shows this page. @type {(() => Promise<void>) | null} */
   platformAsksForToken = null;
 
-  /** @param {Kept} kept */
+  /**
+   * @param {Kept} kept
+   * @returns {Promise<Kept | null>} null if the platform has handed it over already
+   */
   async #askForToken(kept) {
-    if (this.platformAsksForToken) await this.platformAsksForToken();
-    else if (kept.refresh) this.keep(await this.#askSupabase('refresh_token', { refresh_token: kept.refresh }));
-    else if (this.config.sign_in === 'development') await this.forDevelopment(kept.tenant, kept.user);
-    else throw new SignInRefused('The sign-in has ended.');
+    if (this.platformAsksForToken) {
+      await this.platformAsksForToken();
+      return null;
+    }
+    if (kept.refresh) return this.#askSupabase('refresh_token', { refresh_token: kept.refresh });
+    if (this.config.sign_in === 'development') return this.#askGateway(kept.tenant, kept.user);
+    throw new SignInRefused('The sign-in has ended.');
+  }
+
+  /**
+   * @param {string} tenant
+   * @param {string} user
+   * @returns {Promise<Kept>}
+   */
+  async #askGateway(tenant, user) {
+    const answer = await post('v1/dev/token', { tenant_id: tenant, user_id: user });
+    const ends = Date.now() / 1000 + answer.expires_in;
+    return { token: answer.access_token, ends, tenant, user, label: `${user} · ${tenant}` };
   }
 
   /**
@@ -185,6 +194,11 @@ export class SignIn extends EventTarget {
       refresh: answer.refresh_token,
     };
   }
+}
+
+/** @param {Kept | null} kept */
+function whoIs(kept) {
+  return kept ? JSON.stringify([kept.tenant, kept.user]) : '';
 }
 
 /**
