@@ -31,6 +31,7 @@ async def test_axe_core_finds_no_barrier(open_page: Opener, world: World, scheme
     await ada.sign_in()
     await ada.say("Is this for everybody?")
     await expect(ada.by("guide")).to_have_count(1)
+    await expect(ada.page.get_by_role("heading", level=1)).to_have_text("Is this for everybody?")
     await ada.agent.select_option("liaison_content")
     path = f"/v1/chat-sessions/{ada.session}/context"
     await world.service.patch(path, json={"context": {"topic": "access", "list": [1, {"a": True}]}})
@@ -71,6 +72,7 @@ async def test_everything_can_be_done_by_keyboard(open_page: Opener) -> None:
     await press("Enter")
     await expect(ada.by("user")).to_contain_text("One line\nand another")
     await expect(ada.by("guide")).to_have_count(1)
+    await expect(ada.page.get_by_role("heading", level=1)).to_have_text("One line")
     await expect(ada.message).to_be_focused()
 
     await press("Tab")
@@ -167,5 +169,28 @@ async def test_nothing_moves_if_that_is_asked_for(open_page: Opener, world: Worl
 async def test_messages_are_read_out_as_they_come_and_earlier_ones_are_not(ada: Person) -> None:
     await ada.say("Hello")
     await expect(ada.by("guide")).to_have_count(1)
+    await ada.page.add_init_script(_NOTE_WHAT_IS_READ_OUT)
+    await ada.page.reload()
+    await expect(ada.articles).to_have_count(2)
+    assert await ada.page.evaluate("silent") == 2
+    assert await ada.page.evaluate("aloud") == 0
     await expect(ada.conversation).not_to_have_attribute("aria-live", "off")
-    await expect(ada.by("guide")).not_to_have_attribute("aria-busy", "true")
+    await ada.say("And now?")
+    await expect(ada.by("guide")).to_have_count(2)
+    await expect(ada.by("guide").last).not_to_have_attribute("aria-busy", "true")
+    assert await ada.page.evaluate("silent") == 2
+    assert await ada.page.evaluate("aloud") >= 2
+
+
+# Counts the messages that come into the conversation while it is silent for screen readers, and the others.
+_NOTE_WHAT_IS_READ_OUT = """
+window.silent = window.aloud = 0;
+addEventListener('DOMContentLoaded', () => {
+    const isSilent = () => document.getElementById('log').getAttribute('aria-live') === 'off';
+    new MutationObserver((changes) => {
+        const added = changes.flatMap((change) => [...change.addedNodes].filter((node) => node.nodeName === 'ARTICLE'));
+        if (isSilent()) silent += added.length;
+        else aloud += added.length;
+    }).observe(document.getElementById('messages'), { childList: true });
+});
+"""

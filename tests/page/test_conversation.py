@@ -42,7 +42,7 @@ async def test_an_answer_is_seen_while_it_is_written_and_stands_once(ada: Person
     await expect(ada.articles).to_have_count(2)
 
 
-async def test_two_quick_messages_stay_in_their_order_and_get_one_answer(ada: Person, world: World) -> None:
+async def test_two_quick_messages_stay_in_their_order(ada: Person, world: World) -> None:
     world.agent.script(waits=True)
     await ada.say("One")
     await ada.say("Two")
@@ -229,7 +229,11 @@ async def test_a_hand_over_that_an_agent_proposes_is_one_press_and_gives_the_flo
     world.agent.script(proposes="liaison_insights")
     await ada.say("Figures, please")
     proposal = ada.by("guide").get_by_role("button", name="Hand over to Insights liaison")
+    await expect(proposal).to_be_visible()
+    goes_on = await ada.hold("**/context")
     await proposal.click()
+    await expect(proposal).to_be_hidden()  # at once, so that it cannot be pressed again
+    goes_on.set()
     await expect(ada.by("liaison_insights")).to_have_count(1)
     await expect(ada.agent).to_have_value("liaison_insights")
     await expect(proposal).to_be_hidden()

@@ -168,6 +168,17 @@ async def test_a_page_that_opens_in_an_outage_begins_when_it_ends(open_page: Ope
     await expect(ada.by("guide")).to_have_count(1)
 
 
+async def test_what_is_written_before_a_chat_opens_stays_when_one_is_chosen(ada: Person, world: World) -> None:
+    away = {"code": "DATABASE_UNAVAILABLE", "detail": "a store cannot be reached"}
+    await ada.page.route("**/v1/chat-sessions/latest", lambda route: route.fulfill(status=503, json=away))
+    await ada.page.goto(world.gateway.url)
+    await expect(ada.status).to_contain_text("A store cannot be reached")
+    await ada.message.fill("Early words")
+    await ada.sessions.get_by_role("link").click()
+    await ada.is_connected()
+    await expect(ada.message).to_have_value("Early words")
+
+
 async def test_a_message_that_is_refused_stays_and_says_why(ada: Person) -> None:
     await ada.message.fill("x" * 300_000)
     await ada.send.click()
@@ -214,6 +225,7 @@ async def test_a_window_that_sends_leaves_the_half_written_message_of_another_on
     await ada.page.reload()
     await expect(ada.message).to_have_value("Half of mine")
     await other.page.reload()
+    await other.is_connected()
     await expect(other.message).to_have_value("")
 
 

@@ -1,5 +1,7 @@
 """The list of a user's sessions, and what can be done with them."""
 
+import re
+
 from playwright.async_api import Locator, Route, expect
 
 from tests.page.conftest import Opener, World
@@ -26,6 +28,21 @@ async def test_a_new_chat_is_another_session_and_both_are_listed(ada: Person) ->
     await expect(ada.message).to_be_focused()
     await entries(ada).filter(has_text="Invoices of May").click()
     await expect(ada.by("user")).to_contain_text("Invoices of May")
+    assert ada.session == first
+
+
+async def test_a_new_chat_that_is_made_late_leaves_the_chat_that_is_open_by_then(ada: Person) -> None:
+    first = ada.session
+    await ada.page.get_by_role("button", name="New chat").click()
+    await expect(entries(ada)).to_have_count(2)
+    await expect(ada.page).not_to_have_url(re.compile(first))
+    goes_on = await ada.hold("**/v1/chat-sessions")
+    async with ada.page.expect_request("**/v1/chat-sessions"):
+        await ada.page.get_by_role("button", name="New chat").click()
+    await ada.sessions.locator(f"[data-session='{first}']").click()
+    await expect(ada.page).to_have_url(re.compile(first))
+    goes_on.set()
+    await expect(entries(ada)).to_have_count(3)
     assert ada.session == first
 
 
@@ -136,10 +153,12 @@ async def test_an_archive_that_comes_after_its_owner_has_signed_out_is_shown_to_
     await expect(ada.by("guide")).to_have_count(1)
     await choose(ada, "Between us", "Archive")
     await expect(entries(ada)).to_have_count(0)
-    goes_on = await ada.hold("**/v1/chat-sessions?lifecycle_state=*")
-    await ada.sessions.get_by_text("Archived", exact=True).click()
+    archive = "**/v1/chat-sessions?lifecycle_state=*"
+    goes_on = await ada.hold(archive)
+    async with ada.page.expect_request(archive):
+        await ada.sessions.get_by_text("Archived", exact=True).click()
     await ada.page.get_by_role("button", name="Sign out").click()
-    async with ada.page.expect_response("**/v1/chat-sessions?lifecycle_state=*") as answered:
+    async with ada.page.expect_response(archive) as answered:
         goes_on.set()
     await (await answered.value).finished()
     await ada.page.get_by_role("textbox", name="User").fill("bob")

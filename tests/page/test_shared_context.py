@@ -41,6 +41,14 @@ async def test_a_change_beside_it_leaves_the_shared_context_up_to_date(ada: Pers
     await expect(ada.context.locator(".entry")).to_contain_text("newsletter")
 
 
+async def test_the_shared_context_is_read_again_if_that_fails(ada: Person, world: World) -> None:
+    away = {"code": "DATABASE_UNAVAILABLE", "detail": "a store cannot be reached"}
+    path = f"**/v1/chat-sessions/{ada.session}"
+    await ada.page.route(path, lambda route: route.fulfill(status=503, json=away), times=1)
+    await share(world, ada, "guide", context={"topic": "newsletter"})
+    await expect(ada.context.locator(".entry")).to_contain_text("newsletter")
+
+
 async def test_the_latest_changes_are_known_after_changes_of_any_size(ada: Person, world: World) -> None:
     await ada.agent.select_option(AWAY)
     await ada.say("Anybody there?")
@@ -61,6 +69,7 @@ async def test_the_latest_changes_are_known_after_changes_of_any_size(ada: Perso
 async def test_one_can_step_back_through_the_revisions_and_only_read_them(ada: Person, world: World) -> None:
     await ada.say("First words")
     await expect(ada.by("guide")).to_have_count(1)
+    await expect(ada.page.get_by_role("heading", level=1)).to_have_text("First words")
     await share(world, ada, "guide", context={"topic": "newsletter"})
     await share(world, ada, "liaison_content", context={"topic": "campaign"}, active_agent="liaison_content")
     await expect(ada.context).to_contain_text("campaign")
@@ -92,3 +101,40 @@ async def test_one_can_step_back_through_the_revisions_and_only_read_them(ada: P
     await expect(ada.revision).to_have_value(str(now + 1))
     await expect(later).to_be_disabled()
     await expect(earlier).to_be_enabled()
+
+
+async def test_an_earlier_revision_that_cannot_be_read_leaves_the_present(ada: Person, world: World) -> None:
+    await share(world, ada, "guide", context={"topic": "newsletter"})
+    await expect(ada.revision).to_have_value("1")
+    await ada.page.route("**?at_revision=0", lambda route: route.abort())
+    await ada.step_to(0)
+    await expect(ada.page.get_by_role("alert")).to_contain_text("The service cannot be reached.")
+    await expect(ada.revision).to_have_value("1")
+
+
+async def test_another_chat_is_shown_at_its_own_present(ada: Person, world: World) -> None:
+    first = ada.session
+    for topic in ("newsletter", "campaign"):
+        await share(world, ada, "guide", context={"topic": topic})
+    await ada.page.get_by_role("button", name="New chat").click()
+    await expect(ada.context).to_contain_text("Nothing is shared yet.")
+    await ada.is_connected()
+    await share(world, ada, "guide", context={"topic": "something else"})
+    await expect(ada.revision).to_have_value("1")
+    await ada.step_to(0)
+    await expect(ada.page.get_by_text("You are looking at revision 0")).to_be_visible()
+    await ada.sessions.locator(f"[data-session='{first}']").click()
+    await expect(ada.context).to_contain_text("campaign")
+    await expect(ada.revision).to_have_value("2")
+
+
+async def test_an_earlier_revision_shows_no_later_message(ada: Person, world: World) -> None:
+    for change in range(3):
+        messages = [{"role": "assistant", "text": f"Number {change}.{place}"} for place in range(100)]
+        path = f"/v1/chat-sessions/{ada.session}/messages"
+        (await world.service.post(path, json={"messages": messages, "author": "guide"})).raise_for_status()
+    await ada.page.reload()
+    await expect(ada.articles.last).to_contain_text("Number 2.99")
+    await ada.step_to(1)  # whose messages are not loaded yet
+    await expect(ada.articles.last).to_contain_text("Number 0.99")
+    await expect(ada.articles).to_have_count(50)  # the rest is loaded when it is near

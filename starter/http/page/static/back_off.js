@@ -11,6 +11,10 @@ export class BackOff {
     return longest * (0.5 + Math.random() / 2);
   }
 
+  async wait() {
+    await new Promise((resolve) => setTimeout(resolve, this.next()));
+  }
+
   reset() {
     this.#attempts = 0;
   }

@@ -1,6 +1,7 @@
 // The open session as the page knows it, kept up to date by its events.
 
-import { SESSIONS } from './api.js';
+import { Problem, SESSIONS } from './api.js';
+import { BackOff } from './back_off.js';
 import { read, write } from './browser_store.js';
 import { debounced } from './dom.js';
 import { EventStream } from './event_stream.js';
@@ -48,6 +49,7 @@ export class Chat extends EventTarget {
   /** Whether the session is deleted, or not this person's. */
   isGone = false;
 
+  #isClosed = false;
   #isLoadingOlder = false;
   #looks = 0;
   /** @type {Set<string>} unfinished answers that a later turn has overtaken: their agents may write on for a moment */
@@ -80,6 +82,7 @@ export class Chat extends EventTarget {
   }
 
   close() {
+    this.#isClosed = true;
     this.stream.close();
     clearTimeout(this.#turnEnds);
     clearTimeout(this.#fallsSilent);
@@ -139,7 +142,7 @@ export class Chat extends EventTarget {
     await this.api.send('DELETE', `${this.path}/turn`);
     // If a turn runs, its agent says that it was stopped. If none does, only the page says so.
     write(`stopped.${this.id}`, turn.revision);
-    if (this.turn === turn) this.#waitFor(turn);
+    if (this.turn?.revision === turn.revision) this.#waitFor(turn);
   }
 
   /**
@@ -185,7 +188,7 @@ export class Chat extends EventTarget {
     this.changes.clear();
     this.#fire('session');
     this.#fire('reset');
-    void this.#loadChanges(session.revision);
+    void this.#loadChanges(session);
   }
 
   /** @param {Change & {messages: Message[]}} event */
@@ -247,34 +250,51 @@ export class Chat extends EventTarget {
 
   async #refresh() {
     const { session } = this;
+    const wanted = this.#contextRevision;
     if (!session) return;
-    try {
-      const now = await this.api.get(this.path);
-      if (now.revision < this.#contextRevision) return; // a later read is on its way
-      session.context = now.context;
-      this.#fire('session');
-    } catch {
-      // The next change of the context, or the next start of the stream, brings it.
-    }
+    const now = await this.#ask(this.path, () => this.session === session && this.#contextRevision === wanted);
+    if (!now || now.revision < this.#contextRevision) return; // a later read is on its way
+    session.context = now.context;
+    this.#fire('session');
   }
 
-  /** @param {number} revision */
-  async #loadChanges(revision) {
-    let after = revision >= CHANGES ? `&after_revision=${revision - CHANGES}` : '';
-    try {
-      // If the changes are large, they come in several pages, the latest in the last.
-      for (let isComplete = false; !isComplete; ) {
-        const { entries, complete } = await this.api.get(`${this.path}/history?limit=${CHANGES}${after}`);
-        for (const entry of entries) this.changes.set(entry.revision, entry);
-        this.changes = new Map([...this.changes].sort(([one], [other]) => one - other));
-        this.#fire('changes', entries);
-        isComplete = complete || entries.length === 0;
-        after = `&after_revision=${entries.at(-1)?.revision}`;
-      }
-      this.#findTurn();
-    } catch {
-      // The page then shows only from now on who changed what.
+  /** @param {Session} session */
+  async #loadChanges(session) {
+    let after = session.revision >= CHANGES ? `&after_revision=${session.revision - CHANGES}` : '';
+    // If the changes are large, they come in several pages, the latest in the last.
+    for (let isComplete = false; !isComplete; ) {
+      const path = `${this.path}/history?limit=${CHANGES}${after}`;
+      const page = await this.#ask(path, () => this.session === session);
+      if (!page) return;
+      const { entries, complete } = page;
+      for (const entry of entries) this.changes.set(entry.revision, entry);
+      this.changes = new Map([...this.changes].sort(([one], [other]) => one - other));
+      this.#fire('changes', entries);
+      isComplete = complete || entries.length === 0;
+      after = `&after_revision=${entries.at(-1)?.revision}`;
     }
+    this.#findTurn();
+  }
+
+  /**
+   * Ask until there is an answer.
+   *
+   * @param {string} path
+   * @param {() => boolean} isWanted
+   * @returns {Promise<any>} null if it is refused, or not wanted any more
+   */
+  async #ask(path, isWanted) {
+    const backOff = new BackOff();
+    while (!this.#isClosed && isWanted()) {
+      try {
+        const answer = await this.api.get(path);
+        return isWanted() ? answer : null;
+      } catch (error) {
+        if (!(error instanceof Problem && error.passes)) return null;
+      }
+      await backOff.wait();
+    }
+    return null;
   }
 
   /** Wait for the answer of the last turn, if it has not come. */

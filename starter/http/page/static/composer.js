@@ -76,8 +76,7 @@ export class Composer {
 
   /** The agent that leads once every waiting change is sent. */
   get #leads() {
-    const chosen = this.outbox.unsent(this.chat.id).filter((item) => item.change.active_agent && !item.refused);
-    return chosen.at(-1)?.change.active_agent ?? this.chat.session?.active_agent ?? 'guide';
+    return this.outbox.nextAgent(this.chat.id) ?? this.chat.session?.active_agent ?? 'guide';
   }
 
   /** @param {KeyboardEvent} event */

@@ -11,6 +11,8 @@ export class Connection {
   #status = byId('status');
   #isStreaming = false;
   #hasStreamed = false;
+  /** How often a stream was opened. */
+  #streams = 0;
   /** @type {string | null} the code of the outage that the gateway reports */
   #away = null;
   /** @type {string | null} the code with which a request failed; a gateway does not see whether a worker runs */
@@ -36,6 +38,7 @@ export class Connection {
   stream(isStreaming) {
     this.#isStreaming = isStreaming;
     this.#hasStreamed ||= isStreaming;
+    if (isStreaming) this.#streams++;
     // The gateway has just answered, so it is there; `look` may find that out only seconds later.
     if (isStreaming && this.#failed === 'UNREACHABLE') this.#failed = null;
     if (isStreaming && this.#away === 'UNREACHABLE') this.#found(null);
@@ -58,12 +61,13 @@ export class Connection {
   async look() {
     if (this.#isLooking) return;
     this.#isLooking = true;
+    const streams = this.#streams;
     try {
       const answer = await fetch('readyz', { signal: AbortSignal.timeout(PATIENCE_MILLISECONDS) });
       const code = answer.ok ? null : ((await answer.json()).code ?? 'UNREACHABLE');
       this.#found(code);
     } catch {
-      this.#found('UNREACHABLE');
+      if (streams === this.#streams) this.#found('UNREACHABLE'); // else the gateway has answered since
     } finally {
       this.#isLooking = false;
     }

@@ -80,12 +80,14 @@ export class Conversation {
 
   /** @param {import('./contract').Message} message */
   #make(message) {
-    return this.#article({
+    const article = this.#article({
       ...message,
       at: message.created_at,
       body: message.body ?? {},
       state: /** @type {const} */ ('sent'),
     });
+    this.#hideIfLater(article);
+    return article;
   }
 
   /** @param {import('./message_article.js').Shown} shown */
@@ -144,7 +146,6 @@ export class Conversation {
       this.#insert(article);
     }
     markDay(article);
-    this.#hideIfLater(article);
     if (isNew && !this.#followsEnd) this.#toLatest.hidden = false;
     this.#settle();
   }
@@ -220,10 +221,11 @@ export class Conversation {
   #showProposals() {
     const { session, past, isGone } = this.chat;
     const isOpen = session?.lifecycle_state === 'ACTIVE' && past === null && !isGone;
+    const leads = this.outbox.nextAgent(this.chat.id) ?? session?.active_agent;
     const last = [...this.#articles.values()].at(-1);
     for (const button of this.#list.querySelectorAll('.proposal')) {
       if (!(button instanceof HTMLElement)) continue;
-      button.hidden = !isOpen || button.closest('article') !== last || button.dataset.agent === session.active_agent;
+      button.hidden = !isOpen || button.closest('article') !== last || button.dataset.agent === leads;
     }
   }
 
@@ -236,19 +238,18 @@ export class Conversation {
     }
     for (const [id, { at, ...message }] of shown) {
       const before = this.#below.get(id);
-      const what = `${message.state} ${message.problem ?? ''}`;
-      if (before?.dataset.what === what && message.state !== 'writing') continue;
-      if (before && message.state === 'writing') {
-        const text = before.querySelector('.text');
+      const what = `${message.state} ${message.author} ${message.problem ?? ''}`;
+      if (before?.dataset.what === what) {
+        const text = message.state === 'writing' && before.querySelector('.text');
         if (text instanceof HTMLElement) setText(text, message.body.text);
-      } else {
-        const article = this.#article({ ...message, id, at: new Date(at).toISOString(), revision: Infinity });
-        article.dataset.what = what;
-        if (before) before.replaceWith(article);
-        else this.#list.append(article);
-        this.#below.set(id, article);
-        this.#hideIfLater(article);
+        continue;
       }
+      const article = this.#article({ ...message, id, at: new Date(at).toISOString(), revision: Infinity });
+      article.dataset.what = what;
+      if (before) before.replaceWith(article);
+      else this.#list.append(article);
+      this.#below.set(id, article);
+      this.#hideIfLater(article);
     }
     if (shown.size && this.#followsEnd) this.#toEnd();
   }

@@ -75,7 +75,8 @@ export class EventStream {
     const reading = (this.#reading = new AbortController());
     /** @type {Record<string, string>} */
     const headers = this.#lastId ? { accept: 'text/event-stream', 'last-event-id': this.#lastId } : {};
-    const answer = await this.api.open(this.path, headers, reading.signal);
+    const opening = setTimeout(() => reading.abort(), SILENCE_MILLISECONDS);
+    const answer = await this.api.open(this.path, headers, reading.signal).finally(() => clearTimeout(opening));
     if (!answer.body) return;
     this.follower.opened();
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -87,7 +88,10 @@ export class EventStream {
       this.#backOff.reset();
       const blocks = (text + value).split('\n\n');
       text = blocks.pop() ?? '';
-      for (const block of blocks) if (!this.#isClosed) this.#take(block);
+      for (const block of blocks) {
+        if (reading.signal.aborted) return;
+        this.#take(block);
+      }
     }
   }
 
@@ -99,8 +103,9 @@ export class EventStream {
       const [name] = line.split(':', 1);
       fields[name] = line.slice(name.length + 1).replace(/^ /, '');
     }
-    if (fields.event) this.follower.event(fields.event, JSON.parse(fields.data));
-    if (fields.id) this.#lastId = fields.id;
+    const data = fields.event && JSON.parse(fields.data);
+    if (fields.id) this.#lastId = fields.id; // first, because the event may have the stream begin anew
+    if (fields.event) this.follower.event(fields.event, data);
   }
 
   /** @param {number} milliseconds */

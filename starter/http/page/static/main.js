@@ -66,6 +66,7 @@ class Page {
       this.#askToSignIn();
       return;
     }
+    this.list.clear();
     document.body.dataset.view = 'chat';
     byId('sign-in').hidden = true;
     setText(byId('who'), this.signIn.label);
@@ -96,13 +97,12 @@ class Page {
   async #openAddressed() {
     const addressed = new URLSearchParams(location.search).get('session');
     const opened = ++this.#opened;
-    this.connection.begin();
+    if (!addressed || addressed !== this.#chat?.id) this.connection.begin();
     const backOff = new BackOff();
     while (opened === this.#opened) {
       try {
-        const id = addressed ?? (await this.#latestOrNew());
-        this.connection.succeeded();
-        if (opened === this.#opened) this.#show(id, { isNewPlace: false });
+        const id = addressed ?? (await this.#latestOrNew(opened));
+        if (id && opened === this.#opened) this.#show(id, { isNewPlace: false });
         return;
       } catch (error) {
         if (error instanceof SignInNeeded || opened !== this.#opened) return;
@@ -111,18 +111,22 @@ class Page {
           return;
         }
         this.connection.failed(error instanceof Problem ? error.code : 'UNREACHABLE');
-        await new Promise((resolve) => setTimeout(resolve, backOff.next()));
+        await backOff.wait();
       }
     }
   }
 
-  /** @returns {Promise<string>} */
-  async #latestOrNew() {
+  /**
+   * @param {number} opened which opening of a session it is for
+   * @returns {Promise<string | null>} null if another session is opened meanwhile
+   */
+  async #latestOrNew(opened) {
     try {
       return (await this.api.get(`${SESSIONS}/latest`)).chat_session_id;
     } catch (error) {
       if (!(error instanceof Problem && error.code === 'SESSION_NOT_FOUND')) throw error;
     }
+    if (opened !== this.#opened) return null;
     // Without a name it is the session of this minute, so that two windows that open together find the same one.
     try {
       const session = await this.api.send('POST', SESSIONS, {});
@@ -130,6 +134,7 @@ class Page {
     } catch (error) {
       if (!(error instanceof Problem && error.code === 'SESSION_NOT_ACTIVE')) throw error;
     }
+    if (opened !== this.#opened) return null;
     return (await this.#create(uuid())).chat_session_id; // this minute's session was deleted or archived
   }
 
@@ -143,6 +148,7 @@ class Page {
 
   async #newChat() {
     closeDrawers();
+    const opened = this.#opened;
     // Kept until it is answered: a second press after a lost answer finds the same chat.
     const name = read('new-chat') ?? uuid();
     write('new-chat', name);
@@ -151,7 +157,7 @@ class Page {
       // A chat that was opened from the list meanwhile, and is in use, is no new chat.
       const session = made.revision > 0 ? await this.#create(uuid()) : made;
       forget('new-chat');
-      this.#show(session.chat_session_id);
+      if (opened === this.#opened) this.#show(session.chat_session_id); // else the person has opened another meanwhile
       this.list.refresh();
     } catch (error) {
       if (error instanceof Problem && !error.passes) forget('new-chat');
@@ -167,12 +173,14 @@ class Page {
     this.#opened++;
     closeDrawers();
     if (this.#chat?.id === id) return;
+    const early = this.#chat ? '' : /** @type {HTMLTextAreaElement} */ (byId('message')).value;
     this.#close();
     this.connection.begin();
+    if (this.outbox.isDone) this.connection.succeeded();
     history[isNewPlace ? 'pushState' : 'replaceState'](null, '', `?session=${encodeURIComponent(id)}`);
     const chat = (this.#chat = new Chat(this.api, id, this.config.turn_seconds));
     const { signal } = (this.#closing = new AbortController());
-    const failed = (/** @type {Error} */ error) => this.#notice(error.message);
+    const failed = (/** @type {Error} */ error) => void (signal.aborted || this.#notice(error.message));
     const conversation = new Conversation(chat, this.outbox, signal, {
       handOver: (agent) => composer.handOver(agent),
       edit: (text) => composer.edit(text),
@@ -188,7 +196,8 @@ class Page {
     chat.addEventListener('gone', (event) => this.#gone(/** @type {CustomEvent} */ (event).detail), { signal });
     this.#showTrace(id);
     this.list.show();
-    if (matchMedia('(pointer: fine)').matches) composer.focus();
+    if (early) composer.edit(early);
+    else if (matchMedia('(pointer: fine)').matches) composer.focus();
   }
 
   #close() {
@@ -293,7 +302,7 @@ class Page {
 
   /** @param {Error} error */
   #sendingFailed(error) {
-    if (error instanceof Problem) this.connection.failed(error.code);
+    if (error instanceof Problem && !this.outbox.isDone) this.connection.failed(error.code);
     void this.connection.look();
   }
 
@@ -330,7 +339,7 @@ async function start() {
       // The gateway cannot be reached, and is asked again.
     }
     setText(byId('status'), 'Not connected; trying again.');
-    await new Promise((resolve) => setTimeout(resolve, backOff.next()));
+    await backOff.wait();
   }
 }
 

@@ -44,6 +44,14 @@ export class Outbox extends EventTarget {
       .filter((item) => item && item.who === this.signIn.who && (!session || item.session === session));
   }
 
+  /**
+   * @param {string} session
+   * @returns {string | undefined} the agent that the person hands the session over to, if this is not sent yet
+   */
+  nextAgent(session) {
+    return this.unsent(session).findLast((item) => item.change.active_agent && !item.refused)?.change.active_agent;
+  }
+
   /** Whether nothing waits to be sent. */
   get isDone() {
     return this.#next() === undefined;

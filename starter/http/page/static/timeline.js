@@ -9,7 +9,7 @@ export class Timeline {
   #on = /** @type {HTMLButtonElement} */ (byId('step-on'));
   #number = byId('revision-number');
   #text = byId('revision-text');
-  #wanted = 0;
+  #wanted = Infinity;
 
   /**
    * @param {import('./chat.js').Chat} chat
@@ -43,8 +43,11 @@ export class Timeline {
     try {
       await this.chat.lookAt(revision);
     } catch (error) {
+      if (revision !== this.#wanted) return;
+      this.#wanted = Infinity;
       this.failed(/** @type {Error} */ (error));
       this.chat.lookAtNow();
+      this.#show();
     }
   }
 
@@ -54,8 +57,7 @@ export class Timeline {
     if (!session) return;
     const isAtEnd = !past && Number(this.#slider.value) >= Number(this.#slider.max);
     this.#slider.max = String(session.revision);
-    if (past) this.#slider.value = String(past.revision);
-    else if (isAtEnd || this.#wanted >= session.revision) this.#slider.value = String(session.revision);
+    if (isAtEnd || (!past && this.#wanted >= session.revision)) this.#slider.value = String(session.revision);
     byId('past').hidden = past === null;
     if (past) setText(byId('past-text'), `You are looking at revision ${past.revision} of ${session.revision}. It can only be read.`);
     this.#say();
