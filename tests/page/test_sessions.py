@@ -74,6 +74,16 @@ async def test_a_chat_is_called_after_its_first_message_whatever_characters_that
     await expect(ada.page.get_by_role("heading", level=1)).to_have_text("🎉" * 59 + "…")
 
 
+async def test_a_chat_is_called_after_a_message_that_was_sent_before_it_was_there(ada: Person) -> None:
+    is_there = await ada.hold("**/events")
+    await ada.page.reload()
+    async with ada.page.expect_response("**/context") as sent:
+        await ada.say("Early bird")
+    assert (await sent.value).ok
+    is_there.set()
+    await expect(ada.page.get_by_role("heading", level=1)).to_have_text("Early bird")
+
+
 async def test_a_chat_can_be_renamed_in_every_window(ada: Person, open_page: Opener) -> None:
     await ada.say("Hello")
     await expect(entries(ada).first).to_contain_text("Hello")

@@ -30,6 +30,8 @@ class Page {
   #chat = null;
   #closing = new AbortController();
   #opened = 0;
+  /** The first message that this window has sent to the chat. @type {{id: string, text: string} | null} */
+  #firstSent = null;
 
   /** @param {import('./contract').PageConfig} config */
   constructor(config) {
@@ -205,6 +207,7 @@ class Page {
     this.#closing.abort();
     this.#chat?.close();
     this.#chat = null;
+    this.#firstSent = null;
     this.#notice('');
     setText(/** @type {HTMLElement} */ (byId('title').firstElementChild), '');
     document.title = 'Coexistence chat';
@@ -216,8 +219,10 @@ class Page {
   }
 
   /** @param {Chat} chat */
-  #showSession({ session }) {
+  #showSession(chat) {
+    const { session } = chat;
     if (!session) return;
+    void this.#name(chat);
     const name = sessionName(session);
     const title = /** @type {HTMLElement} */ (byId('title').firstElementChild);
     if (title.textContent !== name) {
@@ -275,17 +280,23 @@ class Page {
       const revision = receipt.applied_revision;
       const at = receipt.updated_at;
       chat.addSent({ id, role: 'user', author: 'user', revision, created_at: at, body: { text } });
-      const [first] = [...chat.messages.keys(), ...chat.sent.keys()];
-      if (chat.session && !chat.session.title && !chat.older && first === id) void this.#name(chat, text);
+      this.#firstSent ??= { id, text };
+      void this.#name(chat);
     }
   }
 
   /**
+   * Name a chat after its first message, if this window has sent that.
+   *
    * @param {Chat} chat
-   * @param {string} text its first message
    */
-  async #name(chat, text) {
-    const line = [...text.trim().split('\n', 1)[0].replace(/\s+/g, ' ')]; // by characters, so that none is cut in half
+  async #name(chat) {
+    const { session, older, messages, sent } = chat;
+    const first = this.#firstSent;
+    const isFirst = first?.id === (messages.keys().next().value ?? sent.keys().next().value);
+    if (!session || session.title || older || !first || !isFirst) return;
+    this.#firstSent = null;
+    const line = [...first.text.trim().split('\n', 1)[0].replace(/\s+/g, ' ')]; // by characters, so that none is cut in half
     const title = line.length > NAME_CHARACTERS ? `${line.slice(0, NAME_CHARACTERS - 1).join('').trimEnd()}…` : line.join('');
     try {
       await this.api.send('PATCH', chat.path, { title });
