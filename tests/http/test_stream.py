@@ -165,7 +165,7 @@ async def test_it_ends_if_the_row_is_gone(api: Api, world: Journeys) -> None:
 
 async def test_it_ends_if_the_token_expires(api: Api) -> None:
     session = await api.create()
-    nearly_expired = api.user_token(exp=int(time.time()) - 28)  # within the leeway of 30 seconds
+    nearly_expired = api.user_token(exp=int(time.time()) - 26)  # within the leeway of 30 seconds
     async with api.gateway.client(nearly_expired) as user, followed(user, session) as stream:
         await stream.take("session")
         assert (await stream.take("end")).data == {"reason": "token_expired"}

@@ -166,8 +166,10 @@ class Stream:
         return Event(fields["event"], int(fields["id"]) if "id" in fields else None, json.loads(fields["data"]))
 
     async def take(self, name: str) -> Event:
-        """The next event; checks that it has this name."""
+        """The next event, or the next comment if that is asked for; checks that it has this name."""
         event = await self.next()
+        while event and event.name == "comment" and name != "comment":  # it keeps a silent stream alive
+            event = await self.next()
         assert event is not None
         assert event.name == name, event
         return event
