@@ -16,6 +16,16 @@ from tests.support.partials_server import PartialsServer
 
 AGENTS_PROGRAM = (sys.executable, "-m", "examples.agents")
 
+# The same agents, who take many seconds for an answer.
+SLOW = """
+import runpy
+from examples.agents import scripted_model
+
+assert scripted_model._SECONDS_PER_WORD
+scripted_model._SECONDS_PER_WORD = 0.5
+runpy.run_module("examples.agents", run_name="__main__")
+"""
+
 
 def environment(addresses: StackAddresses, task_queue: str, **more: str) -> dict[str, str]:
     return {"TEMPORAL_ADDRESS": addresses.temporal_address, "JOURNEY_TASK_QUEUE": task_queue} | more
@@ -29,7 +39,7 @@ async def test_an_answer_stands_once_if_the_agents_are_killed_while_they_write_i
             JOURNEY_GATEWAY_URL=gateway.url,
             JOURNEY_GATEWAY_TOKEN="secret",
         )
-        async with command_process(*AGENTS_PROGRAM, **settings) as victim:
+        async with command_process(sys.executable, "-c", SLOW, **settings) as victim:
             await read_line(victim.stderr, "polling")
             chat = await Chat.begin(journeys)
             asked = await chat.say("Hello")

@@ -9,6 +9,7 @@ from pydantic_ai.exceptions import ModelConnectionError, UserError
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import CancelledError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer
 
 from examples.agents import turn_activities, worker
@@ -291,7 +292,7 @@ async def test_what_a_turn_has_said_stands_if_it_is_run_again_and_says_something
 
 
 async def test_a_turn_whose_time_is_over_says_so(journeys: Journeys, agents: Agents) -> None:
-    async with journeys.worker(agents=AGENTS, turn_seconds=2), agents(PausingModel()):
+    async with journeys.worker(agents=AGENTS, turn_seconds=6), agents(PausingModel()):
         chat = await Chat.begin(journeys)
         await end_of(chat, await chat.say("Hello"))
     (note,) = await chat.answers()
@@ -325,8 +326,13 @@ async def test_a_turn_of_a_session_that_is_put_away_or_deleted_ends_without_a_me
         await journeys.delete(deleted.session)
 
         async def is_over() -> bool:  # the erasure also cancels it, and removes it within a minute
-            status = (await deleted.turn(second).describe()).status
-            return status is not WorkflowExecutionStatus.RUNNING
+            try:
+                described = await deleted.turn(second).describe()
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                return True
+            return described.status is not WorkflowExecutionStatus.RUNNING
 
         await eventually(is_over)
     assert await archived.answers() == []
