@@ -6,8 +6,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import httpx2
 import pytest
 from temporalio.client import Client
 
-from embedded.ports import PortRequest, choose_ports
+from embedded.ports import LOOPBACK, PortRequest, choose_ports
+from embedded.postgres import _PREFERRED_PORT
 from journeys import ChatSessions
 from journeys.chat_session.agent_turns import agent_turn_id
 from journeys.chat_session.keys import session_id, session_key
@@ -38,6 +39,14 @@ from tests.support.processes_of_a_directory import commands_below, processes_in,
 
 Addresses = dict[str, Any]
 
+# Python imports it as it starts.
+ENDLESS_LIST = """
+import signal, sys
+
+if "examples.agents" in sys.orig_argv:
+    signal.pause()
+"""
+
 
 @asynccontextmanager
 async def dev(data_dir: Path, *arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Addresses]]:
@@ -52,6 +61,23 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tupl
     data_dir = tmp_path_factory.mktemp("shared")
     async with dev(data_dir) as (_, addresses):
         yield data_dir, addresses
+
+
+@pytest.fixture
+def own_ports() -> Iterator[tuple[int, int]]:
+    """Ports of Temporal and its Web UI that no other stack of this machine takes as soon as they are free.
+
+    Nor does the stack's PostgreSQL, which has no option for its port, get the one that all stacks prefer.
+    """
+    temporal, ui = choose_ports([PortRequest("Temporal"), PortRequest("the Web UI")])
+    with ExitStack() as held:
+        with suppress(OSError):  # another stack has it
+            held.enter_context(socket.create_server((LOOPBACK, _PREFERRED_PORT)))
+        yield temporal, ui
+
+
+def at_ports(ports: tuple[int, int]) -> tuple[str, ...]:
+    return "--temporal-port", str(ports[0]), "--ui-port", str(ports[1])
 
 
 async def connect_sessions(addresses: Addresses) -> ChatSessions:
@@ -132,8 +158,10 @@ async def test_the_example_agents_answer_there(shared: tuple[Path, Addresses]) -
     assert [message.author for message in page.messages] == [None, "guide"]
 
 
-async def test_what_is_killed_is_started_again_and_said_in_one_line_each(tmp_path: Path) -> None:
-    async with command_process(JOURNEY, "dev", "--data-dir", str(tmp_path)) as process:
+async def test_what_is_killed_is_started_again_and_said_in_one_line_each(
+    tmp_path: Path, own_ports: tuple[int, int]
+) -> None:
+    async with command_process(JOURNEY, "dev", "--data-dir", str(tmp_path), *at_ports(own_ports)) as process:
         printed = [await read_line(process.stdout)]
         while "session initialize" not in printed[-1]:
             printed.append(await read_line(process.stdout))
@@ -181,8 +209,10 @@ async def test_without_pydantic_ai_it_runs_without_the_example_agents(
 
 
 async def test_who_ends_it_as_it_begins_hears_nothing_more_of_it(tmp_path: Path) -> None:
-    async with command_process(JOURNEY, "dev", "--json", "--data-dir", str(tmp_path)) as process:
-        # It lists the agents first.
+    # It lists the agents first, which here takes until it is ended.
+    (tmp_path / "sitecustomize.py").write_text(ENDLESS_LIST)
+    command = (JOURNEY, "dev", "--json", "--data-dir", str(tmp_path / "data"))
+    async with command_process(*command, PYTHONPATH=str(tmp_path)) as process:
         await eventually(lambda: any("examples.agents" in command for command in commands_below(process.pid)))
         process.send_signal(signal.SIGINT)
         assert await wait_for_exit(process) == (0, "", "")
@@ -231,13 +261,12 @@ async def test_a_start_that_cannot_be_says_why(shared: tuple[Path, Addresses], t
     await (await connect_sessions(addresses)).initialize(tenant_id="t", user_id="still there")
 
 
-async def test_nothing_runs_after_its_end_and_sessions_go_on_at_the_next_start(tmp_path: Path) -> None:
-    # Ports that no other stack of this machine takes as soon as they are free.
-    ports = choose_ports([PortRequest("Temporal"), PortRequest("the Web UI")])
-    named = ("--temporal-port", str(ports[0]), "--ui-port", str(ports[1]))
+async def test_nothing_runs_after_its_end_and_sessions_go_on_at_the_next_start(
+    tmp_path: Path, own_ports: tuple[int, int]
+) -> None:
     session = ""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        async with dev(tmp_path, *named) as (process, addresses):
+        async with dev(tmp_path, *at_ports(own_ports)) as (process, addresses):
             session = await add_to(session, addresses)
             process.send_signal(number)
             status, said, complained = await wait_for_exit(process)
@@ -249,8 +278,8 @@ async def test_nothing_runs_after_its_end_and_sessions_go_on_at_the_next_start(t
             assert not processes_in(tmp_path)
             assert "Traceback" not in complained
         await until_nothing_runs_in(tmp_path)
-        assert all(map(is_free, ports))
-    async with dev(tmp_path, *named) as (_, addresses):
+        assert all(map(is_free, own_ports))
+    async with dev(tmp_path, *at_ports(own_ports)) as (_, addresses):
         seen = await (await connect_sessions(addresses)).get(await add_to(session, addresses), tenant_id="acme")
     assert (seen.revision, seen.context) == (3, {"topic": "rent", "notes": [1, 1, 1]})
 
@@ -269,8 +298,12 @@ async def add_to(session: str, addresses: Addresses) -> str:
 WANTED = {"tenant_id": "acme", "user_id": "ada"}
 
 
+def at_gateway(addresses: Addresses, **options: Any) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url=addresses["http_url"], timeout=30, trust_env=False, verify=False, **options)
+
+
 async def ask_for_token(addresses: Addresses, **options: Any) -> httpx2.Response:
-    async with httpx2.AsyncClient(base_url=addresses["http_url"], timeout=30, trust_env=False, verify=False) as anybody:
+    async with at_gateway(addresses) as anybody:
         return await anybody.post("/v1/dev/token", **options)
 
 
@@ -279,9 +312,7 @@ async def test_a_token_for_development_opens_the_gateway(shared: tuple[Path, Add
     issued = await ask_for_token(addresses, json=WANTED)
     assert "development" in issued.json()["note"]
     headers = {"authorization": f"Bearer {issued.json()['access_token']}"}
-    async with httpx2.AsyncClient(
-        base_url=addresses["http_url"], headers=headers, trust_env=False, verify=False
-    ) as ada:
+    async with at_gateway(addresses, headers=headers) as ada:
         created = await ada.post("/v1/chat-sessions", json={"session_name": "over HTTP"})
         assert (created.status_code, created.json()["user_id"]) == (201, "ada")
         assert "/v1/dev/token" in (await ada.get("/openapi.json")).json()["paths"]
@@ -291,9 +322,7 @@ async def test_a_services_token_for_development_opens_every_tenant(shared: tuple
     _, addresses = shared
     issued = await ask_for_token(addresses, json={"role": "service_role"})
     headers = {"authorization": f"Bearer {issued.json()['access_token']}"}
-    async with httpx2.AsyncClient(
-        base_url=addresses["http_url"], headers=headers, trust_env=False, verify=False
-    ) as service:
+    async with at_gateway(addresses, headers=headers) as service:
         for tenant in ("acme", "another"):
             assert (await service.get("/v1/chat-sessions", headers={"x-tenant-id": tenant})).status_code == 200
         assert (await service.get("/v1/chat-sessions")).status_code == 400

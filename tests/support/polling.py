@@ -10,14 +10,27 @@ Found = TypeVar("Found")
 
 @overload
 async def eventually(
-    probe: Callable[[], Awaitable[Found]], wanted: Callable[[Found], object] = ..., *, within: float = ...
+    probe: Callable[[], Awaitable[Found]],
+    wanted: Callable[[Found], object] = ...,
+    *,
+    within: float = ...,
+    pause: float = ...,
 ) -> Found: ...
 @overload
 async def eventually(
-    probe: Callable[[], Found], wanted: Callable[[Found], object] = ..., *, within: float = ...
+    probe: Callable[[], Found],
+    wanted: Callable[[Found], object] = ...,
+    *,
+    within: float = ...,
+    pause: float = ...,
 ) -> Found: ...
-async def eventually(probe: Callable[[], Any], wanted: Callable[[Any], object] = bool, *, within: float = 60) -> object:
-    """Probe again and again until the probe finds what is wanted; returns what it found."""
+async def eventually(
+    probe: Callable[[], Any], wanted: Callable[[Any], object] = bool, *, within: float = 60, pause: float = 0.05
+) -> object:
+    """Probe again and again until the probe finds what is wanted; returns what it found.
+
+    Without a pause it also sees what does not last.
+    """
     end = time.monotonic() + within
     while True:
         found = probe()
@@ -26,4 +39,4 @@ async def eventually(probe: Callable[[], Any], wanted: Callable[[Any], object] =
         if wanted(found):
             return found
         assert time.monotonic() < end, f"not within {within} s; at last: {found!r}"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause)
