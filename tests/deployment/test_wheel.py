@@ -1,7 +1,6 @@
 """What other services install: one small wheel with one import name."""
 
 import asyncio
-import os
 import re
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from textwrap import indent
 
 import pytest
 
+from tests.support.commands import environment_with
 from tests.support.journeys import Journeys
 from tests.support.paths import REPOSITORY
 
@@ -32,7 +32,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     done = subprocess.run(
         command,
         cwd=cwd,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | environment,
+        env={name: value for name, value in environment_with(environment).items() if name != "PYTHONPATH"},
         capture_output=True,
         text=True,
         timeout=300,

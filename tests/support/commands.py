@@ -13,11 +13,13 @@ from typing import Final
 from pydantic import JsonValue
 from pydantic_core import from_json
 
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 150.0  # some commands start other programs, one after the other
 JOURNEY: Final = str(Path(sysconfig.get_path("scripts")) / "journey")
 
 _AT_ONCE = asyncio.Semaphore(2)
-_AMBIENT = re.compile("(TEMPORAL|JOURNEY|SUPABASE|STATE_SURFACE)_|(FORCE_COLOR|GITHUB_ACTIONS|PY_COLORS|COLUMNS)$")
+_AMBIENT = re.compile(
+    "(TEMPORAL|JOURNEY|SUPABASE|STATE_SURFACE|TTY)_|(FORCE_COLOR|GITHUB_ACTIONS|PY_COLORS|COLUMNS|TERMINAL_WIDTH)$"
+)
 
 
 def environment_with(environment: Mapping[str, str]) -> dict[str, str]:

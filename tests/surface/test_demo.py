@@ -95,7 +95,14 @@ async def test_a_broken_promise_is_named_with_exit_status_1(tmp_path: Path) -> N
     [
         (signal.SIGINT, 130, "starting Temporal"),
         (signal.SIGTERM, 143, "✓ two initializations"),
-        (signal.SIGHUP, 129, "✓ the conversation"),
+        pytest.param(
+            signal.SIGHUP,
+            129,
+            "✓ the conversation",
+            marks=pytest.mark.skipif(
+                signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="whoever runs the tests ignores SIGHUP"
+            ),
+        ),
     ],
 )
 async def test_it_leaves_nothing_when_it_is_stopped_midway(
