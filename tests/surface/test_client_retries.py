@@ -25,7 +25,9 @@ from journeys import (
 )
 from tests.support.client_calls import CALLS, starter
 from tests.support.journeys import Journeys
+from tests.support.polling import eventually
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.watching import has_run
 
 
 class Refusing(Interceptor):
@@ -88,11 +90,10 @@ async def test_a_live_journey_takes_signals_without_a_worker(journeys: Journeys)
     async with journeys.worker():
         session = await journeys.sessions.initialize(tenant_id=journeys.tenant_id, user_id="ada")
     identity = session.chat_session_id
-    hasty = starter(journeys, seconds=0.5)
-    await hasty.signal_context(identity, tenant_id=journeys.tenant_id, context={"signalled": True})
+    await journeys.sessions.signal_context(identity, tenant_id=journeys.tenant_id, context={"signalled": True})
     for call in ("get", "update"):
         with pytest.raises(EngineUnavailable):
-            await CALLS[call](hasty, identity, journeys.tenant_id)
+            await CALLS[call](starter(journeys, seconds=0.5), identity, journeys.tenant_id)
     async with journeys.worker():
         updated = await journeys.sessions.update_context(identity, tenant_id=journeys.tenant_id)
     assert updated.context["signalled"] is True
@@ -216,10 +217,14 @@ async def test_a_call_outlasts_an_outage_of_temporal_that_ends_before_its_deadli
 
 
 async def test_a_start_that_was_not_answered_in_time_still_creates_the_session(journeys: Journeys) -> None:
-    requested_at = datetime.now(UTC)
-    asked: dict[str, Any] = {"tenant_id": journeys.tenant_id, "user_id": "ada", "requested_at": requested_at}
-    with pytest.raises(EngineUnavailable):
-        await starter(journeys, seconds=0.5).initialize(**asked, context={"a": 1})
+    asked = journeys.request("ada")
+
+    async def has_started() -> bool:
+        with pytest.raises(EngineUnavailable):
+            await starter(journeys, seconds=0.5).initialize(**asked, context={"a": 1})
+        return await has_run(journeys, journeys.identity(asked))
+
+    await eventually(has_started)
     async with journeys.worker():
         session = await journeys.sessions.initialize(**asked)
     assert (session.context, session.revision) == ({"a": 1}, 0)

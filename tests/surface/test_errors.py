@@ -14,8 +14,9 @@ from temporalio.client import (
 )
 from temporalio.common import RetryPolicy
 
-from journeys.errors import DatabaseUnavailable
+from journeys.errors import DatabaseUnavailable, JourneyError
 from tests.support.journeys import Journeys, Json, also_replayed, code_and_field, failed_tasks
+from tests.support.polling import eventually
 from tests.support.watching import count, refusal, send_update
 from tests.surface.refused_requests import (
     Case,
@@ -144,8 +145,14 @@ async def test_with_its_store_away_a_journey_says_database_unavailable(
     handle = journeys.handle(chat_session_id)
     starter = journeys.sessions_within(timedelta(seconds=2))
     async with journeys.worker(supabase_db_url=unserved_store, state_surface_url=unserved_store):
-        with pytest.raises(DatabaseUnavailable):
-            await starter.initialize(**request)
+
+        async def error() -> type[JourneyError]:
+            with pytest.raises(JourneyError) as caught:
+                await starter.initialize(**request)
+            return caught.type
+
+        # A worker that has not yet tried the store at the deadline cannot say so.
+        await eventually(error, lambda found: found is DatabaseUnavailable)
         assert (await query_error(journeys.get(chat_session_id))).startswith("DATABASE_UNAVAILABLE: ")
         with pytest.raises(ActivityFailureError) as caught:
             await journeys.client.execute_activity(
