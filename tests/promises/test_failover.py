@@ -8,6 +8,7 @@ from datetime import timedelta
 from journeys.chat_session.answers import UpdateReceipt
 from tests.support.journeys import Journeys
 from tests.support.polling import eventually
+from tests.support.stalls import Stall, anew_after_a_stall
 from tests.support.tcp_proxy import ProxiedStores
 from tests.support.watching import assert_no_failed_task, assert_stored, until_waiting
 from tests.support.worker_processes import WorkerProcess, holder, worker_environment, worker_process
@@ -65,7 +66,8 @@ async def kill_with_callers_waiting(
     waiting[after] = send_updates(journeys, after, "after")
     artifact = await journeys.artifact(between)
     assert artifact is not None
-    assert artifact["revision"] == 0, "it was to die between the stores"
+    if artifact["revision"]:
+        raise Stall("it was to die between the stores, and another worker was faster")
     return waiting
 
 
@@ -79,6 +81,7 @@ async def assert_answered_once(journeys: Journeys, session: str, answers: Answer
     await assert_no_failed_task(journeys, session)
 
 
+@anew_after_a_stall
 async def test_updates_of_a_killed_worker_are_answered_by_another_once(journeys: Journeys) -> None:
     async with AsyncExitStack() as exits:
         workers = {}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import JsonValue, ValidationError
 from pydantic_core import to_json
+from temporalio.api.history.v1 import HistoryEvent
 
 from activities import chat_session_batches
 from activities.chat_session_batches import BatchDecider
@@ -16,6 +17,7 @@ from journeys.chat_session.limits import MAX_CHANGE_BYTES
 from journeys.errors import ERRORS, JourneyError
 from tests.support.journeys import Journeys, also_replayed, failed_tasks
 from tests.support.polling import eventually
+from tests.support.stalls import Stall, anew_after_a_stall, has_failed_locally
 from tests.support.watching import assert_stored, until_refusals
 
 NOW = "2026-01-27T10:05:12.000000Z"
@@ -110,7 +112,8 @@ async def test_history_names_the_release_that_did_each_workflow_task(journeys: J
         await journeys.update(session, {"context": {"a": 1}})
         events = await journeys.events(session)
     done = [each for each in events if each.HasField("workflow_task_completed_event_attributes")]
-    assert [each.workflow_task_completed_event_attributes.worker_version.build_id for each in done] == [__version__] * 2
+    assert len(done) >= 2
+    assert {each.workflow_task_completed_event_attributes.worker_version.build_id for each in done} == {__version__}
 
 
 @also_replayed
@@ -154,6 +157,7 @@ async def test_a_result_with_a_newer_releases_fields_is_served_and_carried_over(
         assert failed_tasks(await journeys.events(session)) == []
 
 
+@anew_after_a_stall
 async def test_a_result_that_this_release_cannot_read_waits_for_a_worker_that_can(
     journeys: Journeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,13 +169,20 @@ async def test_a_result_that_this_release_cannot_read_waits_for_a_worker_that_ca
         state = decided.state.model_copy(update={"lifecycle_state": "FROZEN"})
         return decided.model_copy(update={"state": state})
 
+    async def events() -> list[HistoryEvent]:
+        found = await journeys.events(session)
+        if has_failed_locally(found):  # then the result is a regular activity's, which is never asked again
+            raise Stall
+        return found
+
     async with journeys.worker():
         session = await journeys.create_session()
-        monkeypatch.setattr(BatchDecider, "decide", decide_newer)
-        updating = asyncio.create_task(journeys.update(session, {"context": {"a": 1}}))
-        await eventually(lambda: journeys.events(session), failed_tasks)
-        assert not updating.done()
-        monkeypatch.undo()
-        answer = await asyncio.wait_for(updating, 60)
+        with monkeypatch.context() as newer:
+            newer.setattr(BatchDecider, "decide", decide_newer)
+            updating = asyncio.create_task(journeys.update(session, {"context": {"a": 1}}))
+            await eventually(events, failed_tasks)
+            assert not updating.done()
+        await eventually(events, lambda _: updating.done())
+        answer = await updating
         assert (answer["applied_revision"], answer["duplicate"]) == (1, False)
         await assert_stored(journeys, session, 1)
