@@ -35,6 +35,8 @@ from tests.support.watching import (
     until_waiting,
 )
 
+pytestmark = pytest.mark.usefixtures("patient_diagnosis")
+
 _MANY = 600
 _LARGE = 20
 
@@ -75,7 +77,7 @@ async def test_signals_and_updates_wait_for_the_store_and_are_applied_in_order(
         before = len(await journeys.events(session))
         await down.refuse()
         updates = []
-        for number in range(10):
+        for number in range(16):
             if number % 2:
                 await journeys.signal(session, note(number))
             else:
@@ -84,21 +86,22 @@ async def test_signals_and_updates_wait_for_the_store_and_are_applied_in_order(
         await down.mend()
         answers = [await asyncio.wait_for(update.result(), 30) for update in updates]
 
-        row = await until_revision(journeys, session, 10)
-        assert row["context"] == {"notes": list(range(10))}
-        assert [answer["applied_revision"] for answer in answers] == [1, 3, 5, 7, 9]
-        await assert_stored(journeys, session, 10)
+        row = await until_revision(journeys, session, 16)
+        assert row["context"] == {"notes": list(range(16))}
+        assert [answer["applied_revision"] for answer in answers] == [1, 3, 5, 7, 9, 11, 13, 15]
+        await assert_stored(journeys, session, 16)
 
         events = (await journeys.events(session))[before:]
         assert not unexpected_failed_tasks(events)
         # Each message costs its own event and a workflow task of three events; an update also its completion.
-        own = 3 * 10 + count(
+        own = 3 * 16 + count(
             events,
             EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
             EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
             EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED,
         )
-        assert len(events) - own <= 10
+        # The outage costs at most eight. One more for each message would be noticed, and a busy machine costs a few.
+        assert len(events) - own < 8 + 8
 
 
 @either_store
@@ -167,18 +170,20 @@ async def test_a_caller_who_cannot_wait_is_told_and_the_change_is_applied_after(
     async with journeys.worker(**stores.settings):
         session = await journeys.create_session()
         await down.refuse()
+        await journeys.signal(session, note(0))
+        await until_waiting(journeys, session)  # the caller might give up before the first attempts have failed
         with pytest.raises(DatabaseUnavailable):
             await hasty.update_context(
                 session, tenant_id=journeys.tenant_id, append={"notes": [1]}, idempotency_key="once"
             )
         await down.mend()
-        await until_revision(journeys, session, 1)
+        await until_revision(journeys, session, 2)
         again = await journeys.sessions.update_context(
             session, tenant_id=journeys.tenant_id, append={"notes": [1]}, idempotency_key="once"
         )
-        assert again.applied_revision == 1
-        row = await assert_stored(journeys, session, 1)
-        assert row["context"] == {"notes": [1]}
+        assert again.applied_revision == 2
+        row = await assert_stored(journeys, session, 2)
+        assert row["context"] == {"notes": [0, 1]}
 
 
 @either_store

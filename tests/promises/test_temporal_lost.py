@@ -19,6 +19,8 @@ from tests.support.tcp_proxy import ProxiedStores
 from tests.support.watching import assert_stored, has_run, until_revision, until_waiting
 from tests.support.worker_processes import worker_environment, worker_process
 
+pytestmark = pytest.mark.usefixtures("patient_diagnosis")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -54,7 +56,7 @@ def patient(journeys: Journeys) -> ChatSessions:
 
 
 def hasty(journeys: Journeys) -> ChatSessions:
-    return journeys.sessions_within(timedelta(seconds=1))
+    return journeys.sessions_within(timedelta(seconds=2))
 
 
 async def create_session_with_notes(journeys: Journeys, count: int) -> str:
