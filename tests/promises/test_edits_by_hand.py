@@ -15,7 +15,14 @@ from journeys.chat_session.names import ARTIFACT_TYPE
 from tests.promises.changed_sessions import awake_or_asleep, create_changed_session
 from tests.support.documents import nested
 from tests.support.journeys import Journeys, Json, also_replayed, note
-from tests.support.watching import assert_stored, failure_code, refusal_code, until_revision, until_status
+from tests.support.watching import (
+    assert_stored,
+    failure_code,
+    refusal_code,
+    until_refusals,
+    until_revision,
+    until_status,
+)
 
 
 async def edit(journeys: Journeys, session: str, **columns: Any) -> None:
@@ -136,7 +143,7 @@ async def test_a_signal_of_the_new_owner_finds_the_session_as_well(journeys: Jou
         await journeys.signal(session, note(1, user_id="other"))
         row = await until_revision(journeys, session, 3)
         assert row["context"] == {"by": "journey", "notes": [1]}
-        assert (await journeys.get(session))["refusals"]["count"] == 1
+        await until_refusals(journeys, session, 1)
 
 
 async def test_a_context_and_an_owner_changed_at_once_are_one_revision(journeys: Journeys) -> None:

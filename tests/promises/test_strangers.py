@@ -10,7 +10,14 @@ from journeys.chat_session.errors import SessionNotFound
 from journeys.chat_session.limits import MAX_BATCH_MESSAGES
 from journeys.chat_session.names import GET, INITIALIZE, JOURNEY_ID, UPDATE, workflow_id
 from tests.support.journeys import Journeys, Json, also_replayed
-from tests.support.watching import assert_stored, failure_code, refusal_code, unexpected_failed_tasks, until_revision
+from tests.support.watching import (
+    assert_stored,
+    failure_code,
+    refusal_code,
+    unexpected_failed_tasks,
+    until_admitted,
+    until_revision,
+)
 
 STRANGER = "stranger-tenant"
 
@@ -19,12 +26,13 @@ def claim(session: str) -> Json:
     return {"chat_session_id": session, "tenant_id": STRANGER, "user_id": "stranger"}
 
 
-async def update_as_stranger(journeys: Journeys, session: str) -> object:
+async def update_as_stranger(journeys: Journeys, session: str, **options: Any) -> object:
     """Send an update with a start of the stranger's own."""
     return await journeys.client.execute_update_with_start_workflow(
         UPDATE,
         {"tenant_id": STRANGER, "context": {"stolen": True}},
         start_workflow_operation=journeys.start(claim(session)),
+        **options,
     )
 
 
@@ -106,8 +114,8 @@ async def test_the_owner_creates_the_session_in_a_run_that_a_stranger_began(
     handle = journeys.handle(session)
     await handle.signal(UPDATE, {"tenant_id": STRANGER, "context": {"stolen": True}})
     await handle.signal(UPDATE, {"tenant_id": journeys.tenant_id, "append": {"notes": [1]}})
-    initializing = asyncio.create_task(journeys.initialize(request))
-    await asyncio.wait([initializing], timeout=0.3)  # its arrival cannot be seen; either order is right
+    initializing = asyncio.create_task(journeys.initialize(request, id="ours"))
+    await until_admitted(journeys, session, "ours")
     await handle.signal(UPDATE, {"tenant_id": journeys.tenant_id, "append": {"notes": [2]}})
     async with journeys.worker():
         artifact = await asyncio.wait_for(initializing, 30)
@@ -128,9 +136,10 @@ async def test_a_stranger_before_an_initialization_is_not_found_and_the_owner_is
     request = journeys.request()
     session = journeys.identity(request)
     await start_run(journeys, session, [claim(session)])
-    theirs = asyncio.create_task(update_as_stranger(journeys, session))
-    ours = asyncio.create_task(journeys.initialize(request))
-    await asyncio.wait([theirs, ours], timeout=0.3)
+    theirs = asyncio.create_task(update_as_stranger(journeys, session, id="theirs"))
+    await until_admitted(journeys, session, "theirs")
+    ours = asyncio.create_task(journeys.initialize(request, id="ours"))
+    await until_admitted(journeys, session, "ours")
     async with journeys.worker():
         assert (await asyncio.wait_for(ours, 30))["chat_session_id"] == session
         assert await refusal_code(theirs) == "SESSION_NOT_FOUND"
@@ -142,9 +151,10 @@ async def test_the_owner_creates_the_session_behind_more_foreign_messages_than_a
     session = journeys.identity(request)
     for _ in range(MAX_BATCH_MESSAGES + 1):
         await journeys.signal(session, {"tenant_id": STRANGER, "context": {"stolen": True}})
-    creating = asyncio.create_task(journeys.initialize(request))
-    misshapen = asyncio.create_task(refusal_code(journeys.update(session, {"surprise": True})))
-    await journeys.handle(session).describe()  # by then the server has both updates
+    creating = asyncio.create_task(journeys.initialize(request, id="creating"))
+    misshapen = asyncio.create_task(refusal_code(journeys.update(session, {"surprise": True}, id="misshapen")))
+    for update_id in ("creating", "misshapen"):
+        await until_admitted(journeys, session, update_id)
     async with journeys.worker():
         assert (await creating)["context"] == {"a": 1}
         assert await misshapen == "INVALID_PARAMETER"

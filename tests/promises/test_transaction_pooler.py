@@ -135,6 +135,7 @@ async def test_many_sessions_share_a_few_connections_and_nothing_is_mixed_up(
             assert 0 < await connections(journeys) <= POOL_SIZE
             said = [from_json(line) for line in first.logged + second.logged if line.startswith("{")]
     assert len(set(identities)) == SESSIONS
-    complaints = [line for line in said if line["level"] != "info"]
+    complaints = [str(line) for line in said if line["level"] != "info"]
     # On a busy machine, an activity's attempt may time out, and is made again.
-    assert [line for line in complaints if "Activity cancelled" not in str(line)] == [], "nothing failed"
+    excused = ("Activity cancelled", "Cannot find activity to cancel")
+    assert [line for line in complaints if not any(each in line for each in excused)] == [], "nothing failed"

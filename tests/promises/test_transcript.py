@@ -16,6 +16,7 @@ from journeys.chat_session.limits import KIB, MAX_PAGE_BYTES
 from journeys.cursors import encode_cursor
 from journeys.errors import InvalidParameter
 from tests.support.journeys import Journeys, Json, also_replayed, code_and_field, code_of
+from tests.support.polling import eventually
 from tests.support.watching import until_revision
 
 
@@ -130,7 +131,7 @@ async def test_a_signal_adds_messages_too(journeys: Journeys) -> None:
         session = await journeys.create_session()
         await journeys.signal(session, {"messages": [{"text": "Hello"}]})
         await until_revision(journeys, session, 1)
-        assert (await journeys.get(session))["message_count"] == 1
+        await eventually(lambda: journeys.get(session), lambda shown: shown["message_count"] == 1)
     (row,) = await read_transcript(journeys, session)
     assert row["body"] == {"text": "Hello"}
 

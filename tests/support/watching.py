@@ -156,6 +156,16 @@ async def runs(journeys: Journeys, session: str) -> list[list[HistoryEvent]]:
     return found
 
 
+async def until_runs(journeys: Journeys, session: str, at_least: int) -> list[list[HistoryEvent]]:
+    """What `runs` finds, once it is this many: a run continues as new a moment after the stores hold its last batch."""
+
+    async def number() -> int:
+        return len(await runs(journeys, session))
+
+    await eventually(number, lambda found: found >= at_least)
+    return await runs(journeys, session)
+
+
 # Failures by the server itself: a message came while a run was about to close, or more than the server buffers during
 # one workflow task.
 _CAUSES_OF_THE_SERVER = (

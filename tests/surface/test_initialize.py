@@ -8,7 +8,7 @@ from temporalio.client import WorkflowHandle
 
 from tests.support.artifact import ARTIFACT
 from tests.support.journeys import Journeys, Json, also_replayed
-from tests.support.watching import refusal, runs
+from tests.support.watching import refusal, runs, until_admitted
 
 
 def argument_of(journeys: Journeys, request: Json) -> Json:
@@ -110,16 +110,14 @@ async def test_an_initialization_that_was_refused_has_not_heard_it(journeys: Jou
 async def test_the_first_of_a_batch_that_is_not_refused_hears_it(journeys: Journeys) -> None:
     request = journeys.request()
     handle = await start(journeys, argument_of(journeys, request))
-    wanted = [request | {"active_agent": "boss"}, request, request]
     waiting = []
-    for each in wanted:
-        sent = handle.execute_update("initialize_chat_session", each)
-        waiting.append(asyncio.create_task(sent))
-        await asyncio.sleep(0.2)  # one after the other
+    for update_id, sent in {"bad": request | {"active_agent": "boss"}, "good": request, "later": request}.items():
+        waiting.append(asyncio.create_task(handle.execute_update("initialize_chat_session", sent, id=update_id)))
+        await until_admitted(journeys, journeys.identity(request), update_id)  # one after the other
     async with journeys.worker():
         assert (await refusal(waiting[0])) == ("INVALID_PARAMETER", "active_agent")
         answers = [await each for each in waiting[1:]]
-    assert sorted(each["created"] for each in answers) == [False, True]
+    assert [each["created"] for each in answers] == [True, False]
 
 
 @also_replayed

@@ -15,7 +15,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from tests.support.documents import nested
 from tests.support.journeys import Journeys, Json, also_replayed, code_and_field, code_of, failed_tasks
-from tests.support.watching import failure_code, refusal
+from tests.support.watching import failure_code, refusal, until_admitted
 from tests.surface.refused_requests import (
     Case,
     all_but_refusals,
@@ -200,10 +200,11 @@ async def test_all_that_wait_for_a_session_that_nobody_creates_are_told(journeys
     chat_session_id = str(uuid4())
     await journeys.signal(chat_session_id, {"context": {"a": 1}})
     handle = journeys.handle(chat_session_id)
-    waiting = [
-        asyncio.create_task(handle.execute_update("update_chat_context", {"tenant_id": each, "user_id": "claimed"}))
-        for each in (journeys.tenant_id, "another", "a third")
-    ]
+    waiting = []
+    for each in (journeys.tenant_id, "another", "a third"):
+        claim = {"tenant_id": each, "user_id": "claimed"}
+        waiting.append(asyncio.create_task(handle.execute_update("update_chat_context", claim, id=each)))
+        await until_admitted(journeys, chat_session_id, each)
     async with journeys.worker():
         for update in waiting:
             assert await refusal(update) == ("SESSION_NOT_FOUND", "")
