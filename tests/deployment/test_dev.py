@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from temporalio.client import Client
 
-from embedded.ports import LOOPBACK, PortRequest, choose_ports
+from embedded.ports import LOOPBACK
 from embedded.postgres import _PREFERRED_PORT
 from journeys import ChatSessions
 from journeys.chat_session.agent_turns import agent_turn_id
@@ -34,6 +34,7 @@ from tests.support.commands import (
     wait_for_exit,
 )
 from tests.support.databases import execute, fetch_value
+from tests.support.own_ports import choose_own_ports
 from tests.support.polling import eventually
 from tests.support.processes_of_a_directory import commands_below, processes_in, until_nothing_runs_in
 
@@ -69,7 +70,7 @@ def own_ports() -> Iterator[tuple[int, int]]:
 
     Nor does the stack's PostgreSQL, which has no option for its port, get the one that all stacks prefer.
     """
-    temporal, ui = choose_ports([PortRequest("Temporal"), PortRequest("the Web UI")])
+    temporal, ui = choose_own_ports(2)
     with ExitStack() as held:
         with suppress(OSError):  # another stack has it
             held.enter_context(socket.create_server((LOOPBACK, _PREFERRED_PORT)))

@@ -34,11 +34,11 @@ from embedded import (
     EmbeddedTemporal,
     embedded_stack,
 )
-from embedded.ports import PortRequest, choose_ports
 from embedded.supervised_process import SupervisedProcess
 from journeys.search_attributes import SEARCH_ATTRIBUTES
 from tests.support.databases import fetch_value
 from tests.support.migrated_stack import migrated_stack
+from tests.support.own_ports import choose_own_ports
 from tests.support.paths import REPOSITORY
 from tests.support.polling import eventually
 from tests.support.processes_of_a_directory import needs_proc, processes_in, until_nothing_runs_in
@@ -77,7 +77,7 @@ while True:
 
 def on_a_port_of_its_own(folder: Path) -> EmbeddedPostgres:
     """A server whose port no other server takes, so that it can be started again."""
-    return EmbeddedPostgres(folder, port=choose_ports([PortRequest("a test")])[0])
+    return EmbeddedPostgres(folder, port=choose_own_ports(1)[0])
 
 
 def server_pid(directory: Path) -> int:
@@ -461,7 +461,7 @@ async def test_a_named_port_in_use_is_an_error_that_names_it(tmp_path: Path, lis
 
 
 async def test_named_ports_are_used(tmp_path: Path) -> None:
-    ports = choose_ports([PortRequest("Temporal"), PortRequest("the Web UI")])
+    ports = choose_own_ports(2)
     temporal = EmbeddedTemporal(tmp_path, port=ports[0], ui_port=ports[1])
     await temporal.start()
     await temporal.stop()

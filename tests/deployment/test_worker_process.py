@@ -16,11 +16,11 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from embedded.ports import PortRequest, choose_ports
 from journeys import ChatSessions
 from journeys.search_attributes import SEARCH_ATTRIBUTES
 from tests.support.commands import JOURNEY, command_process, only_object, read_line, run_journey, wait_for_exit
 from tests.support.journeys import Journeys
+from tests.support.own_ports import choose_own_ports
 from tests.support.polling import eventually
 from tests.support.watching import count
 from tests.support.worker_processes import worker_environment
@@ -157,7 +157,7 @@ async def test_logs_are_json_and_never_hold_the_password(journeys: Journeys, env
 async def test_a_worker_serves_metrics_which_count_a_refused_signal(
     journeys: Journeys, environment: dict[str, str]
 ) -> None:
-    (port,) = choose_ports([PortRequest("metrics")])
+    (port,) = choose_own_ports(1)
 
     async def refused_signals() -> list[tuple[str, str]]:
         reader, writer = await asyncio.open_connection("localhost", port)

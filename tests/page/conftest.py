@@ -13,13 +13,13 @@ from playwright.async_api import Browser, BrowserContext, async_playwright
 from temporalio.client import Client
 
 from embedded import EmbeddedStack
-from embedded.ports import PortRequest, choose_ports
 from tests.page.chromium import ARGUMENTS, CHROMIUM, NO_CHROMIUM
 from tests.page.person import PATIENCE_MILLISECONDS, Person
 from tests.page.scripted_agent import ScriptedAgent, scripted_agents
 from tests.support.commands import command_process, read_line
 from tests.support.http_gateways import SECRET, service_claims, sign, user_claims
 from tests.support.journeys import Journeys
+from tests.support.own_ports import choose_own_ports
 from tests.support.tcp_proxy import ProxiedStores
 from tests.support.worker_processes import worker_environment, worker_process
 
@@ -83,7 +83,7 @@ class World:
 @pytest.fixture(scope="session")
 async def world(stack: EmbeddedStack, client: Client, worker_clients: Mapping[bool, Client]) -> AsyncIterator[World]:
     """The stores behind proxies, a worker, a gateway and agents."""
-    (port,) = choose_ports([PortRequest("the page")])
+    (port,) = choose_own_ports(1)
     async with (
         ProxiedStores.of(stack.addresses) as stores,
         Journeys.on(stack.addresses, client, worker_clients[False]) as journeys,

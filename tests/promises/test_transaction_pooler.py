@@ -15,9 +15,10 @@ import pytest
 from pydantic_core import from_json
 
 from embedded import StackAddresses
-from embedded.ports import LOOPBACK, PortRequest, choose_ports
+from embedded.ports import LOOPBACK
 from embedded.supervised_process import SupervisedProcess
 from tests.support.journeys import Journeys
+from tests.support.own_ports import choose_own_ports
 from tests.support.watching import assert_stored, until_revision
 from tests.support.worker_processes import worker_environment, worker_process
 
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.skipif(
 @asynccontextmanager
 async def pooler(folder: Path, *urls: str) -> AsyncIterator[list[str]]:
     """The same URLs, through a PgBouncer in transaction mode with a few connections to each database."""
-    (port,) = choose_ports([PortRequest("PgBouncer")])
+    (port,) = choose_own_ports(1)
     servers = [urlsplit(url) for url in urls]
     lines = [
         "[databases]",

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from embedded import EmbeddedStack, embedded_stack
-from embedded.ports import PortRequest, choose_ports
 from tests.support.databases import migrate_silently
+from tests.support.own_ports import choose_own_ports
 
 
 @asynccontextmanager
@@ -18,9 +18,7 @@ async def migrated_stack(
     Their ports are not the preferred ones: several stacks start at the same moment, and nobody else may take the port
     of a server that a test ends and starts again.
     """
-    postgres, temporal, ui = choose_ports(
-        [PortRequest("PostgreSQL"), PortRequest("Temporal"), PortRequest("the Temporal Web UI")]
-    )
+    postgres, temporal, ui = choose_own_ports(3)
     async with embedded_stack(
         folder, postgres_port=postgres, temporal_port=temporal, ui_port=ui, progress=progress
     ) as stack:

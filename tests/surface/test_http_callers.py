@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from embedded.ports import PortRequest, choose_ports
 from starter.dev_engine import DevAddresses
 from starter.dev_gateway import dev_gateway
 from starter.http.problems import STATUS
 from tests.support.commands import JOURNEY, run_command
 from tests.support.http_gateways import SECRET
 from tests.support.journeys import Journeys
+from tests.support.own_ports import choose_own_ports
 from tests.support.paths import REPOSITORY
 from tests.support.typescript_client import CLIENT, TYPES, build, compile_example, write_types
 
@@ -42,7 +42,7 @@ async def url(journeys: Journeys, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         supabase_db_url=journeys.addresses.supabase_db_url,
         state_surface_url=journeys.addresses.state_surface_url,
     )
-    (port,) = choose_ports([PortRequest("the HTTP gateway")])
+    (port,) = choose_own_ports(1)
     async with journeys.worker(), dev_gateway(stack, port=port) as gateway:
         assert gateway.addresses.http_url
         yield gateway.addresses.http_url
