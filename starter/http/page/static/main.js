@@ -99,7 +99,7 @@ class Page {
   async #openAddressed() {
     const addressed = new URLSearchParams(location.search).get('session');
     const opened = ++this.#opened;
-    if (!addressed || addressed !== this.#chat?.id) this.connection.begin();
+    if (addressed !== this.#chat?.id) this.connection.begin();
     const backOff = new BackOff();
     while (opened === this.#opened) {
       try {
