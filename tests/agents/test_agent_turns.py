@@ -9,7 +9,6 @@ from pydantic_ai.exceptions import ModelConnectionError, UserError
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import CancelledError
-from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer
 
 from examples.agents import turn_activities, worker
@@ -27,6 +26,7 @@ from tests.agents.conftest import AGENTS, Agents, Chat
 from tests.agents.models import FailingModel, PausingModel, ToolCallingModel
 from tests.support.journeys import Journeys
 from tests.support.polling import eventually
+from tests.support.watching import unless_unknown
 
 PATIENCE = 30
 
@@ -326,13 +326,8 @@ async def test_a_turn_of_a_session_that_is_put_away_or_deleted_ends_without_a_me
         await journeys.delete(deleted.session)
 
         async def is_over() -> bool:  # the erasure also cancels it, and removes it within a minute
-            try:
-                described = await deleted.turn(second).describe()
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
-                return True
-            return described.status is not WorkflowExecutionStatus.RUNNING
+            described = await unless_unknown(deleted.turn(second).describe())
+            return described is None or described.status is not WorkflowExecutionStatus.RUNNING
 
         await eventually(is_over)
     assert await archived.answers() == []

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from playwright.async_api import Locator, Page, Route, expect
 
@@ -25,10 +25,14 @@ class Person:
     user_id: str
 
     async def sign_in(self) -> None:
+        await self.ask_to_sign_in()
+        await self.is_connected()
+
+    async def ask_to_sign_in(self) -> None:
+        """Fill in the form and send it."""
         await self.page.get_by_role("textbox", name="Tenant").fill(self.tenant_id)
         await self.page.get_by_role("textbox", name="User").fill(self.user_id)
         await self.page.get_by_role("button", name="Sign in").click()
-        await self.is_connected()
 
     async def is_connected(self) -> None:
         await expect(self.status).to_have_text("Connected")
@@ -37,13 +41,16 @@ class Person:
         await self.message.fill(text)
         await self.message.press("Enter")
 
-    async def hold(self, requests: str) -> asyncio.Event:
-        """Hold the window's requests to these addresses until the event that this returns is set."""
+    async def hold(self, requests: str, **answer: Any) -> asyncio.Event:
+        """Hold the window's requests to these addresses until the event that this returns is set.
+
+        They then go on to the gateway or, if there is an answer, get that.
+        """
         goes_on = asyncio.Event()
 
         async def wait(route: Route) -> None:
             await goes_on.wait()
-            await route.continue_()
+            await (route.fulfill(**answer) if answer else route.continue_())
 
         await self.page.route(requests, wait)
         return goes_on

@@ -157,9 +157,7 @@ async def test_a_page_that_opens_in_an_outage_begins_when_it_ends(open_page: Ope
     await world.stores.supabase.refuse()
     try:
         ada = await open_page(signs_in=False)
-        await ada.page.get_by_role("textbox", name="Tenant").fill(ada.tenant_id)
-        await ada.page.get_by_role("textbox", name="User").fill(ada.user_id)
-        await ada.page.get_by_role("button", name="Sign in").click()
+        await ada.ask_to_sign_in()
         await expect(ada.status).to_contain_text("A store cannot be reached")
     finally:
         await world.stores.supabase.mend()

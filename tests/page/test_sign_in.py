@@ -1,9 +1,9 @@
 """Who sees a session, and how people sign in: in development, with a password, by the platform that shows the page."""
 
-import asyncio
 import base64
 import json
 import time
+from typing import Any, Final
 from uuid import uuid4
 
 from playwright.async_api import Page, Route, expect
@@ -12,14 +12,17 @@ from tests.page.configured import PLATFORM, SUPABASE, configure
 from tests.page.conftest import Opener, World, user_token
 from tests.page.person import Person
 
+REFUSED: Final[dict[str, Any]] = {
+    "status": 401,
+    "json": {"code": "UNAUTHENTICATED", "detail": "the token is not valid"},
+}
+
 
 async def test_another_users_session_is_not_found_by_its_address(ada: Person, open_page: Opener, world: World) -> None:
     await ada.say("Between us")
     await expect(ada.by("guide")).to_have_count(1)
     bob = await open_page(f"/?session={ada.session}", user="bob", signs_in=False)
-    await bob.page.get_by_role("textbox", name="Tenant").fill(world.tenant_id)
-    await bob.page.get_by_role("textbox", name="User").fill("bob")
-    await bob.page.get_by_role("button", name="Sign in").click()
+    await bob.ask_to_sign_in()
     await expect(bob.page.get_by_role("alert")).to_contain_text("There is no such chat, or it is not yours.")
     await expect(bob.page.get_by_text("Between us")).to_have_count(0)
     await expect(bob.page.get_by_role("link", name="Trace")).to_be_hidden()
@@ -47,7 +50,7 @@ async def test_a_sign_in_is_kept_for_every_window_and_ends_in_every_window(ada: 
 
 async def test_a_token_that_has_expired_is_renewed_in_development(ada: Person, world: World) -> None:
     expired = user_token(world.tenant_id, ada.user_id, exp=int(time.time()) - 3600)
-    await keep_token(ada.page, expired)
+    await change_sign_in(ada.page, token=expired)
     await ada.page.reload()
     await ada.is_connected()
     await ada.say("Still me")
@@ -57,7 +60,7 @@ async def test_a_token_that_has_expired_is_renewed_in_development(ada: Person, w
 async def test_a_stream_goes_on_when_its_token_ends(ada: Person, world: World) -> None:
     # Expired, but still within the gateway's leeway for a moment.
     short = user_token(world.tenant_id, ada.user_id, exp=int(time.time()) - 27)
-    await keep_token(ada.page, short)
+    await change_sign_in(ada.page, token=short)
     async with ada.page.expect_request(lambda request: request.url.endswith("/v1/dev/token")):
         await ada.page.reload()
         await ada.is_connected()
@@ -65,14 +68,14 @@ async def test_a_stream_goes_on_when_its_token_ends(ada: Person, world: World) -
     await expect(ada.by("guide")).to_have_count(1)
 
 
-async def keep_token(page: Page, token: str) -> None:
-    """Make the page believe that this token is valid for a long time."""
+async def change_sign_in(page: Page, **change: Any) -> None:
+    """Change what the page keeps of the sign-in. It believes that another token alone is valid for long."""
     await page.evaluate(
-        """(token) => {
+        """(change) => {
             const kept = JSON.parse(localStorage.getItem('coexistence.sign-in'));
-            localStorage.setItem('coexistence.sign-in', JSON.stringify({ ...kept, token }));
+            localStorage.setItem('coexistence.sign-in', JSON.stringify({ ...kept, ...change }));
         }""",
-        token,
+        change,
     )
 
 
@@ -139,7 +142,7 @@ async def test_a_sign_in_that_cannot_be_renewed_is_asked_for_again_and_nothing_i
     await ada.is_connected()
     auth.is_revoked = True
     await ada.message.fill("Half a thought")
-    await keep_token(ada.page, user_token(world.tenant_id, "someone", exp=1))
+    await change_sign_in(ada.page, token=user_token(world.tenant_id, "someone", exp=1))
     await ada.page.reload()
     await expect(ada.page.get_by_text("Your sign-in has ended.")).to_be_visible()
     auth.is_revoked = False
@@ -156,14 +159,8 @@ async def test_a_user_without_a_tenant_is_told_so(open_page: Opener, world: Worl
 
 async def test_an_answer_that_comes_late_leaves_the_sign_in_form_as_it_is(open_page: Opener, world: World) -> None:
     ada = await open_page(signs_in=False)
-    goes_on = asyncio.Event()
-
-    async def refuse(route: Route) -> None:
-        await goes_on.wait()
-        await route.fulfill(status=401, json={"code": "UNAUTHENTICATED", "detail": "the token is not valid"})
-
     sessions = "**/v1/chat-sessions?limit=*"
-    await ada.page.route(sessions, refuse)
+    goes_on = await ada.hold(sessions, **REFUSED)
     is_asked = await ada.hold("**/v1/chat-sessions/latest")
     async with ada.page.expect_request(sessions):
         await sign_in_without_tenant(ada, world)
@@ -185,24 +182,17 @@ async def sign_in_without_tenant(ada: Person, world: World) -> None:
     assert "tenant_id" not in json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["app_metadata"]
     issued = {"access_token": token, "expires_in": 3600}
     await ada.page.route("**/v1/dev/token", lambda route: route.fulfill(json=issued))
-    await ada.page.get_by_role("textbox", name="Tenant").fill("acme")
-    await ada.page.get_by_role("textbox", name="User").fill("nobody")
-    await ada.page.get_by_role("button", name="Sign in").click()
+    await ada.ask_to_sign_in()
 
 
 async def test_a_request_is_never_sent_again_with_another_persons_token(ada: Person, world: World) -> None:
     await ada.say("Between us")
     await expect(ada.by("guide")).to_have_count(1)
-    goes_on = asyncio.Event()
-    tokens: list[str] = []
-
-    async def refuse(route: Route) -> None:
-        tokens.append(route.request.headers["authorization"])
-        await goes_on.wait()
-        await route.fulfill(status=401, json={"code": "UNAUTHENTICATED", "detail": "the token is not valid"})
-
-    changes = f"**/{ada.session}/context"
-    await ada.page.route(changes, refuse)
+    path = f"/{ada.session}/context"
+    changes = f"**{path}"
+    goes_on = await ada.hold(changes, **REFUSED)
+    sent: list[str] = []
+    ada.page.on("request", lambda request: sent.append(request.url))
     async with ada.page.expect_request(changes):
         await ada.say("For the guide alone")
     await ada.page.get_by_role("button", name="Sign out").click()
@@ -213,16 +203,11 @@ async def test_a_request_is_never_sent_again_with_another_persons_token(ada: Per
         goes_on.set()
     await bob.say("And this is from me")
     await expect(bob.by("guide")).to_have_count(1)
-    assert len(tokens) == 1
+    assert len([url for url in sent if url.endswith(path)]) == 1
 
 
 async def test_a_renewal_that_is_under_way_does_not_undo_a_sign_out(ada: Person) -> None:
-    await ada.page.evaluate(
-        """() => {
-            const kept = JSON.parse(localStorage.getItem('coexistence.sign-in'));
-            localStorage.setItem('coexistence.sign-in', JSON.stringify({ ...kept, ends: 0 }));
-        }"""
-    )
+    await change_sign_in(ada.page, ends=0)
     goes_on = await ada.hold("**/v1/dev/token")
     async with ada.page.expect_request("**/v1/dev/token"):
         await ada.page.reload()

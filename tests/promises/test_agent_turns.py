@@ -6,13 +6,12 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionDescription, WorkflowFailureError
-from temporalio.service import RPCError, RPCStatusCode
 
 from activities.agent_turns import AgentTurns
 from journeys.chat_session.agent_turns import AgentTurn, agent_turn_id
 from journeys.errors import EngineUnavailable
 from tests.support.journeys import Journeys, Json, also_replayed
-from tests.support.watching import refusal, until_revision
+from tests.support.watching import refusal, unless_unknown, until_revision
 from worker.settings import WorkerSettings
 
 AGENTS = frozenset({"guide", "liaison_finance"})
@@ -23,11 +22,8 @@ async def turns_of(journeys: Journeys, session: str) -> dict[int, WorkflowExecut
     found = {}
     for revision in range(1, 12):
         handle = journeys.client.get_workflow_handle(agent_turn_id(session, revision))
-        try:
-            found[revision] = await handle.describe()
-        except RPCError as failure:
-            if failure.status is not RPCStatusCode.NOT_FOUND:
-                raise
+        if described := await unless_unknown(handle.describe()):
+            found[revision] = described
     return found
 
 

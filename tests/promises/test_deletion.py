@@ -9,7 +9,6 @@ import pytest
 from pydantic_core import from_json
 from temporalio import activity
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
-from temporalio.service import RPCError, RPCStatusCode
 
 from activities.chat_session_erasure import ChatSessionErasureActivities
 from journeys.chat_session.erasure import Erased
@@ -27,7 +26,7 @@ from journeys.errors import InvalidParameter, JourneyError
 from journeys.failures import from_failure
 from tests.support.journeys import Journeys, Json, also_replayed
 from tests.support.polling import eventually
-from tests.support.watching import refusal_code, until_admitted, until_refusals, until_status
+from tests.support.watching import refusal_code, unless_unknown, until_admitted, until_refusals, until_status
 
 
 async def say_much(journeys: Journeys, session: str) -> None:
@@ -46,12 +45,7 @@ def deleted_revision(row: Json | None) -> int:
 
 async def until_over(journeys: Journeys, session: str) -> str | None:
     """Wait until the session's run has completed; returns its ID, None if the erasure has removed the run already."""
-    try:
-        return await until_status(journeys, session, WorkflowExecutionStatus.COMPLETED)
-    except RPCError as failure:
-        if failure.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        return None
+    return await unless_unknown(until_status(journeys, session, WorkflowExecutionStatus.COMPLETED))
 
 
 async def rows_of(journeys: Journeys, session: str) -> dict[str, int]:

@@ -13,6 +13,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
 from tests.support.journeys import Journeys
+from tests.support.watching import count
 
 _TIMES: Final = 5
 
@@ -52,7 +53,7 @@ async def events_without_a_stall(journeys: Journeys, session: str) -> list[Histo
         Stall: A local activity or a workflow task took too long.
     """
     events = await journeys.events(session)
-    timed_out = any(event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT for event in events)
+    timed_out = count(events, EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT)
     # A worker that needs most of a workflow task's time asks for another task before it has done anything.
     done = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
     was_prolonged = any(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
@@ -25,6 +25,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from journeys.chat_session.names import INITIALIZE, UPDATE, workflow_id
 from tests.support.journeys import Journeys, Json, code_and_field, code_of, failed_tasks
 from tests.support.polling import eventually
+
+Found = TypeVar("Found")
 
 
 async def until_admitted(journeys: Journeys, session: str, update_id: str) -> None:
@@ -126,15 +128,19 @@ async def refusal_code(call: Awaitable[object]) -> str | None:
     return code
 
 
-async def has_run(journeys: Journeys, chat_session_id: str) -> bool:
-    """Whether Temporal knows any run of a session."""
+async def unless_unknown(call: Awaitable[Found]) -> Found | None:
+    """What a call finds; None if Temporal does not know what it asks for."""
     try:
-        await journeys.handle(chat_session_id).describe()
+        return await call
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        return False
-    return True
+        return None
+
+
+async def has_run(journeys: Journeys, chat_session_id: str) -> bool:
+    """Whether Temporal knows any run of a session."""
+    return await unless_unknown(journeys.handle(chat_session_id).describe()) is not None
 
 
 async def failure_code(journeys: Journeys, session: str) -> str | None:
